@@ -1,0 +1,78 @@
+# Everything a learner or a contributor runs. Needs GNU make and Python 3.11 to 3.13, nothing else.
+PYTHON ?=       # a Python to build .venv with; empty: the first on the PATH that will do
+LAB_ARGS ?=     # more options for JupyterLab: make lab LAB_ARGS="--no-browser --port 8899"
+
+CHAPTER := notebooks/00_start_here.ipynb
+# --no-deps: the lock is complete, and litellm's own certifi pin names a version that was never published.
+# --no-compile: Python compiles a module when it is first imported; to compile all of them now nearly doubles the wait.
+PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-compile
+
+.PHONY: help setup lab test bench lock clean
+
+help:
+	@echo 'make setup   build .venv from requirements.lock (the other targets do this first)'
+	@echo 'make lab     open the course in JupyterLab; options go in LAB_ARGS="--no-browser --port 8899"'
+	@echo 'make test    run every test: offline, no key, no bill'
+	@echo 'make bench   time what a learner waits for'
+	@echo 'make lock    write requirements.lock anew from pyproject.toml (needs uv and a network)'
+	@echo 'make clean   remove .venv, build/ and caches'
+
+setup: .venv/.installed
+
+# Each stamp is written last, so an interrupted build is simply begun again.
+# .venv/.locked holds the folder it was built in: scripts in a .venv carry absolute paths, so a copied or moved
+# one must be built anew, and so must one whose Python has been removed.
+ifneq ($(shell test -x .venv/bin/python && cat .venv/.locked 2>/dev/null),$(CURDIR))
+.PHONY: .venv/.locked
+endif
+
+# --clear takes what another lock, another Python or a broken run left behind.
+# JupyterLab's announcements plugin is turned off: it asks every newcomer whether it may fetch news, then fetches it.
+.venv/.locked: requirements.lock
+	@bare=; for python in $(or $(strip $(PYTHON)),python3 python3.13 python3.12 python3.11); do \
+	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || continue; \
+	    if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
+	        echo "Building .venv with $$("$$python" --version): about 170 packages, one to five minutes, once."; \
+	        exec "$$python" -m venv --clear .venv; \
+	    fi; \
+	    bare="$$python"; \
+	done; \
+	if [ "$$bare" ]; then \
+	    echo "$$bare cannot make virtual environments: its venv module is missing."; \
+	    echo 'On Debian or Ubuntu: sudo apt install python3-venv. Then run this again.'; \
+	else \
+	    echo 'The course needs Python 3.11, 3.12 or 3.13$(if $(strip $(PYTHON)),; $(strip $(PYTHON)) is none of these).'; \
+	    echo 'Install one and run this again, or name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.12'; \
+	fi >&2; exit 1
+	$(PIP) --require-hashes -r requirements.lock
+	.venv/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements >/dev/null 2>&1
+	@printf '%s' '$(CURDIR)' > $@
+
+.venv/.installed: pyproject.toml .venv/.locked
+	$(PIP) --quiet --no-build-isolation -e .
+	@touch $@
+
+# Loopback only, and nothing of JupyterLab's own goes out: no news (see above), no catalogue of extensions.
+# The start page is set by default_url, not by a file argument, which would hide every folder but notebooks/.
+# JupyterLab refuses to run as root unless told that it may.
+lab: setup
+	.venv/bin/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(CHAPTER) \
+	    --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
+
+test: setup
+	.venv/bin/python -m pytest
+
+bench: setup
+	.venv/bin/python tests/bench.py
+
+# --universal: one lock for every system, from --python-version upwards (left out, from the Python that uv meets).
+# Hashes: what was tested is what is installed.
+lock:
+	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH: pipx install uv' >&2; exit 1; }
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile pyproject.toml --extra lab --extra test \
+	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
+	    --output-file requirements.lock
+
+clean:
+	rm -rf .venv build *.egg-info .pytest_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

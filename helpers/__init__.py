@@ -1,0 +1,38 @@
+"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`.
+
+Imports happen when a name is first used, so that `import helpers` itself takes next to no time.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helpers.calls import Reply, ask
+    from helpers.costs import cost, estimate, price
+    from helpers.course import Course, start
+    from helpers.models import default as model
+
+__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "model", "price", "start"]
+
+_HOMES = {
+    "start": ("helpers.course", "start"),
+    "Course": ("helpers.course", "Course"),
+    "ask": ("helpers.calls", "ask"),
+    "Reply": ("helpers.calls", "Reply"),
+    "estimate": ("helpers.costs", "estimate"),
+    "cost": ("helpers.costs", "cost"),
+    "price": ("helpers.costs", "price"),
+    "model": ("helpers.models", "default"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    from importlib import import_module
+
+    if name in _HOMES:
+        module, attribute = _HOMES[name]
+        return getattr(import_module(module), attribute)
+    if name == "charts":
+        return import_module("helpers.charts")
+    raise AttributeError(f"helpers has no {name!r}; it has {', '.join(__all__)}")

@@ -1,0 +1,193 @@
+"""One question to any provider, through its own SDK, in a form that can be compared."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any
+
+from helpers import models
+from helpers.gateway.exchange import Usage
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back. `cost` is in USD at today's price, None where there is no price per token (your own server)."""
+
+    provider: str
+    model: str
+    text: str
+    usage: Usage
+    cost: Decimal | None
+    seconds: float
+    first_token_seconds: float | None
+    raw: Any = field(repr=False)
+
+
+def ask(provider: str, prompt: str, *, model: str | None = None, system: str | None = None, max_tokens: int = 1024) -> Reply:
+    """Ask one question, streamed, and measure the answer.
+
+    provider: openai, azure, anthropic, gemini, bedrock or compatible. model: the course's small model of
+    that provider unless named. max_tokens: output tokens, thinking included. Times are in seconds. Raises
+    ValueError for an unknown provider, and whatever the provider's SDK raises.
+    """
+    if provider not in _ASKERS:
+        raise ValueError(f"there is no provider {provider!r}; there are {', '.join(_ASKERS)}")
+    model = model or models.default(provider)
+    timer = _Timer()
+    text, usage, raw = _ASKERS[provider](model, prompt, system, max_tokens, timer)
+    return Reply(provider, model, text, usage, _cost(usage, model, provider), timer.seconds, timer.first, raw)
+
+
+def _cost(usage: Usage, model: str, provider: str) -> Decimal | None:
+    from helpers.costs import cost
+
+    return None if provider == "compatible" else cost(usage, model, provider)
+
+
+class _Timer:
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self.first: float | None = None
+
+    def token(self) -> None:
+        """Note the first piece of text."""
+        if self.first is None:
+            self.first = self.seconds
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._began
+
+
+def _openai_like(client: Any, model: str, prompt: str, system: str | None, limit: str, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+    messages = [{"role": "system", "content": system}] if system else []
+    stream = client.chat.completions.create(
+        model=model,
+        messages=[*messages, {"role": "user", "content": prompt}],
+        stream=True,
+        stream_options={"include_usage": True},
+        **{limit: max_tokens},
+    )
+    text, chunks = "", []
+    for chunk in stream:
+        chunks.append(chunk)
+        if chunk.choices and chunk.choices[0].delta.content:
+            timer.token()
+            text += chunk.choices[0].delta.content
+    used = chunks[-1].usage
+    given, made = used.prompt_tokens_details, used.completion_tokens_details
+    usage = Usage(
+        input_tokens=used.prompt_tokens,
+        cache_read_tokens=(given.cached_tokens or 0) if given else 0,
+        cache_write_tokens=(getattr(given, "cache_write_tokens", 0) or 0) if given else 0,
+        output_tokens=used.completion_tokens,
+        thinking_tokens=(made.reasoning_tokens or 0) if made else 0,
+    )
+    return text, usage, chunks
+
+
+def _openai(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+    from openai import OpenAI
+
+    return _openai_like(OpenAI(), model, prompt, system, "max_completion_tokens", max_tokens, timer)
+
+
+def _azure(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+    from openai import AzureOpenAI
+
+    return _openai_like(AzureOpenAI(), model, prompt, system, "max_completion_tokens", max_tokens, timer)
+
+
+def _compatible(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+    from openai import OpenAI
+
+    client = OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], api_key="not needed")
+    return _openai_like(client, model, prompt, system, "max_tokens", max_tokens, timer)
+
+
+def _anthropic(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+    from anthropic import Anthropic
+
+    more = {"system": system} if system else {}
+    with Anthropic().messages.stream(model=model, max_tokens=max_tokens, messages=[{"role": "user", "content": prompt}], **more) as stream:
+        text = ""
+        for piece in stream.text_stream:
+            timer.token()
+            text += piece
+        message = stream.get_final_message()
+    used = message.usage
+    read, written = used.cache_read_input_tokens or 0, used.cache_creation_input_tokens or 0
+    hour = used.cache_creation.ephemeral_1h_input_tokens if used.cache_creation else 0
+    usage = Usage(
+        input_tokens=used.input_tokens + read + written,
+        cache_read_tokens=read,
+        cache_write_tokens=written - hour,
+        cache_write_1h_tokens=hour,
+        output_tokens=used.output_tokens,
+        thinking_tokens=used.output_tokens_details.thinking_tokens if used.output_tokens_details else 0,
+    )
+    return text, usage, message
+
+
+def _gemini(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+    from google import genai
+    from google.genai import types
+
+    client = genai.Client()
+    config = types.GenerateContentConfig(system_instruction=system, max_output_tokens=max_tokens)
+    text, last = "", None
+    for last in client.models.generate_content_stream(model=model, contents=prompt, config=config):
+        if last.text:
+            timer.token()
+            text += last.text
+    used = last.usage_metadata
+    thought = used.thoughts_token_count or 0
+    usage = Usage(
+        input_tokens=used.prompt_token_count or 0,
+        cache_read_tokens=used.cached_content_token_count or 0,
+        output_tokens=(used.candidates_token_count or 0) + thought,
+        thinking_tokens=thought,
+    )
+    return text, usage, last
+
+
+def _bedrock(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+    import boto3
+
+    more = {"system": [{"text": system}]} if system else {}
+    stream = boto3.client("bedrock-runtime").converse_stream(
+        modelId=model,
+        messages=[{"role": "user", "content": [{"text": prompt}]}],
+        inferenceConfig={"maxTokens": max_tokens},
+        **more,
+    )
+    text, events = "", list[Any]()
+    for event in stream["stream"]:
+        events.append(event)
+        piece = event.get("contentBlockDelta", {}).get("delta", {}).get("text")
+        if piece:
+            timer.token()
+            text += piece
+    used = events[-1]["metadata"]["usage"]
+    read, written = used.get("cacheReadInputTokens", 0), used.get("cacheWriteInputTokens", 0)
+    usage = Usage(
+        input_tokens=used["inputTokens"] + read + written,
+        cache_read_tokens=read,
+        cache_write_tokens=written,
+        output_tokens=used["outputTokens"],
+    )
+    return text, usage, events
+
+
+_ASKERS: dict[str, Callable[[str, str, str | None, int, _Timer], tuple[str, Usage, Any]]] = {
+    "openai": _openai,
+    "azure": _azure,
+    "anthropic": _anthropic,
+    "gemini": _gemini,
+    "bedrock": _bedrock,
+    "compatible": _compatible,
+}

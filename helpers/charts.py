@@ -1,0 +1,91 @@
+"""Pictures and tables for the notebooks. They have no background and middle tones, so both themes suit them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from html import escape
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
+
+from IPython.display import HTML, Image
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+INK = "#808080"  # readable on white and on black
+COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#a855f7")
+
+
+def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> HTML:
+    """A table; numbers stand to the right."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f'<td style="text-align:left">{escape(str(value))}</td>'
+    return f'<td style="text-align:right">{value:,}</td>'
+
+
+def side_by_side(columns: Mapping[str, Any]) -> HTML:
+    """Values as JSON, one column each, to compare them."""
+    heads = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in columns)
+    cells = "".join(f'<td style="vertical-align:top;text-align:left"><pre>{escape(_json(value))}</pre></td>' for value in columns.values())
+    return HTML(f"<table><tr>{heads}</tr><tr>{cells}</tr></table>")
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str, log: bool = False) -> Image:
+    """Horizontal bars, the first value at the top. `alt` says in words what the picture shows."""
+    figure, axes = _axes(0.45 * len(values) + 1.2, title)
+    names, heights = list(values), [float(value) for value in values.values()]
+    drawn = axes.barh(names, heights, color=COLOURS[0])
+    axes.bar_label(drawn, labels=[f"{height:,.2f}" for height in heights], padding=4, color=INK)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit + (" (each grid line is ten times the one before)" if log else ""))
+    if log:
+        axes.set_xscale("log")
+    axes.margins(x=0.15)
+    axes.grid(axis="x", color=INK, alpha=0.25)
+    return _image(figure, alt)
+
+
+def lines(series: Mapping[str, Sequence[float]], *, x: Sequence[float], title: str, x_label: str, y_label: str, alt: str) -> Image:
+    """One line for each series over the same x. `alt` says in words what the picture shows."""
+    figure, axes = _axes(3.6, title)
+    for (name, values), colour in zip(series.items(), COLOURS, strict=False):
+        axes.plot(x, [float(value) for value in values], marker="o", markersize=4, color=colour, label=name)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.set_ylim(bottom=0)
+    axes.grid(color=INK, alpha=0.25)
+    axes.legend(frameon=False, labelcolor=INK)
+    return _image(figure, alt)
+
+
+def _axes(height: float, title: str) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, height), dpi=110, layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_title(title, color=INK, loc="left")
+    axes.set_facecolor("none")
+    axes.tick_params(colors=INK)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+    for spine in axes.spines.values():
+        spine.set_color(INK)
+    return figure, axes
+
+
+def _image(figure: Figure, alt: str) -> Image:
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", transparent=True)
+    return Image(data=buffer.getvalue(), alt=alt)

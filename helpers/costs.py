@@ -1,0 +1,287 @@
+"""What calls cost, in USD as Decimal: prices by date, estimates before a call, the bill after it.
+
+Prices come from the genai-prices package (0.2.3, rates checked by its maintainers between 2026-10-05 and
+2026-11-04), by the day of the call, with cache, long-prompt and batch rates. The few models that it lacks
+are in models.toml. Nothing here is ever looked up on the network, and an unknown price is an error, not 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from helpers import models
+from helpers.gateway.exchange import Usage
+
+if TYPE_CHECKING:
+    from genai_prices.types import PriceCalculation
+
+    from helpers.gateway.meter import Entry
+
+MILLION = Decimal(1_000_000)
+PROVIDERS = {"openai": "openai", "azure": "azure", "anthropic": "anthropic", "gemini": "google", "bedrock": "aws"}
+
+
+class UnknownPrice(LookupError):
+    """There is no price for this model, provider or way of processing."""
+
+
+@dataclass(frozen=True)
+class Price:
+    """USD per million tokens, for short prompts, as of `date`. None where the provider states no such rate."""
+
+    input: Decimal
+    output: Decimal
+    cache_read: Decimal | None
+    cache_write: Decimal | None
+    cache_write_1h: Decimal | None
+    date: date
+    source: str
+
+
+def price(model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Price:
+    """The price of a model in USD per million tokens on a day (the date of the course's facts unless given). Raises UnknownPrice."""
+    provider, on = _provider(model, provider), on or facts_date()
+    own = _own_row(model, provider)
+    if own:
+        rates = {name: Decimal(own[name]) if name in own else None for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h")}
+        half = Decimal("0.5") if batch else Decimal(1)
+        return Price(**{name: rate and rate * half for name, rate in rates.items()}, date=own["date"], source=own["source"])
+    rates = _calculate(Usage(input_tokens=1), model, provider, on, batch).model_price
+    return Price(
+        input=_first_tier(rates.input_mtok),
+        output=_first_tier(rates.output_mtok),
+        cache_read=_first_tier(rates.cache_read_mtok),
+        cache_write=_first_tier(rates.cache_write_mtok),
+        cache_write_1h=_first_tier(rates.cache_write_1h_mtok),
+        date=on,
+        source="genai-prices 0.2.3",
+    )
+
+
+def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Decimal:
+    """What a call cost in USD, cached tokens and long prompts at their own rates. Raises UnknownPrice."""
+    provider, on = _provider(model, provider), on or facts_date()
+    if _own_row(model, provider):
+        return sum(_parts(usage, price(model, provider, on=on, batch=batch)).values(), Decimal(0))
+    return _calculate(usage, model, provider, on, batch).total_price
+
+
+def facts_date() -> date:
+    """The date of the course's facts, for which a price is looked up unless another day is given."""
+    return models.table()["date"]
+
+
+# ---- estimates ---------------------------------------------------------------
+@dataclass(frozen=True)
+class Estimate:
+    """What a number of equal calls would cost. `total` and `parts` are in USD."""
+
+    model: str
+    requests: int
+    total: Decimal
+    parts: dict[str, Decimal]
+    date: date
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {dollars(amount)}" for name, amount in self.parts.items() if amount)
+        return f"{self.requests:,} x {self.model}: {dollars(self.total)} ({parts}; prices of {self.date})"
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = [(name, dollars(amount)) for name, amount in self.parts.items() if amount]
+        return html_table(("part", "USD"), [*rows, ("total", dollars(self.total))], f"{self.requests:,} x {self.model}, prices of {self.date}")
+
+
+def estimate(
+    model: str,
+    *,
+    input_tokens: int,
+    output_tokens: int,
+    cached_tokens: int = 0,
+    cache_write_tokens: int = 0,
+    requests: int = 1,
+    batch: bool = False,
+    provider: str | None = None,
+    on: date | None = None,
+) -> Estimate:
+    """What `requests` equal calls would cost in USD.
+
+    input_tokens counts all input, the cached part too; output_tokens counts thinking too. Raises ValueError
+    for counts that make no sense, UnknownPrice for a model without a price.
+    """
+    counts = {"input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
+    counts |= {"cache_write_tokens": cache_write_tokens, "requests": requests}
+    for name, count in counts.items():
+        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+            raise ValueError(f"{name} is {count!r}: give a whole number of 0 or more")
+    if cached_tokens + cache_write_tokens > input_tokens:
+        raise ValueError(f"cached tokens are a part of the input: {cached_tokens} + {cache_write_tokens} is more than {input_tokens}")
+    provider, on = _provider(model, provider), on or facts_date()
+    whole = Usage(input_tokens, cached_tokens, cache_write_tokens, 0, output_tokens)
+    parts = _split(whole, model, provider, on, batch)
+    return Estimate(model, requests, sum(parts.values(), Decimal(0)) * requests, {n: a * requests for n, a in parts.items()}, on)
+
+
+def _split(usage: Usage, model: str, provider: str, on: date, batch: bool) -> dict[str, Decimal]:
+    """The cost of each part, by leaving out the others; the tier that a long prompt puts a call in stays."""
+    if _own_row(model, provider):
+        return _parts(usage, price(model, provider, on=on, batch=batch))
+    found = _calculate(usage, model, provider, on, batch)
+    per_token = {name: _tier(getattr(found.model_price, f"{name}_mtok"), usage.input_tokens) for name in ("cache_read", "cache_write")}
+    read = usage.cache_read_tokens * per_token["cache_read"] / MILLION
+    write = usage.cache_write_tokens * per_token["cache_write"] / MILLION
+    return {"input": found.input_price - read - write, "cache read": read, "cache write": write, "output": found.output_price}
+
+
+def _parts(usage: Usage, rates: Price) -> dict[str, Decimal]:
+    """The cost of each kind of token at flat rates; a kind without a rate of its own is charged as input."""
+    counted = {
+        "input": (usage.uncached_tokens, rates.input),
+        "cache read": (usage.cache_read_tokens, rates.cache_read or rates.input),
+        "cache write": (usage.cache_write_tokens, rates.cache_write or rates.input),
+        "cache write 1h": (usage.cache_write_1h_tokens, rates.cache_write_1h or rates.input),
+        "output": (usage.output_tokens, rates.output),
+    }
+    return {name: count * rate / MILLION for name, (count, rate) in counted.items()}
+
+
+# ---- the bill ----------------------------------------------------------------
+class Bill:
+    """Calls, tokens and USD by model. A call to a server of one's own has no price per token."""
+
+    def __init__(self, entries: Iterable[Entry], on: date | None = None) -> None:
+        self.date = on or facts_date()
+        self._rows: dict[tuple[str, str], dict[str, Any]] = {}
+        self.spent = Decimal(0)
+        for entry in entries:
+            if entry.model:
+                self._add(entry)
+
+    def _add(self, entry: Entry) -> None:
+        row = self._rows.setdefault((entry.provider, entry.model), {"calls": 0, "usage": Usage(), "live": Decimal(0)})
+        row["calls"] += 1
+        if entry.usage is None:
+            return
+        row["usage"] = Usage(*(getattr(row["usage"], f.name) + getattr(entry.usage, f.name) for f in fields(Usage)))
+        amount = self._cost(entry)
+        row["live"] = None if amount is None or row["live"] is None else row["live"] + amount
+        if entry.source is not None and entry.source.kind == "live" and amount:
+            self.spent += amount
+
+    def _cost(self, entry: Entry) -> Decimal | None:
+        if entry.provider == "compatible":
+            return Decimal(0)
+        try:
+            return cost(entry.usage, entry.model, entry.provider, on=self.date, batch=entry.batch)
+        except UnknownPrice:
+            return None
+
+    @property
+    def live(self) -> Decimal | None:
+        """What all these calls cost, or would cost, from the real providers. None when a price is unknown."""
+        amounts = [row["live"] for row in self._rows.values()]
+        return None if None in amounts else sum(amounts, Decimal(0))
+
+    def _table(self) -> list[tuple[str, ...]]:
+        rows = []
+        for (provider, model), row in self._rows.items():
+            used = row["usage"]
+            counts = (row["calls"], used.input_tokens, used.cache_read_tokens, used.output_tokens)
+            rows.append((provider, model, *(f"{count:,}" for count in counts), dollars(row["live"])))
+        return rows
+
+    def _total(self) -> str:
+        return f"Spent: {dollars(self.spent)}. The same calls live, at the prices of {self.date}: {dollars(self.live)}."
+
+    COLUMNS = ("provider", "model", "calls", "input", "of it cached", "output", "live")
+
+    def __str__(self) -> str:
+        return "\n".join([*("  ".join(row) for row in (self.COLUMNS, *self._table())), self._total()])
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        return html_table(self.COLUMNS, self._table(), self._total())
+
+
+def dollars(amount: Decimal | None) -> str:
+    """USD with as many places as a small amount needs; 'unknown' for None."""
+    if amount is None:
+        return "unknown"
+    return f"{amount:,.2f} USD" if amount == 0 or amount >= 1 else f"{amount:.6f} USD"
+
+
+def html_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> str:
+    """A plain table that takes the colours of the notebook's theme."""
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(caption)}</p>"
+
+
+# ---- looking up --------------------------------------------------------------
+def _provider(model: str, provider: str | None) -> str:
+    provider = provider or _known_provider(model)
+    if provider == "compatible":
+        raise UnknownPrice(f"{model} runs on a server of your own: it has no price per token, only the price of the machine")
+    if provider not in PROVIDERS:
+        raise UnknownPrice(f"there is no provider {provider!r}; there are {', '.join(PROVIDERS)}")
+    return provider
+
+
+def _known_provider(model: str) -> str:
+    try:
+        return models.get(model).provider
+    except models.UnknownModel as error:
+        raise UnknownPrice(f"{error} Name its provider, or correct the id.") from None
+
+
+def _own_row(model: str, provider: str) -> dict[str, Any] | None:
+    return next((row for row in models.table()["price"] if (row["provider"], row["id"]) == (provider, model)), None)
+
+
+def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool) -> PriceCalculation:
+    import genai_prices
+
+    moment = datetime.combine(on, time(12), UTC)
+    counted = genai_prices.Usage(
+        input_tokens=usage.input_tokens,
+        cache_read_tokens=usage.cache_read_tokens,
+        cache_write_tokens=usage.cache_write_tokens + usage.cache_write_1h_tokens,
+        cache_write_1h_tokens=usage.cache_write_1h_tokens,
+        output_tokens=usage.output_tokens,
+    )
+    context = {"processing": "batch"} if batch else None
+    try:
+        found = genai_prices.calc_price(counted, model, provider_id=PROVIDERS[provider], genai_request_timestamp=moment, price_context=context)
+    except LookupError:
+        raise UnknownPrice(f"no price is known for {model} from {provider}: look it up, and add it to helpers/models.toml with its date") from None
+    if batch and not _has_variant(found, context, moment):
+        raise UnknownPrice(f"no batch price is known for {model} from {provider} on {on}")
+    return found
+
+
+def _has_variant(found: PriceCalculation, context: dict[str, str], moment: datetime) -> bool:
+    """Whether genai-prices applied a price for this context: silently, it falls back to the standard one."""
+    own = any(found.model is model for model in found.provider.models)
+    variants = [v for v in found.model.price_variants or () if v.when == context]
+    return own and any(v.constraint is None or v.constraint.active(moment) for v in variants)
+
+
+def _first_tier(rate: Any) -> Decimal | None:
+    """The rate for short prompts, where a rate has tiers by prompt length."""
+    return getattr(rate, "base", rate)
+
+
+def _tier(rate: Any, prompt_tokens: int) -> Decimal:
+    """The rate for a prompt of this length."""
+    if rate is None:
+        return Decimal(0)
+    if not hasattr(rate, "tiers"):
+        return rate
+    return next((tier.price for tier in reversed(rate.tiers) if prompt_tokens > tier.start), rate.base)

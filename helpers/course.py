@@ -1,0 +1,140 @@
+"""Starting the course in a notebook: the gateway, the environment, the status card, the log and the bill."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from helpers import environment, models
+
+if TYPE_CHECKING:
+    from helpers.costs import Bill
+    from helpers.gateway.meter import Log
+    from helpers.gateway.server import Gateway
+
+MODES = ("offline", "live", "record")
+BUDGET_USD = Decimal("0.50")
+_running: Course | None = None
+
+
+class CourseError(RuntimeError):
+    """Something that the learner can put right; the message says how."""
+
+
+@dataclass(repr=False)
+class Course:
+    """A running course. `gateway` has the controls: fault, advance, limit, reset."""
+
+    gateway: Gateway
+    mode: str
+    budget_usd: Decimal
+
+    def log(self) -> Log:
+        """Every request the gateway received so far, in order, with the source of its answer."""
+        return self.gateway.meter.log()
+
+    @property
+    def bill(self) -> Bill:
+        """Tokens and USD so far, by model. Offline the bill is 0.00; beside it stands what it would be live."""
+        from helpers.costs import Bill
+
+        return Bill(self.log(), on=None if self.mode == "offline" else datetime.now(UTC).date())
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name}: {text}" for name, text in self._card())
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        rows = "".join(f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>' for name, text in self._card())
+        return f"<table>{rows}</table>"
+
+    def _card(self) -> list[tuple[str, str]]:
+        names = ", ".join(models.default(provider) for provider in ("openai", "anthropic", "gemini"))
+        if self.mode == "offline":
+            return [
+                ("Mode", "offline: every call is answered on this machine, without a key and without cost"),
+                ("Answers", "recordings first; a prompt that nobody recorded gets a notice that says so"),
+                ("Models", f"{names} and others, under their real names"),
+                ("Next", "run the cells; course.log() shows what was sent, course.bill what it would cost live"),
+            ]
+        kept = "; answers are also written to recordings" if self.mode == "record" else ""
+        return [
+            ("Mode", f"{self.mode}: calls go to the real providers and cost money{kept}"),
+            ("Budget", f"{self.budget_usd} USD for this kernel; a call that could exceed it is refused before it is sent"),
+            ("Models", f"{names} and others"),
+            ("Next", "run the cells; course.bill shows what you have spent"),
+        ]
+
+
+def start(
+    mode: str | None = None,
+    *,
+    strict: bool | None = None,
+    pace: float | None = None,
+    budget_usd: Decimal | str | None = None,
+    show: bool = True,
+) -> Course:
+    """Start the gateway in this kernel and point every SDK at it; show the status card.
+
+    mode: offline (default), live or record; also by COURSE_MODE. strict: a prompt without a recording is
+    an error; also by COURSE_STRICT=1. pace: 1 streams at a model's typical speed, 0 at once; also by
+    COURSE_PACE. budget_usd: the most that live calls may cost in this kernel, 0.50 USD unless set here or
+    by COURSE_BUDGET_USD. Called again, it begins anew on the same port. Raises CourseError for a setting
+    that makes no sense, and for a change of mode in a running kernel.
+    """
+    global _running
+    mode = mode or os.environ.get("COURSE_MODE") or "offline"
+    if mode not in MODES:
+        raise CourseError(f"COURSE_MODE is {mode!r}; it can be {', '.join(MODES)}")
+    budget = _number("COURSE_BUDGET_USD", budget_usd, BUDGET_USD)
+    if _running is not None:
+        if _running.mode != mode:
+            raise CourseError(f"this kernel runs in {_running.mode} mode: restart the kernel to change to {mode}")
+        _running.gateway.reset()
+    else:
+        _running = Course(_gateway(mode, strict, pace, budget), mode, budget)
+    environment.point_sdks_at(_running.gateway.base_url)
+    if show:
+        _display(_running)
+    return _running
+
+
+def _gateway(mode: str, strict: bool | None, pace: float | None, budget: Decimal) -> Gateway:
+    from helpers.gateway.server import Gateway
+
+    strict = os.environ.get("COURSE_STRICT") == "1" if strict is None else strict
+    speed = float(_number("COURSE_PACE", pace, Decimal(1)))
+    if mode == "offline":
+        return Gateway(strict=strict, pace=speed).start()
+    from helpers.gateway.sources.upstream import from_environment
+
+    folder = Path(os.environ["COURSE_RECORD_TO"]) if "COURSE_RECORD_TO" in os.environ else None
+    return Gateway(strict=strict, pace=speed, upstream=from_environment(mode, budget_usd=budget, record_to=folder)).start()
+
+
+def _number(variable: str, given: float | Decimal | str | None, otherwise: Decimal) -> Decimal:
+    text = os.environ.get(variable) if given is None else given
+    if text in (None, ""):
+        return otherwise
+    try:
+        value = Decimal(str(text))
+    except InvalidOperation:
+        raise CourseError(f"{variable} is {text!r}: give a number") from None
+    if not value.is_finite() or value < 0:
+        raise CourseError(f"{variable} is {text!r}: give a number of 0 or more")
+    return value
+
+
+def _display(course: Course) -> None:
+    try:
+        from IPython.display import display
+    except ImportError:
+        print(course)
+    else:
+        display(course)

@@ -1,0 +1,1 @@
+"""The offline gateway: a loopback server that speaks the providers' wire formats."""

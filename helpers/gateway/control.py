@@ -1,0 +1,69 @@
+"""The gateway's own controls over HTTP, under /course/, for programs that are not the notebook that started it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from helpers.gateway.faults import Fault
+
+if TYPE_CHECKING:
+    from helpers.gateway.server import Gateway
+
+
+def handle(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, bytes]:
+    """Status and JSON body for one control request. Bad input gives 400 with a sentence that says what to do."""
+    action = ACTIONS.get((method, path))
+    if action is None:
+        return 404, _json({"error": f"no such control; there are {', '.join(' '.join(key) for key in ACTIONS)}"})
+    try:
+        arguments = json.loads(body) if body else {}
+        if not isinstance(arguments, dict):
+            raise ValueError("the body has to be a JSON object")
+        return 200, _json(action(gateway, **arguments))
+    except (ValueError, TypeError) as error:
+        return 400, _json({"error": str(error)})
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, default=str).encode() + b"\n"
+
+
+def _status(gateway: Gateway) -> dict[str, Any]:
+    log = gateway.meter.log()
+    return {"mode": gateway.mode, "strict": gateway.strict, "pace": gateway.pace, "requests": len(log), "sources": log.sources()}
+
+
+def _log(gateway: Gateway) -> list[dict[str, Any]]:
+    return [asdict(entry) for entry in gateway.meter.log()]
+
+
+def _add_fault(gateway: Gateway, **fault: Any) -> dict[str, Any]:
+    gateway.faults.add(Fault(**fault))
+    return {"set": fault}
+
+
+def _clear_faults(gateway: Gateway) -> dict[str, Any]:
+    gateway.faults.clear()
+    return {"set": None}
+
+
+def _advance(gateway: Gateway, seconds: float) -> dict[str, Any]:
+    gateway.clock.advance(float(seconds))
+    return {"now": gateway.clock.now()}
+
+
+def _limit(gateway: Gateway, provider: str, family: str, per_minute: int) -> dict[str, Any]:
+    gateway.quotas.set_limit(provider, family, per_minute)
+    return {"provider": provider, "family": family, "per_minute": per_minute}
+
+
+ACTIONS = {
+    ("GET", "/course/status"): _status,
+    ("GET", "/course/log"): _log,
+    ("POST", "/course/faults"): _add_fault,
+    ("DELETE", "/course/faults"): _clear_faults,
+    ("POST", "/course/advance"): _advance,
+    ("POST", "/course/limits"): _limit,
+}

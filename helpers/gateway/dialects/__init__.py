@@ -1,0 +1,1 @@
+"""One file a wire format. A dialect reads a provider's request into a Question and writes an Answer back."""

@@ -1,0 +1,185 @@
+"""What every dialect is made of: routes, the call that came in, and the response that goes out."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import string
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Protocol
+
+from helpers import models
+from helpers.gateway.batches import Batches
+from helpers.gateway.clock import Clock
+from helpers.gateway.exchange import Answer, Question, Refusal, Usage
+from helpers.gateway.prompt_cache import PromptCache
+from helpers.gateway.quotas import Level
+
+Headers = list[tuple[str, str]]
+
+
+class Services(Protocol):
+    """What a dialect may ask of the server around it."""
+
+    clock: Clock
+    batches: Batches
+    prompt_cache: PromptCache
+
+    async def answer(self, question: Question) -> Answer: ...
+
+
+@dataclass
+class Call:
+    """One HTTP request, as a dialect sees it. Header names are in lower case."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    body: bytes
+    base_url: str
+    services: Services
+    groups: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def json(self) -> dict[str, Any]:
+        """The body as a JSON object. Raises Refusal("bad_json")."""
+        try:
+            value = json.loads(self.body)
+        except (ValueError, RecursionError) as error:
+            raise Refusal("bad_json", str(error)) from None
+        if not isinstance(value, dict):
+            raise Refusal("bad_json", "the body is not a JSON object")
+        return value
+
+    def with_json(self, body: dict[str, Any]) -> Call:
+        """The same call with another body: a line of a batch."""
+        other = replace(self, body=b"")
+        other.__dict__["json"] = body
+        return other
+
+
+@dataclass
+class Response:
+    status: int
+    headers: Headers
+    body: bytes = b""
+    stream: AsyncIterator[bytes] | None = None
+
+
+Read = Callable[[Call], Question]
+Write = Callable[[Question, Answer], bytes]
+Handle = Callable[[Call], Awaitable[Response]]
+
+
+@dataclass(frozen=True)
+class Route:
+    """A method and path. Either `read`, `write` and `stream` (a question to a model), or `handle` (all else)."""
+
+    method: str
+    pattern: re.Pattern[str]
+    operation: str
+    read: Read | None = None
+    write: Write | None = None
+    stream: Callable[[Question, Answer], AsyncIterator[bytes]] | None = None
+    handle: Handle | None = None
+
+
+def route(method: str, pattern: str, operation: str, **actions: Any) -> Route:
+    return Route(method, re.compile(pattern + "$"), operation, **actions)
+
+
+class Dialect:
+    """One provider's wire format. Subclasses set the three names and fill in the methods."""
+
+    provider = ""
+    mount = ""
+    json_type = "application/json"
+    stream_type = "text/event-stream; charset=utf-8"
+
+    def routes(self) -> list[Route]:
+        raise NotImplementedError
+
+    def key(self, call: Call) -> str | None:
+        """The API key of a call, or None when there is none."""
+        raise NotImplementedError
+
+    def error(self, refusal: Refusal, call: Call) -> Response:
+        """A refusal in the provider's own shape, with its status and headers."""
+        raise NotImplementedError
+
+    def stream_error(self, refusal: Refusal) -> bytes:
+        """A refusal that arrives inside a stream that began with 200."""
+        raise NotImplementedError
+
+    def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
+        """Headers of a 200 that answers a question to a model; the content type is not among them."""
+        raise NotImplementedError
+
+    def content_type(self, question: Question) -> str:
+        """The content type of a 200 that answers this question."""
+        return self.stream_type if question.stream else self.json_type
+
+    def usage(self, payloads: list[Any]) -> Usage | None:
+        """The usage that a real provider's answer states: its JSON body, or the JSON events of its stream."""
+        raise NotImplementedError
+
+    def events(self, body: bytes, content_type: str) -> list[Any]:
+        """The JSON payloads of an answer, plain or streamed, for `usage`."""
+        if "event-stream" not in content_type:
+            return [json.loads(body)]
+        lines = (line[5:].strip() for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data:"))
+        return [json.loads(line) for line in lines if line and line != b"[DONE]"]
+
+    # ---- shared by the subclasses ----------------------------------------
+    def model(self, name: Any, call: Call, param: str = "model") -> models.Model:
+        """The named model. Raises Refusal for one that is unknown, retired by the course's clock, or no string."""
+        if not isinstance(name, str):
+            raise Refusal("wrong_type", param=param, expected="string", value=name)
+        found = models.find(self.provider, name)
+        if found is None:
+            raise Refusal("unknown_model", param=param, model=name)
+        if found.is_retired(call.services.clock.today()):
+            raise Refusal("retired_model", param=param, model=name)
+        return found
+
+    def check_length(self, question: Question) -> Question:
+        """Raise Refusal("too_long") for a prompt that the model's window does not hold."""
+        count = question.prompt_tokens
+        if count > question.model.context:
+            raise Refusal("too_long", model=question.model.id, tokens=count, maximum=question.model.context, limit=question.limit)
+        return question
+
+
+LETTERS = string.ascii_letters + string.digits
+
+
+def random_id(prefix: str, length: int, alphabet: str = LETTERS) -> str:
+    """An id in a provider's style, such as chatcmpl- and 29 letters and digits."""
+    return prefix + "".join(secrets.choice(alphabet) for _ in range(length))
+
+
+def hex_id(prefix: str, length: int) -> str:
+    return prefix + secrets.token_hex((length + 1) // 2)[:length]
+
+
+def compact(value: Any) -> bytes:
+    """JSON without spaces, as most providers send it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def pretty(value: Any) -> bytes:
+    """JSON laid out with two spaces and a last newline, as OpenAI and Google send it."""
+    return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
+
+
+def own_words(refusal: Refusal) -> str:
+    """The gateway's own refusals, which no provider has: what happened and what to do."""
+    facts = refusal.facts
+    if refusal.kind == "no_recording":
+        nearest = f' The nearest recorded prompt is: "{facts["nearest"]}".' if facts.get("nearest") else ""
+        return f"The offline gateway runs in strict mode and has no recording for this request to {facts['model']}.{nearest}"
+    return refusal.message or f"The gateway refused this request: {refusal.kind}."

@@ -1,0 +1,190 @@
+"""AWS Bedrock's runtime: routes, signatures read for their key id, error types in a header."""
+
+from __future__ import annotations
+
+import json
+import re
+import uuid
+from base64 import b64decode
+from typing import Any
+from urllib.parse import unquote
+
+from helpers import models
+from helpers.gateway.dialects import anthropic_messages, eventstream
+from helpers.gateway.dialects.base import Call, Dialect, Headers, Response, Route, compact, own_words, route
+from helpers.gateway.dialects.bedrock_converse import Converse
+from helpers.gateway.dialects.bedrock_invoke import Invoke
+from helpers.gateway.exchange import Answer, Question, Refusal, Usage
+from helpers.gateway.quotas import Level
+
+CORAL = "http://internal.amazon.com/coral/com.amazon.bedrock/"
+
+
+class Bedrock(Dialect):
+    provider = "bedrock"
+    mount = "/bedrock"
+    stream_type = "application/vnd.amazon.eventstream"
+
+    def routes(self) -> list[Route]:
+        one = "/model/(?P<model>[^/]+)"
+        self.converse, self.invoke = Converse(self), Invoke(self)
+        return [
+            route("POST", one + "/converse", "converse", read=self.converse.read, write=self.converse.write),
+            route("POST", one + "/converse-stream", "converse", read=self.converse.read_stream, stream=self.converse.stream),
+            route("POST", one + "/invoke", "invoke", read=self.invoke.read, write=self.invoke.write),
+            route("POST", one + "/invoke-with-response-stream", "invoke", read=self.invoke.read_stream, stream=self.invoke.stream),
+            route("POST", one + "/count-tokens", "count tokens", handle=self.count),
+        ]
+
+    def key(self, call: Call) -> str | None:
+        """The access key id that a request was signed with, or a bearer key. The signature is not checked."""
+        header = call.headers.get("authorization", "")
+        signed = re.search(r"Credential=([^/,\s]+)", header)
+        return signed.group(1) if signed else header.removeprefix("Bearer ").strip() or None
+
+    def named_model(self, call: Call) -> models.Model:
+        """The model or inference profile in the path, by its id or its ARN."""
+        name = unquote(call.groups["model"]).rpartition("/")[2]
+        model = self.model(name, call, "modelId")
+        if model.profile_only:
+            raise Refusal("profile_needed", model=name)
+        return model
+
+    async def count(self, call: Call) -> Response:
+        model = self.named_model(call)
+        given = call.json.get("input")
+        if not isinstance(given, dict) or len(given) != 1:
+            raise Refusal("bad_value", "The input has to hold exactly one of invokeModel and converse.", param="input")
+        kind, body = next(iter(given.items()))
+        if not isinstance(body, dict):
+            raise Refusal("wrong_type", param=f"input.{kind}", expected="object", value=body)
+        if kind == "converse":
+            question = self.converse.question(body, model)
+        elif kind == "invokeModel":
+            question = self.invoke.question(_decoded(body.get("body")), model)
+        else:
+            raise Refusal("unknown_field", param=f"input.{kind}")
+        headers = [("Content-Type", self.json_type), *_request_id()]
+        return Response(200, headers, compact({"inputTokens": question.prompt_tokens}))
+
+    # ---- headers and errors ----------------------------------------------
+    def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
+        if call.path.endswith("/invoke"):
+            return [*_request_id(), *_counts(answer)]
+        if call.path.endswith("/invoke-with-response-stream"):
+            return [*_request_id(), ("x-amzn-bedrock-content-type", "application/json")]
+        return _request_id()
+
+    def error(self, refusal: Refusal, call: Call) -> Response:
+        status, name, message = words(refusal)
+        headers = [("Content-Type", self.json_type), *_request_id(), ("x-amzn-errortype", f"{name}:{CORAL}")]
+        return Response(status, headers, compact({"message": message}))
+
+    def stream_error(self, refusal: Refusal) -> bytes:
+        _, name, message = words(refusal)
+        return eventstream.exception(name[0].lower() + name[1:], compact({"message": message}))
+
+    # ---- answers of the real service --------------------------------------
+    def events(self, body: bytes, content_type: str) -> list[Any]:
+        if "eventstream" not in content_type:
+            return [json.loads(body)]
+        from botocore.eventstream import EventStreamBuffer
+
+        buffer, out = EventStreamBuffer(), []
+        buffer.add_data(body)
+        for message in buffer:
+            payload = json.loads(message.payload)
+            out.append(json.loads(b64decode(payload["bytes"])) if "bytes" in payload else payload)
+        return out
+
+    def usage(self, payloads: list[Any]) -> Usage | None:
+        found = next((p["usage"] for p in reversed(payloads) if "inputTokens" in (p.get("usage") or {})), None)
+        if found is None:
+            return anthropic_messages.parse_usage(payloads)
+        read, written = found.get("cacheReadInputTokens") or 0, found.get("cacheWriteInputTokens") or 0
+        return Usage(found["inputTokens"] + read + written, read, written, 0, found["outputTokens"])
+
+
+def _request_id() -> Headers:
+    return [("x-amzn-requestid", str(uuid.uuid4()))]
+
+
+def _counts(answer: Answer) -> Headers:
+    """What InvokeModel says in headers, since each model's body has a format of its own."""
+    usage = answer.usage
+    values = {
+        "input-token-count": usage.uncached_tokens,
+        "output-token-count": usage.output_tokens,
+        "invocation-latency": answer.latency_ms,
+        "cache-read-input-token-count": usage.cache_read_tokens,
+        "cache-write-input-token-count": usage.cache_write_tokens + usage.cache_write_1h_tokens,
+    }
+    return [(f"x-amzn-bedrock-{name}", str(value)) for name, value in values.items()]
+
+
+def _decoded(body: Any) -> dict[str, Any]:
+    """The body of an InvokeModel call inside a CountTokens call: base64 of JSON."""
+    try:
+        value = json.loads(b64decode(body, validate=True))
+    except (ValueError, TypeError, RecursionError):
+        raise Refusal("bad_value", "input.invokeModel.body has to be base64 of JSON", param="input.invokeModel.body") from None
+    if not isinstance(value, dict):
+        raise Refusal("wrong_type", param="input.invokeModel.body", expected="object", value=value)
+    return value
+
+
+def words(refusal: Refusal) -> tuple[int, str, str]:
+    """Status, exception name and message of a refusal."""
+    facts, param, validation = refusal.facts, refusal.param or "", (400, "ValidationException")
+    match refusal.kind:
+        case "bad_key":
+            return 403, "UnrecognizedClientException", "The security token included in the request is invalid."
+        case "no_key":
+            return 403, "MissingAuthenticationTokenException", "Missing Authentication Token"
+        case "unknown_model":
+            return *validation, "The provided model identifier is invalid."
+        case "retired_model":
+            return 404, "ResourceNotFoundException", "This model version has reached the end of its life. Please refer to the AWS documentation for more details."
+        case "profile_needed":
+            text = f"Invocation of model ID {facts['model']} with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model."
+            return *validation, text
+        case "missing":
+            return *validation, f"1 validation error detected: Value at '{param}' failed to satisfy constraint: Member must not be null"
+        case "wrong_type":
+            return *validation, f"Malformed input request: {param}: expected type: {facts['expected']}, please reformat your input and try again."
+        case "unknown_field":
+            return *validation, f"Malformed input request: extraneous key [{param}] is not permitted, please reformat your input and try again."
+        case "bad_value" | "unsupported":
+            text = refusal.message if refusal.message not in ("bad_value", "unsupported") else _constraint(param, facts)
+            return *validation, text
+        case "bad_json":
+            return *validation, f"Malformed input request: {refusal.message}"
+        case "too_long":
+            text = f"The model returned the following errors: prompt is too long: {facts['tokens']} tokens > {facts['maximum']} maximum"
+            return *validation, text
+        case "rate_limited":
+            tokens = facts.get("family") == "tokens"
+            return 429, "ThrottlingException", f"Too many {'tokens' if tokens else 'requests'}, please wait before trying again."
+        case "out_of_credit":
+            return 400, "ServiceQuotaExceededException", "Too many tokens per day, please wait before trying again."
+        case "overloaded":
+            return 503, "ServiceUnavailableException", "The service is temporarily unable to handle the request."
+        case "server_error":
+            return 500, "InternalServerException", "The system encountered an unexpected error during processing. Try your request again."
+        case "no_route":
+            return 404, "UnknownOperationException", "The requested operation is not recognized by the service."
+    if refusal.kind == "no_recording":
+        return 404, "ResourceNotFoundException", own_words(refusal)
+    return *validation, own_words(refusal)
+
+
+def _constraint(param: str, facts: dict[str, Any]) -> str:
+    value = json.dumps(facts.get("value"), default=str)[:60]
+    rules = {
+        "minimum": f"Member must have value greater than or equal to {facts.get('bound')}",
+        "maximum": f"Member must have value less than or equal to {facts.get('bound')}",
+        "minItems": f"Member must have length greater than or equal to {facts.get('bound')}",
+        "enum": f"Member must satisfy enum value set: {facts.get('bound')}",
+    }
+    rule = rules.get(facts.get("rule", ""), "Member is not valid")
+    return f"1 validation error detected: Value {value} at '{param}' failed to satisfy constraint: {rule}"

@@ -1,0 +1,156 @@
+"""Bedrock's InvokeModel: each maker's own body. Claude's is Anthropic's messages, Llama's a prompt, Nova's like Converse's."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from helpers.gateway.dialects import anthropic_messages, bedrock_converse, eventstream
+from helpers.gateway.dialects.base import Call, compact, random_id
+from helpers.gateway.dialects.schema import STRING, between, checker, shape
+from helpers.gateway.exchange import Answer, Message, Part, Question, Refusal
+from helpers.models import Model
+
+if TYPE_CHECKING:
+    from helpers.gateway.dialects.bedrock import Bedrock
+
+LLAMA = {"prompt": STRING, "max_gen_len": between("integer", 1), "temperature": between("number", 0, 1), "top_p": between("number", 0, 1)}
+check_llama = checker(shape("prompt", closed=True, **LLAMA))
+LLAMA_DEFAULT_LIMIT = 512
+BEDROCK_VERSION = "bedrock-2023-05-31"
+
+
+class Invoke:
+    def __init__(self, dialect: Bedrock) -> None:
+        self._dialect = dialect
+
+    # ---- reading ---------------------------------------------------------
+    def read(self, call: Call) -> Question:
+        model = self._dialect.named_model(call)
+        return self._dialect.check_length(self.question(call.json, model))
+
+    def read_stream(self, call: Call) -> Question:
+        return replace(self.read(call), stream=True)
+
+    def question(self, body: dict[str, Any], model: Model) -> Question:
+        if is_llama(model):
+            return _llama_question(body, model)
+        if is_nova(model):
+            return bedrock_converse.Converse(self._dialect).question(_nova_as_converse(body), model)
+        anthropic_messages.check_bedrock(body)
+        if body["anthropic_version"] != BEDROCK_VERSION:
+            raise Refusal("bad_value", f"anthropic_version: the value has to be {BEDROCK_VERSION}", param="anthropic_version")
+        return anthropic_messages.question(body, model, "bedrock")
+
+    # ---- writing ---------------------------------------------------------
+    def write(self, question: Question, answer: Answer) -> bytes:
+        if is_llama(question.model):
+            return compact(_llama_body(answer))
+        if is_nova(question.model):
+            return compact(_nova_body(answer))
+        return compact(anthropic_messages.message_body(answer, _message_id()))
+
+    async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        """Frames that hold the model's own events as base64; the last one has the metrics too."""
+        waiting: dict[str, Any] | None = None
+        async for event in self._own_events(question, answer):
+            if waiting is not None:
+                yield _chunk(waiting)
+            waiting = event
+        yield _chunk({**(waiting or {}), "amazon-bedrock-invocationMetrics": _metrics(answer)})
+
+    def _own_events(self, question: Question, answer: Answer) -> AsyncIterator[dict[str, Any]]:
+        if is_llama(question.model):
+            return _llama_events(answer)
+        if is_nova(question.model):
+            return _nova_events(answer)
+        return anthropic_messages.stream_events(answer, _message_id())
+
+
+def is_llama(model: Model) -> bool:
+    return model.id.startswith("meta.llama")
+
+
+def is_nova(model: Model) -> bool:
+    return model.id.startswith("amazon.nova")
+
+
+def _message_id() -> str:
+    return random_id("msg_bdrk_01", 22)
+
+
+def _chunk(event: dict[str, Any]) -> bytes:
+    payload = {"bytes": base64.b64encode(compact(event)).decode(), "p": bedrock_converse.padding()}
+    return eventstream.event("chunk", compact(payload))
+
+
+def _metrics(answer: Answer) -> dict[str, int]:
+    return {
+        "inputTokenCount": answer.usage.uncached_tokens,
+        "outputTokenCount": answer.usage.output_tokens,
+        "invocationLatency": answer.latency_ms,
+        "firstByteLatency": round(1000 * answer.pace * answer.question.model.ttft) + 1,
+    }
+
+
+# ---- Llama -------------------------------------------------------------------
+def _llama_question(body: dict[str, Any], model: Model) -> Question:
+    check_llama(body)
+    return Question(
+        provider="bedrock",
+        model=model,
+        messages=(Message("user", (Part(body["prompt"]),)),),
+        limit=body.get("max_gen_len", LLAMA_DEFAULT_LIMIT),
+        sampling=tuple((name, body[name]) for name in ("temperature", "top_p") if name in body),
+    )
+
+
+def _llama_body(answer: Answer) -> dict[str, Any]:
+    choice = answer.choices[0]
+    return {
+        "generation": choice.text,
+        "prompt_token_count": answer.usage.input_tokens,
+        "generation_token_count": answer.usage.output_tokens,
+        "stop_reason": "length" if choice.finish == "length" else "stop",
+    }
+
+
+async def _llama_events(answer: Answer) -> AsyncIterator[dict[str, Any]]:
+    first = True
+    async for piece in answer.stream():
+        prompt = answer.usage.input_tokens if first else None
+        yield {"generation": piece.text, "prompt_token_count": prompt, "generation_token_count": piece.tokens_so_far, "stop_reason": None}
+        first = False
+    yield {**_llama_body(answer), "generation": "", "prompt_token_count": None}
+
+
+# ---- Nova --------------------------------------------------------------------
+def _nova_as_converse(body: dict[str, Any]) -> dict[str, Any]:
+    """Nova's body is Converse's, with max_new_tokens or maxTokens and a schema version."""
+    config = body.get("inferenceConfig")
+    if isinstance(config, dict) and "max_new_tokens" in config:
+        config = {**config, "maxTokens": config["max_new_tokens"]}
+    given = {name: value for name, value in body.items() if name not in ("schemaVersion", "inferenceConfig")}
+    return {**given, "inferenceConfig": config} if config is not None else given
+
+
+def _nova_body(answer: Answer) -> dict[str, Any]:
+    choice = answer.choices[0]
+    return {
+        "output": {"message": {"content": bedrock_converse.content(choice), "role": "assistant"}},
+        "stopReason": anthropic_messages.stop_reason(choice),
+        "usage": bedrock_converse.usage_body(answer.usage),
+    }
+
+
+async def _nova_events(answer: Answer) -> AsyncIterator[dict[str, Any]]:
+    choice = answer.choices[0]
+    yield {"messageStart": {"role": "assistant"}}
+    async for piece in answer.stream():
+        if piece.text:
+            yield {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": piece.text}}}
+    yield {"contentBlockStop": {"contentBlockIndex": 0}}
+    yield {"messageStop": {"stopReason": anthropic_messages.stop_reason(choice)}}
+    yield {"metadata": {"usage": bedrock_converse.usage_body(answer.usage)}}

@@ -1,0 +1,129 @@
+"""Gemini's batches: inline requests, an operation that is polled, inline results."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from helpers.gateway.batches import Batch, Item
+from helpers.gateway.dialects import gemini_contents as bodies
+from helpers.gateway.dialects.base import Call, Response, Route, random_id, route
+from helpers.gateway.dialects.gemini_caches import timestamp
+from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, checker, list_of, shape
+from helpers.gateway.exchange import Refusal
+
+if TYPE_CHECKING:
+    from helpers.gateway.dialects.gemini import Gemini
+
+ONE = shape("request", request=OBJECT, metadata=OBJECT)
+INPUT = shape("requests", requests=shape("requests", requests=list_of(ONE, minItems=1)))
+BATCH = shape("inputConfig", displayName=STRING, inputConfig=INPUT, model=STRING, name=STRING, priority=ANY)
+check = checker(shape("batch", closed=True, batch=BATCH))
+STATES = {"validating": "PENDING", "running": "RUNNING", "finalizing": "RUNNING", "cancelling": "RUNNING", "cancelled": "CANCELLED", "ended": "SUCCEEDED"}
+
+
+class GeminiBatches:
+    """The routes of batchGenerateContent and batches/. Requests in a file are not offered."""
+
+    def __init__(self, dialect: Gemini) -> None:
+        self._dialect = dialect
+
+    def routes(self, version: str) -> list[Route]:
+        one = version + "/batches/(?P<id>[^/:]+)"
+        return [
+            route("POST", version + "/models/(?P<model>[^/:]+):batchGenerateContent", "batches", handle=self.create),
+            route("GET", version + "/batches", "batches", handle=self.list),
+            route("GET", one, "batch", handle=self.get),
+            route("POST", one + ":cancel", "batch cancel", handle=self.cancel),
+            route("DELETE", one, "batch", handle=self.delete),
+        ]
+
+    async def create(self, call: Call) -> Response:
+        model = self._dialect.named_model(call)
+        body = bodies.normalised(call.json)
+        check(body)
+        requests = body["batch"]["inputConfig"]["requests"]["requests"]
+        items = [Item(str((r.get("metadata") or {}).get("key", n)), r) for n, r in enumerate(requests)]
+
+        async def run(item: Item) -> None:
+            await self._run(call, item)
+
+        id = random_id("", 36, "abcdefghijklmnopqrstuvwxyz0123456789")
+        details = {"model": model.id, "name": body["batch"].get("displayName", "")}
+        batch = call.services.batches.create(f"batches/{id}", "gemini", items, run, **details)
+        return self._dialect.ok(_body(batch, "validating"))
+
+    async def list(self, call: Call) -> Response:
+        rows = [_body(b, await _settle(call, b)) for b in call.services.batches.of("gemini")]
+        return self._dialect.ok({"operations": rows})
+
+    async def get(self, call: Call) -> Response:
+        batch = self._find(call)
+        return self._dialect.ok(_body(batch, await _settle(call, batch)))
+
+    async def cancel(self, call: Call) -> Response:
+        batch = self._find(call)
+        if not batch.cancel(call.services.clock.now()):
+            raise Refusal("conflict", f"{batch.id} has already ended and cannot be cancelled.")
+        return self._dialect.ok({})
+
+    async def delete(self, call: Call) -> Response:
+        call.services.batches.remove(self._find(call))
+        return self._dialect.ok({})
+
+    def _find(self, call: Call) -> Batch:
+        batch = call.services.batches.get("gemini", "batches/" + call.groups["id"])
+        if batch is None:
+            raise Refusal("not_found", f"Requested entity was not found: batches/{call.groups['id']}.")
+        return batch
+
+    async def _run(self, call: Call, item: Item) -> None:
+        metadata = {"metadata": item.request["metadata"]} if "metadata" in item.request else {}
+        request = {name: value for name, value in item.request["request"].items() if name != "model"}
+        try:
+            question = replace(self._dialect.read(call.with_json(request)), batch=True)
+            answer = await call.services.answer(question)
+            item.ok, item.result = True, {"response": bodies.response_body(answer), **metadata}
+        except Refusal as refusal:
+            error = json.loads(self._dialect.error(refusal, call).body)["error"]
+            item.ok, item.result = False, {"error": {"code": error["code"], "message": error["message"]}, **metadata}
+
+
+async def _settle(call: Call, batch: Batch) -> str:
+    return await batch.settle(call.services.clock.now())
+
+
+def _body(batch: Batch, state: str) -> dict[str, Any]:
+    name = STATES[state]
+    ended = name in ("SUCCEEDED", "CANCELLED")
+    metadata = {
+        "@type": "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch",
+        "model": f"models/{batch.details['model']}",
+        "displayName": batch.details["name"],
+        "createTime": timestamp(batch.created),
+        "updateTime": timestamp(batch.ended if ended else batch.created),
+        "batchStats": _stats(batch, ended),
+        "state": f"BATCH_STATE_{name}",
+        "name": batch.id,
+    }
+    body: dict[str, Any] = {"name": batch.id, "metadata": metadata}
+    if ended:
+        metadata["endTime"] = timestamp(batch.ended)
+        body["done"] = True
+    if name == "SUCCEEDED":
+        results = [item.result for item in batch.items]
+        kind = "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatchOutput"
+        body["response"] = {"@type": kind, "inlinedResponses": {"inlinedResponses": results}}
+    return body
+
+
+def _stats(batch: Batch, ended: bool) -> dict[str, str]:
+    """Counts as strings, as JSON carries 64-bit numbers; zeros are left out."""
+    counts = {
+        "requestCount": len(batch.items),
+        "pendingRequestCount": 0 if ended else len(batch.items),
+        "successfulRequestCount": sum(item.ok is True for item in batch.items),
+        "failedRequestCount": sum(item.ok is False for item in batch.items),
+    }
+    return {name: str(count) for name, count in counts.items() if count}

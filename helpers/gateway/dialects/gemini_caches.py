@@ -1,0 +1,143 @@
+"""Gemini's explicit caches: made from contents, kept for a time to live, named in later requests."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from helpers.gateway.dialects import gemini_contents as bodies
+from helpers.gateway.dialects.base import Call, Response, Route, random_id, route
+from helpers.gateway.dialects.schema import ANY, STRING, checker, shape
+from helpers.gateway.exchange import Refusal
+from helpers.models import Model
+
+if TYPE_CHECKING:
+    from helpers.gateway.dialects.gemini import Gemini
+
+DEFAULT_TTL = 3600.0
+CONTENTS = {name: bodies.FIELDS[name] for name in ("contents", "systemInstruction", "tools", "toolConfig")}
+EXPIRY = {"ttl": {"type": "string", "pattern": r"^\d+(\.\d{1,9})?s$"}, "expireTime": STRING}
+check = checker(shape("model", closed=True, model=STRING, displayName=STRING, name=STRING, kmsKeyName=ANY, **CONTENTS, **EXPIRY))
+check_patch = checker(shape(closed=True, name=STRING, **EXPIRY))
+
+
+@dataclass
+class Cache:
+    name: str
+    model: Model
+    display_name: str | None
+    held: bodies.Cached
+    created: float
+    updated: float
+    expires: float
+
+
+class GeminiCaches:
+    """The routes under cachedContents, and the lookup for a request that names a cache."""
+
+    def __init__(self, dialect: Gemini) -> None:
+        self._dialect = dialect
+        self._caches: dict[str, Cache] = {}
+
+    def routes(self, version: str) -> list[Route]:
+        one = version + "/cachedContents/(?P<id>[^/]+)"
+        return [
+            route("POST", version + "/cachedContents", "caches", handle=self.create),
+            route("GET", version + "/cachedContents", "caches", handle=self.list),
+            route("GET", one, "cache", handle=self.get),
+            route("PATCH", one, "cache", handle=self.patch),
+            route("DELETE", one, "cache", handle=self.delete),
+        ]
+
+    def use(self, name: str, model: Model, call: Call) -> bodies.Cached:
+        """What a named cache holds. Raises Refusal for one that is unknown, expired or of another model."""
+        cache = self._alive(name, call)
+        if cache.model != model:
+            raise Refusal("bad_value", f"Model used by GenerateContent request (models/{model.id}) and CachedContent (models/{cache.model.id}) has to be the same.", param="cachedContent")
+        return cache.held
+
+    # ---- routes ----------------------------------------------------------
+    async def create(self, call: Call) -> Response:
+        body = bodies.normalised(call.json)
+        check(body)
+        model = self._model(body["model"], call)
+        held = self._hold(body, model)
+        now = call.services.clock.now()
+        name = "cachedContents/" + random_id("", 24, "abcdefghijklmnopqrstuvwxyz0123456789")
+        self._caches[name] = Cache(name, model, body.get("displayName"), held, now, now, _expiry(body, now, now + DEFAULT_TTL))
+        return self._dialect.ok(_body(self._caches[name]))
+
+    async def list(self, call: Call) -> Response:
+        now = call.services.clock.now()
+        return self._dialect.ok({"cachedContents": [_body(cache) for cache in self._caches.values() if cache.expires > now]})
+
+    async def get(self, call: Call) -> Response:
+        return self._dialect.ok(_body(self._named(call)))
+
+    async def patch(self, call: Call) -> Response:
+        cache = self._named(call)
+        body = bodies.normalised(call.json)
+        check_patch(body)
+        now = call.services.clock.now()
+        cache.updated, cache.expires = now, _expiry(body, now, cache.expires)
+        return self._dialect.ok(_body(cache))
+
+    async def delete(self, call: Call) -> Response:
+        del self._caches[self._named(call).name]
+        return self._dialect.ok({})
+
+    # ---- helpers ---------------------------------------------------------
+    def _model(self, name: str, call: Call) -> Model:
+        model = self._dialect.model(name.removeprefix("models/"), call)
+        if model.cache is None or model.cache.implicit_only:
+            raise Refusal("unsupported", f"Model {model.id} does not support explicit caching.", param="model")
+        return model
+
+    def _hold(self, body: dict[str, Any], model: Model) -> bodies.Cached:
+        contents = {name: body[name] for name in ("contents", "systemInstruction", "tools") if body.get(name)}
+        question = bodies.question(contents, model, None)
+        if question.prompt_tokens < model.cache.min_tokens:
+            text = f"Cached content is too small. total_token_count={question.prompt_tokens}, min_total_token_count={model.cache.min_tokens}"
+            raise Refusal("bad_value", text, param="contents")
+        return bodies.Cached(question.messages, question.prompt_tokens)
+
+    def _named(self, call: Call) -> Cache:
+        return self._alive("cachedContents/" + call.groups["id"], call)
+
+    def _alive(self, name: str, call: Call) -> Cache:
+        cache = self._caches.get(name)
+        if cache is None or cache.expires <= call.services.clock.now():
+            raise Refusal("forbidden", "CachedContent not found (or permission denied)")
+        return cache
+
+
+def _expiry(body: dict[str, Any], now: float, otherwise: float) -> float:
+    if "ttl" in body:
+        return now + float(body["ttl"].rstrip("s"))
+    if "expireTime" not in body:
+        return otherwise
+    try:
+        # Google writes nanoseconds; Python reads microseconds.
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", body["expireTime"]))
+    except ValueError:
+        raise Refusal("bad_value", param="expireTime", value=body["expireTime"]) from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+def _body(cache: Cache) -> dict[str, Any]:
+    named = {"displayName": cache.display_name} if cache.display_name else {}
+    return {
+        "name": cache.name,
+        "model": f"models/{cache.model.id}",
+        **named,
+        "createTime": timestamp(cache.created),
+        "updateTime": timestamp(cache.updated),
+        "expireTime": timestamp(cache.expires),
+        "usageMetadata": {"totalTokenCount": cache.held.tokens},
+    }
+
+
+def timestamp(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,266 @@
+"""OpenAI's Responses API: one stored response after another, plain and as typed events."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from helpers.gateway.dialects import openai_chat as chat
+from helpers.gateway.dialects.base import Call, Response, Route, compact, hex_id, pretty, route
+from helpers.gateway.dialects.schema import (
+    ANY,
+    ARRAY,
+    BOOLEAN,
+    OBJECT,
+    STRING,
+    between,
+    checker,
+    list_of,
+    nullable,
+    one_of,
+    shape,
+)
+from helpers.gateway.exchange import Answer, Message, Part, Question, Refusal, Usage
+from helpers.models import Model
+
+if TYPE_CHECKING:
+    from helpers.gateway.dialects.openai import OpenAI
+
+ITEM = shape(
+    type=STRING,
+    role=one_of("user", "assistant", "system", "developer"),
+    content={"type": ["string", "array", "null"], "items": shape("type", type=STRING)},
+)
+FIELDS = {
+    "model": STRING,
+    "input": {"type": ["string", "array"], "items": ITEM, "minItems": 1},
+    "instructions": nullable(STRING),
+    "max_output_tokens": nullable(between("integer", 16)),
+    "previous_response_id": nullable(STRING),
+    "reasoning": nullable(shape(effort=nullable(one_of(*chat.EFFORTS)))),
+    "stream": nullable(BOOLEAN),
+    "temperature": nullable(between("number", 0, 2)),
+    "top_p": nullable(between("number", 0, 1)),
+    "tools": nullable(list_of(shape("type", type=STRING))),
+    "store": nullable(BOOLEAN),
+    "metadata": nullable(OBJECT),
+    "include": nullable(ARRAY),
+    "text": nullable(OBJECT),
+    **{
+        name: ANY
+        for name in (
+            "access_programs background background_options context_management conversation image max_tool_calls moderation "
+            "parallel_tool_calls prompt prompt_cache_key prompt_cache_options prompt_cache_retention safety_identifier "
+            "service_tier stream_options tool_choice top_logprobs truncation user"
+        ).split()
+    },
+}
+check = checker(shape("model input", closed=True, **FIELDS))
+KEPT = 1000  # stored responses
+
+
+class OpenAIResponses:
+    """The routes under /v1/responses. Responses are stored, so that previous_response_id can go on from one."""
+
+    def __init__(self, dialect: OpenAI) -> None:
+        self._dialect = dialect
+        self._stored: dict[str, tuple[Message, ...]] = {}
+
+    def routes(self) -> list[Route]:
+        return [
+            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream),
+            route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count),
+        ]
+
+    # ---- reading ---------------------------------------------------------
+    def read(self, call: Call) -> Question:
+        body = call.json
+        check(body)
+        model = self._model(call)
+        effort = (body.get("reasoning") or {}).get("effort")
+        rules = {"temperature": body.get("temperature"), "top_p": body.get("top_p"), "reasoning_effort": effort}
+        chat.check_model_rules(rules, model)
+        question = Question(
+            provider=self._dialect.provider,
+            model=model,
+            messages=self._messages(body),
+            tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+            limit=body.get("max_output_tokens"),
+            stream=bool(body.get("stream")),
+            effort=effort or model.default_effort,
+            sampling=chat.sampling(body),
+            echo=body,
+        )
+        return self._dialect.check_length(question)
+
+    def _model(self, call: Call) -> Model:
+        try:
+            return self._dialect.model(call.json["model"], call)
+        except Refusal as refusal:
+            # Chat answers 404 here; Responses answers 400 and names the parameter.
+            refusal.facts["status"] = 400
+            raise
+
+    def _messages(self, body: dict[str, Any]) -> tuple[Message, ...]:
+        before = body.get("previous_response_id")
+        if before is not None and before not in self._stored:
+            raise Refusal("not_found", f"Previous response with id '{before}' not found.", param="previous_response_id")
+        system = (Message("system", (Part(body["instructions"]),)),) if body.get("instructions") else ()
+        given = body["input"]
+        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+        return (*system, *self._stored.get(before, ()), *(_message(item, i) for i, item in enumerate(items)))
+
+    # ---- writing ---------------------------------------------------------
+    def write(self, question: Question, answer: Answer) -> bytes:
+        ids = _ids()
+        response = self._response(answer, ids)
+        self._finish(response, answer, ids)
+        return pretty(response)
+
+    async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        number = 0
+        async for event in self._events(answer):
+            yield b"event: " + event["type"].encode() + b"\ndata: " + compact({**event, "sequence_number": number}) + b"\n\n"
+            number += 1
+
+    async def _events(self, answer: Answer) -> AsyncIterator[dict[str, Any]]:
+        ids = _ids()
+        response = self._response(answer, ids)
+        yield {"type": "response.created", "response": dict(response)}
+        yield {"type": "response.in_progress", "response": dict(response)}
+        place = 0
+        if answer.usage.thinking_tokens:
+            item = _reasoning(ids)
+            yield {"type": "response.output_item.added", "output_index": place, "item": item}
+            yield {"type": "response.output_item.done", "output_index": place, "item": item}
+            place += 1
+        choice = answer.choices[0]
+        if choice.text:
+            here = {"item_id": ids["msg"], "output_index": place, "content_index": 0}
+            opened = {**_message_item(ids, ""), "status": "in_progress", "content": []}
+            yield {"type": "response.output_item.added", "output_index": place, "item": opened}
+            yield {"type": "response.content_part.added", **here, "part": _text("")}
+            async for piece in answer.stream():
+                if piece.text:
+                    yield {"type": "response.output_text.delta", **here, "delta": piece.text, "logprobs": [], "obfuscation": secrets.token_urlsafe(6)}
+            yield {"type": "response.output_text.done", **here, "text": choice.text, "logprobs": []}
+            yield {"type": "response.content_part.done", **here, "part": _text(choice.text)}
+            yield {"type": "response.output_item.done", "output_index": place, "item": _message_item(ids, choice.text, choice.finish)}
+        else:
+            await answer.finished()
+        self._finish(response, answer, ids)
+        yield {"type": f"response.{response['status']}", "response": response}
+
+    def _response(self, answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
+        """A response that has not answered yet."""
+        asked = answer.question.echo
+        model = answer.question.model
+        thinks = model.thinks != "never"
+        return {
+            "id": ids["resp"],
+            "object": "response",
+            "created_at": int(time.time()),
+            "status": "in_progress",
+            "background": False,
+            "completed_at": None,
+            "error": None,
+            "incomplete_details": None,
+            "instructions": asked.get("instructions"),
+            "max_output_tokens": asked.get("max_output_tokens"),
+            "max_tool_calls": None,
+            "model": model.served_as,
+            "output": [],
+            "parallel_tool_calls": True,
+            "previous_response_id": asked.get("previous_response_id"),
+            "prompt_cache_key": asked.get("prompt_cache_key"),
+            "reasoning": {"effort": answer.question.effort if thinks else None, "summary": None},
+            "safety_identifier": None,
+            "service_tier": "default",
+            "store": asked.get("store") is not False,
+            "temperature": asked.get("temperature", 1.0),
+            "text": {"format": {"type": "text"}, "verbosity": "medium"},
+            "tool_choice": "auto",
+            "tools": asked.get("tools") or [],
+            "top_logprobs": 0,
+            "top_p": asked.get("top_p", 1.0),
+            "truncation": "disabled",
+            "usage": None,
+            "user": None,
+            "metadata": asked.get("metadata") or {},
+        }
+
+    def _finish(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
+        """Fill in the output, the status and the usage, and keep the conversation."""
+        choice = answer.choices[0]
+        cut = choice.finish == "length"
+        response["status"] = "incomplete" if cut else "completed"
+        response["completed_at"] = None if cut else int(time.time())
+        response["incomplete_details"] = {"reason": "max_output_tokens"} if cut else None
+        response["output"] = [_reasoning(ids)] if answer.usage.thinking_tokens else []
+        if choice.text:
+            response["output"].append(_message_item(ids, choice.text, choice.finish))
+        response["usage"] = usage_body(answer.usage, answer.question)
+        if response["store"]:
+            said = tuple(m for m in answer.question.messages if m.role != "system")
+            self._stored[response["id"]] = (*said, Message("assistant", (Part(choice.text),)))
+            if len(self._stored) > KEPT:
+                del self._stored[next(iter(self._stored))]
+
+    async def count(self, call: Call) -> Response:
+        question = self.read(call)
+        return self._dialect.ok({"object": "response.input_tokens", "input_tokens": question.prompt_tokens})
+
+
+def _message(item: dict[str, Any], index: int) -> Message:
+    if item.get("type", "message") != "message":
+        return Message("tool", (Part(json.dumps(item, sort_keys=True), "tool_result"),))
+    if "role" not in item or item.get("content") is None:
+        raise Refusal("missing", param=f"input[{index}].{'content' if 'role' in item else 'role'}")
+    content = item["content"]
+    role = "system" if item["role"] == "developer" else item["role"]
+    if isinstance(content, str):
+        return Message(role, (Part(content),))
+    return Message(role, tuple(_part(part, f"input[{index}].content[{n}]") for n, part in enumerate(content)))
+
+
+def _part(given: dict[str, Any], path: str) -> Part:
+    if given["type"] in ("input_text", "output_text", "text", "refusal"):
+        if not isinstance(given.get("text"), str):
+            raise Refusal("missing", param=f"{path}.text")
+        return Part(given["text"])
+    return Part(chat.fingerprint(given), "image")
+
+
+def _ids() -> dict[str, str]:
+    """Ids of a response and its items: 48 hex digits after the prefix, the first 16 of them shared."""
+    shared = secrets.token_hex(8)
+    return {prefix: hex_id(f"{prefix}_{shared}", 32) for prefix in ("resp", "msg", "rs")}
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "output_text", "annotations": [], "logprobs": [], "text": text}
+
+
+def _message_item(ids: dict[str, str], text: str, finish: str = "stop") -> dict[str, Any]:
+    status = "incomplete" if finish == "length" else "completed"
+    return {"id": ids["msg"], "type": "message", "status": status, "content": [_text(text)], "phase": "final_answer", "role": "assistant"}
+
+
+def _reasoning(ids: dict[str, str]) -> dict[str, Any]:
+    return {"id": ids["rs"], "type": "reasoning", "summary": []}
+
+
+def usage_body(usage: Usage, question: Question) -> dict[str, Any]:
+    given = {"cached_tokens": usage.cache_read_tokens}
+    if question.model.cache and question.model.cache.charges_writes:
+        given["cache_write_tokens"] = usage.cache_write_tokens
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": given,
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.thinking_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

@@ -1,0 +1,75 @@
+"""What the gateway does wrong on purpose, so that a lesson can see it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from helpers.gateway.clock import Clock
+from helpers.gateway.exchange import Refusal
+
+# Answered instead of the model, in the provider's own error shape.
+REFUSALS = {
+    "rate_limited": "rate_limited",
+    "overloaded": "overloaded",
+    "server_error": "server_error",
+    "wrong_key": "bad_key",
+    "out_of_credit": "out_of_credit",
+    "outage": "overloaded",
+}
+# Done to the connection or to the stream.
+DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "overloaded_in_stream")
+KINDS = (*REFUSALS, *DISTURBANCES)
+
+
+@dataclass
+class Fault:
+    """One fault. `provider` None means all; `times` None means until it is cleared or its time is over."""
+
+    kind: str
+    provider: str | None = None
+    times: int | None = None
+    seconds: float = 0.0  # slow: the delay; rate_limited: the wait it asks for; outage: how long it lasts
+    chunk: int = 3  # stalled, stream_cut, overloaded_in_stream: after how many chunks of the stream
+    until: float | None = field(default=None, repr=False)
+
+    def refusal(self) -> Refusal | None:
+        """The refusal this fault stands for, or None where it disturbs the connection instead."""
+        if self.kind not in REFUSALS:
+            return None
+        return Refusal(REFUSALS[self.kind], wait=self.seconds or 1.0, fault=self.kind)
+
+
+class Faults:
+    """The faults that are set. At most one strikes a request: the first that fits."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._set: list[Fault] = []
+
+    def add(self, fault: Fault) -> None:
+        """Set a fault. Raises ValueError for a kind that does not exist, saying which do."""
+        if fault.kind not in KINDS:
+            raise ValueError(f"there is no fault {fault.kind!r}; there are {', '.join(KINDS)}")
+        if fault.times is not None and fault.times < 1:
+            raise ValueError("times is how many requests the fault strikes: 1 or more")
+        if fault.kind == "outage":
+            if fault.seconds <= 0:
+                raise ValueError("an outage needs seconds=...: how long it lasts by the course's clock")
+            fault.until = self._clock.now() + fault.seconds
+        self._set.append(fault)
+
+    def clear(self) -> None:
+        self._set.clear()
+
+    def strike(self, provider: str) -> Fault | None:
+        """The fault for a request that just came in, counted down."""
+        now = self._clock.now()
+        self._set = [fault for fault in self._set if fault.until is None or fault.until > now]
+        for fault in self._set:
+            if fault.provider in (None, provider):
+                if fault.times is not None:
+                    fault.times -= 1
+                    if fault.times == 0:
+                        self._set.remove(fault)
+                return fault
+        return None

@@ -1,0 +1,95 @@
+"""The meter: what the gateway really received, one entry a request, in order."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from html import escape
+
+from helpers.gateway.exchange import Provenance, Usage
+
+COLUMNS = ("#", "provider", "operation", "model", "status", "source", "in", "out", "note")
+
+
+@dataclass
+class Entry:
+    """One request. Times are in seconds; `usage` is None for a request that no model answered."""
+
+    number: int
+    provider: str
+    operation: str
+    model: str = ""
+    status: int = 0
+    source: Provenance | None = None
+    usage: Usage | None = None
+    batch: bool = False
+    mode: str = "offline"
+    fault: str = ""
+    at: float = 0.0
+    seconds: float = 0.0
+    first_byte: float | None = None
+    note: str = ""
+
+    def row(self) -> tuple[str, ...]:
+        used = self.usage
+        counts = (str(used.input_tokens), str(used.output_tokens)) if used else ("", "")
+        source = str(self.source) if self.source else "gateway"
+        cells = (self.number, self.provider, self.operation, self.model, self.status or "cut", source)
+        return (*map(str, cells), *counts, ", ".join(filter(None, (self.fault, self.note))))
+
+
+class Log(list[Entry]):
+    """Entries that show themselves as a table. `len(log)` is how many requests were really received."""
+
+    def only(self, *, provider: str | None = None, status: int | None = None) -> Log:
+        """The entries of one provider, or with one status."""
+        return Log(e for e in self if provider in (None, e.provider) and status in (None, e.status))
+
+    def sources(self) -> Counter[str]:
+        """How many answers came from each kind of source."""
+        return Counter(e.source.kind for e in self if e.source)
+
+    def __str__(self) -> str:
+        rows = [COLUMNS, *(entry.row() for entry in self)]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(COLUMNS))]
+        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
+        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in entry.row()) + "</tr>" for entry in self)
+        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+@dataclass
+class Meter:
+    """Counts every request once. Written by the gateway's thread, read by the notebook's."""
+
+    entries: list[Entry] = field(default_factory=list)
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def open(self, provider: str, operation: str, mode: str, at: float) -> Entry:
+        """A new entry for a request that has just come in."""
+        with self._lock:
+            entry = Entry(len(self.entries) + 1, provider, operation, mode=mode, at=at)
+            self.entries.append(entry)
+            return entry
+
+    def add_item(self, provider: str, model: str, source: Provenance, usage: Usage, mode: str, at: float) -> None:
+        """An entry for one answered request inside a batch."""
+        entry = self.open(provider, "batch item", mode, at)
+        entry.model, entry.source, entry.usage, entry.batch, entry.status = model, source, usage, True, 200
+
+    def log(self) -> Log:
+        with self._lock:
+            return Log(self.entries)
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.log())
+
+    def clear(self) -> None:
+        with self._lock:
+            self.entries.clear()

@@ -1,0 +1,375 @@
+"""The loopback server: a request finds its dialect, its question finds a source, the answer goes back.
+
+A question's way: socket -> dialect reads -> faults and quotas -> source -> prompt cache and usage ->
+dialect writes -> socket. The meter sees each request once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from http.client import responses as REASONS
+from pathlib import Path
+from typing import TypeVar
+
+from tornado.httpserver import HTTPServer
+from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine, parse_qs_bytes
+from tornado.iostream import StreamClosedError
+
+from helpers.gateway import control
+from helpers.gateway.batches import Batches
+from helpers.gateway.clock import Clock
+from helpers.gateway.dialects.base import Call, Dialect, Response, Route
+from helpers.gateway.dialects.table import DIALECTS
+from helpers.gateway.exchange import Answer, Draft, Provenance, Question, Refusal, compose
+from helpers.gateway.faults import Fault, Faults
+from helpers.gateway.meter import Entry, Meter
+from helpers.gateway.prompt_cache import PromptCache
+from helpers.gateway.quotas import Quotas
+from helpers.gateway.sources.notice import notice
+from helpers.gateway.sources.recordings import FOLDER, Captured, Recordings
+from helpers.gateway.sources.upstream import Upstream
+
+LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
+LARGEST_BODY = 210_000_000  # OpenAI takes batch files of 200 MB
+LONG_BODY = 100_000  # bytes from which reading a request would hold up the others
+STALL = 900.0  # seconds; longer than any SDK's time-out
+log = logging.getLogger("helpers.gateway")
+T = TypeVar("T")
+
+
+class Gateway:
+    """One gateway: its state and its thread. Controls may be called from any thread."""
+
+    def __init__(
+        self,
+        *,
+        strict: bool = False,
+        pace: float = 1.0,
+        recordings: Path = FOLDER,
+        upstream: Upstream | None = None,
+    ) -> None:
+        self.strict, self.pace, self.upstream = strict, pace, upstream
+        self.mode = upstream.mode if upstream else "offline"
+        self.clock = Clock()
+        self.faults = Faults(self.clock)
+        self.quotas = Quotas(self.clock)
+        self.prompt_cache = PromptCache(self.clock)
+        self.batches = Batches(self.clock, speed=max(pace, 0.02))
+        self.recordings = Recordings(recordings)
+        self.meter = Meter()
+        self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
+        self._loop = asyncio.new_event_loop()
+        self._thread: threading.Thread | None = None
+        self.port = 0
+
+    # ---- life ------------------------------------------------------------
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, port: int = 0) -> Gateway:
+        """Serve on a loopback port (0: any free one) in a thread. Raises OSError when the port is taken."""
+        listener = socket.create_server(("127.0.0.1", port), backlog=256)
+        listener.setblocking(False)
+        self.port = listener.getsockname()[1]
+        ready = threading.Event()
+        self._thread = threading.Thread(target=self._run, args=(listener, ready), name="llm-gateway", daemon=True)
+        self._thread.start()
+        ready.wait()
+        return self
+
+    def _run(self, listener: socket.socket, ready: threading.Event) -> None:
+        asyncio.set_event_loop(self._loop)
+
+        async def serve() -> None:
+            self._server = HTTPServer(self._receive, max_buffer_size=LARGEST_BODY, max_body_size=LARGEST_BODY)
+            self._server.add_socket(listener)
+            ready.set()
+
+        self._loop.run_until_complete(serve())
+        self._loop.run_forever()
+
+    def stop(self) -> None:
+        """Close the port and end the thread."""
+        if self._thread is None:
+            return
+
+        async def close() -> None:
+            self._server.stop()
+            await self._server.close_all_connections()
+            if self.upstream:
+                await self.upstream.close()
+            self._loop.stop()
+
+        asyncio.run_coroutine_threadsafe(close(), self._loop)
+        self._thread.join(timeout=5)
+        self._thread = None
+
+    def in_loop(self, action: Callable[[], T]) -> T:
+        """Run a short action in the gateway's own thread and return what it returns."""
+
+        async def act() -> T:
+            return action()
+
+        return asyncio.run_coroutine_threadsafe(act(), self._loop).result()
+
+    # ---- what a cell can order -------------------------------------------
+    def fault(self, kind: str, provider: str | None = None, *, times: int | None = 1, seconds: float = 0.0, chunk: int = 3) -> None:
+        """Do something wrong with the next `times` questions (None: with all, until clear_faults).
+
+        kind: rate_limited, overloaded, server_error, wrong_key, out_of_credit, outage (for `seconds` of the
+        course's clock), slow (by `seconds`), stalled, connection_reset, stream_cut, overloaded_in_stream (the
+        last two, and stalled, after `chunk` chunks of a stream). Raises ValueError for any other.
+        """
+        fault = Fault(kind, provider, None if kind == "outage" else times, seconds, chunk)
+        self.in_loop(lambda: self.faults.add(fault))
+
+    def clear_faults(self) -> None:
+        self.in_loop(self.faults.clear)
+
+    def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
+        """Move the course's clock: quotas refill, caches expire, batches end, outages pass."""
+        self.in_loop(lambda: self.clock.advance(seconds + 60 * minutes + 3600 * hours))
+
+    def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None) -> None:
+        """Set a provider's limits a minute. For Anthropic, tokens are input tokens."""
+        family = "input-tokens" if provider == "anthropic" else "tokens"
+        for name, value in (("requests", requests), (family, tokens)):
+            if value is not None:
+                self.in_loop(lambda name=name, value=value: self.quotas.set_limit(provider, name, value))
+
+    def reset(self) -> None:
+        """Forget everything: log, faults, limits, caches, batches; recordings begin with their first answer."""
+        for part in (self.meter, self.faults, self.prompt_cache, self.batches):
+            self.in_loop(part.clear)
+        self.in_loop(self.quotas.reset)
+        self.in_loop(self.recordings.rewind)
+
+    # ---- one request -----------------------------------------------------
+    def _receive(self, request: HTTPServerRequest) -> None:
+        task = self._loop.create_task(self._serve(request))
+        # A client that goes away ends its own request, and nobody else's.
+        request.connection.set_close_callback(task.cancel)
+
+    async def _serve(self, request: HTTPServerRequest) -> None:
+        began = time.monotonic()
+        if not _from_this_machine(request):
+            return await _send_plain(request, 403, b"This gateway answers programs on this machine only.\n")
+        if request.path.startswith("/course/"):
+            status, body = control.handle(self, request.method, request.path, request.body)
+            return await _send_plain(request, status, body, "application/json")
+        found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
+        if found is None:
+            mounts = ", ".join(d.mount for d, _ in self._dialects)
+            return await _send_plain(request, 404, f"Nothing is mounted here; there are {mounts}.\n".encode())
+        dialect, routes = found
+        call = self._call(request, dialect)
+        entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
+        try:
+            await self._respond(request, dialect, routes, call, entry)
+        except (StreamClosedError, asyncio.CancelledError):
+            entry.note = "the client went away"
+        finally:
+            entry.seconds = time.monotonic() - began
+
+    def _call(self, request: HTTPServerRequest, dialect: Dialect) -> Call:
+        query = {name: values[-1].decode("latin-1") for name, values in parse_qs_bytes(request.query, True).items()}
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        path = request.path.removeprefix(dialect.mount)
+        return Call(request.method, path, query, headers, request.body, self.base_url + dialect.mount, self)
+
+    async def _respond(self, request: HTTPServerRequest, dialect: Dialect, routes: list[Route], call: Call, entry: Entry) -> None:
+        fault = None
+        try:
+            route = _match(routes, call)
+            entry.operation = route.operation
+            _check_key(dialect.key(call))
+            if route.handle is None:
+                question = await self._read(route, call, entry)
+                fault = self.faults.strike(dialect.provider)
+                entry.fault = fault.kind if fault else ""
+                await self._before(fault, question)
+                response = await self._ask(dialect, route, call, question, entry)
+            elif self.upstream:
+                response = await self.upstream.pass_on(dialect, call, route.operation)
+            else:
+                response = await route.handle(call)
+        except Refusal as refusal:
+            response = dialect.error(refusal, call)
+        except _Reset:
+            return _reset(request)
+        except Exception:
+            log.exception("the gateway failed on %s %s", call.method, call.path)
+            response = dialect.error(Refusal("server_error"), call)
+            response.headers.append(("x-course-error", "internal"))
+        entry.status = response.status
+        await self._send(request, response, entry, dialect, fault)
+
+    async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
+        if len(call.body) > LONG_BODY:
+            question = await self._loop.run_in_executor(None, route.read, call)
+        else:
+            question = route.read(call)
+        entry.model = question.model.id
+        return question
+
+    async def _before(self, fault: Fault | None, question: Question) -> None:
+        """What a fault does before any answer is made."""
+        if fault is None:
+            return
+        refusal = fault.refusal()
+        if refusal is not None:
+            refusal.facts.setdefault("model", question.model.id)
+            raise refusal
+        if fault.kind == "overloaded_in_stream" and not question.stream:
+            raise Refusal("overloaded", model=question.model.id)
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.seconds or 5.0)
+        if fault.kind == "stalled" and not question.stream:
+            await asyncio.sleep(STALL)
+        if fault.kind == "connection_reset":
+            raise _Reset
+
+    # ---- the question ----------------------------------------------------
+    async def _ask(self, dialect: Dialect, route: Route, call: Call, question: Question, entry: Entry) -> Response:
+        if self.upstream:
+            return await self.upstream.forward(dialect, call, question, entry)
+        levels = self.quotas.take(question)
+        source = self._source(question)
+        if isinstance(source, Captured):
+            return self._replay(source, dialect, entry)
+        answer = compose(question, source, self.prompt_cache.account(question), self.pace)
+        self.quotas.settle(question, answer.usage)
+        entry.source, entry.usage = answer.provenance, answer.usage
+        content_type = ("Content-Type", dialect.content_type(question))
+        headers = [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
+        if question.stream:
+            return Response(200, headers, stream=route.stream(question, answer))
+        await answer.finished()
+        return Response(200, headers, route.write(question, answer))
+
+    def _source(self, question: Question) -> Draft | Captured:
+        found = self.recordings.answer(question)
+        if found is not None:
+            return found
+        nearest = self.recordings.nearest(question)
+        if self.strict:
+            raise Refusal("no_recording", nearest=nearest.prompt[:80] if nearest else None, model=question.model.id)
+        return notice(question, nearest.prompt[:80] if nearest else None)
+
+    async def answer(self, question: Question) -> Answer:
+        """Answer a question that came inside a batch, at once and outside the quotas."""
+        source = self._source(question)
+        if isinstance(source, Captured):
+            raise Refusal("no_recording", model=question.model.id, nearest=None)
+        answer = compose(question, source, self.prompt_cache.account(question), pace=0)
+        self.meter.add_item(question.provider, question.model.id, answer.provenance, answer.usage, self.mode, self.clock.now())
+        return answer
+
+    def _replay(self, captured: Captured, dialect: Dialect, entry: Entry) -> Response:
+        """The recorded bytes at the recorded times."""
+        body = b"".join(chunk for _, chunk in captured.chunks)
+        content_type = next((v for k, v in captured.headers if k.lower() == "content-type"), "application/json")
+        entry.source, entry.usage = captured.provenance, dialect.usage(dialect.events(body, content_type))
+        began = time.monotonic()
+
+        async def stream():
+            for at, chunk in captured.chunks:
+                await asyncio.sleep(max(0.0, began + at * self.pace - time.monotonic()))
+                yield chunk
+
+        headers = [*captured.headers, *_course_headers(captured.provenance)]
+        return Response(captured.status, headers, stream=stream())
+
+    # ---- sending ---------------------------------------------------------
+    async def _send(self, request: HTTPServerRequest, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
+        connection = request.connection
+        headers = HTTPHeaders()
+        for name, value in response.headers:
+            headers.add(name, value)
+        start = ResponseStartLine("HTTP/1.1", response.status, REASONS.get(response.status, "Unknown"))
+        if response.stream is None:
+            headers["Content-Length"] = str(len(response.body))
+            if fault and fault.kind == "stream_cut" and response.status == 200:
+                await connection.write_headers(start, headers, response.body[: len(response.body) // 2])
+                return connection.stream.close()
+            await connection.write_headers(start, headers, response.body)
+            return connection.finish()
+        await connection.write_headers(start, headers)
+        disturbance = fault.kind if fault else ""
+        sent, began = 0, time.monotonic()
+        async for chunk in response.stream:
+            if sent == 0:
+                entry.first_byte = time.monotonic() - began
+            if disturbance and fault and sent == fault.chunk and not await self._disturb(connection, disturbance, dialect):
+                return
+            await connection.write(chunk)
+            sent += 1
+        connection.finish()
+
+    async def _disturb(self, connection, kind: str, dialect: Dialect) -> bool:
+        """Play a fault inside a stream. False when the stream is over."""
+        if kind == "stream_cut":
+            connection.stream.close()
+            return False
+        if kind == "overloaded_in_stream":
+            await connection.write(dialect.stream_error(Refusal("overloaded")))
+            connection.finish()
+            return False
+        if kind == "stalled":
+            await asyncio.sleep(STALL)
+        return True
+
+
+class _Reset(Exception):
+    """The connection is to be reset."""
+
+
+def _match(routes: list[Route], call: Call) -> Route:
+    for route in routes:
+        found = route.pattern.match(call.path) if route.method == call.method else None
+        if found:
+            call.groups = found.groupdict()
+            return route
+    raise Refusal("no_route", path=call.path, method=call.method)
+
+
+def _check_key(key: str | None) -> None:
+    """Any key will do, except none at all and one that contains `invalid`."""
+    if not key:
+        raise Refusal("no_key")
+    if "invalid" in key.lower():
+        raise Refusal("bad_key", key=key)
+
+
+def _from_this_machine(request: HTTPServerRequest) -> bool:
+    """False for a page in a browser that tries to reach the gateway, by its Origin or a name that is not ours."""
+    host = request.host.rsplit(":", 1)[0] if not request.host.startswith("[") else request.host.partition("]")[0] + "]"
+    origin = request.headers.get("Origin")
+    return host.lower() in LOOPBACK and (origin is None or origin.split("//")[-1].rsplit(":", 1)[0].lower() in LOOPBACK)
+
+
+def _course_headers(provenance: Provenance) -> list[tuple[str, str]]:
+    """Headers that say where an answer came from; no provider sends these."""
+    found = [("x-course-source", provenance.kind), ("x-course-recording", provenance.recording)]
+    return [(name, value) for name, value in found if value]
+
+
+def _reset(request: HTTPServerRequest) -> None:
+    stream = request.connection.stream
+    with suppress(OSError):
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    stream.close()
+
+
+async def _send_plain(request: HTTPServerRequest, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
+    headers = HTTPHeaders({"Content-Type": content_type, "Content-Length": str(len(body))})
+    await request.connection.write_headers(ResponseStartLine("HTTP/1.1", status, REASONS.get(status, "")), headers, body)
+    request.connection.finish()

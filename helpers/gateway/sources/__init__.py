@@ -1,0 +1,1 @@
+"""Where answers come from: recordings in the repository, and the real providers (upstream)."""

@@ -1,0 +1,140 @@
+"""Answers kept in the repository: one JSON object a line, sorted, matched on meaning.
+
+A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
+provider's wire format. A captured one holds the bytes that a real server sent, with their timing, and
+matches only a request with the same limits, stops and stream flag. Captured outranks scripted.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from difflib import SequenceMatcher
+from pathlib import Path
+from typing import Any
+
+from helpers.gateway.exchange import Draft, Provenance, Question, key_of
+
+FOLDER = Path(__file__).parents[2] / "recordings"
+
+
+@dataclass
+class Captured:
+    """The bytes of a real answer. `chunks` are (second at which it came, bytes)."""
+
+    status: int
+    headers: list[tuple[str, str]]
+    chunks: list[tuple[float, bytes]]
+    provenance: Provenance
+
+
+@dataclass
+class Recording:
+    """One line of a recordings file, and how often it has been given in this session."""
+
+    line: dict[str, Any]
+    name: str
+    given: int = field(default=0)
+
+    @property
+    def prompt(self) -> str:
+        return " ".join(text for _, said in self.line["messages"] for text in _texts(said))
+
+    def provenance(self) -> Provenance:
+        line = self.line
+        detail = " ".join(filter(None, (line.get("server"), line.get("versions"))))
+        return Provenance(line["kind"], line["date"], detail, self.name)
+
+    def next(self) -> dict[str, Any]:
+        """The answers in turn; the last one stays."""
+        answers = self.line["answers"]
+        answer = answers[min(self.given, len(answers) - 1)]
+        self.given += 1
+        return answer
+
+
+class Recordings:
+    """All recordings of a folder, read at the first question."""
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self._folder = folder
+        self._scripted: dict[str, Recording] = {}
+        self._captured: dict[str, Recording] = {}
+        self._loaded = False
+
+    def answer(self, question: Question) -> Draft | Captured | None:
+        """What is recorded for this question, or None."""
+        self._load()
+        meaning = question.meaning()
+        found = self._captured.get(key_of({**meaning, "shape": shape(question)}))
+        if found is not None:
+            return _captured(found)
+        found = self._scripted.get(key_of(meaning))
+        return _draft(found, question.n) if found is not None else None
+
+    def nearest(self, question: Question) -> Recording | None:
+        """The recording of the same provider whose prompt is most like this one."""
+        self._load()
+        said = " ".join(message.text for message in question.messages)[:500]
+        rows = [r for r in (*self._scripted.values(), *self._captured.values()) if r.line["provider"] == question.provider]
+        return max(rows, key=lambda r: SequenceMatcher(None, r.prompt[:500], said).quick_ratio(), default=None)
+
+    def rewind(self) -> None:
+        """Begin again with the first answer of every recording."""
+        for recording in (*self._scripted.values(), *self._captured.values()):
+            recording.given = 0
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Know a recording from now on."""
+        for model in line["models"]:
+            meaning = {"provider": line["provider"], "model": model, "messages": line["messages"], "tools": line.get("tools", [])}
+            if line["kind"] == "captured":
+                name = key_of({**meaning, "shape": line["shape"]})
+                self._captured[name] = Recording(line, name)
+            else:
+                name = key_of(meaning)
+                if name in self._scripted:
+                    raise ValueError(f"two scripted recordings for {model}: {line['messages']!r}")
+                self._scripted[name] = Recording(line, name)
+
+    def _load(self) -> None:
+        if not self._loaded:
+            self._loaded = True
+            for path in sorted(self._folder.glob("*.jsonl")):
+                for line in path.read_text(encoding="utf-8").splitlines():
+                    self.add(json.loads(line))
+
+
+def shape(question: Question) -> dict[str, Any]:
+    """What a captured answer has to have in common with a request beside its meaning."""
+    return {
+        "limit": question.limit,
+        "stop": list(question.stop),
+        "n": question.n,
+        "stream": question.stream,
+        "effort": question.effort,
+        "sampling": [list(pair) for pair in question.sampling],
+    }
+
+
+def _texts(said: Any) -> Iterable[str]:
+    return [said] if isinstance(said, str) else [text for kind, text in said if kind == "text"]
+
+
+def _draft(recording: Recording, n: int) -> Draft:
+    answers = [recording.next() for _ in range(n)]
+    thinking = answers[0].get("thinking_tokens", 0)
+    return Draft(tuple(answer["text"] for answer in answers), recording.provenance(), thinking)
+
+
+def _captured(recording: Recording) -> Captured:
+    answer = recording.next()
+    chunks = [(at, _bytes(data)) for at, data in answer["chunks"]]
+    return Captured(answer["status"], [tuple(pair) for pair in answer["headers"]], chunks, recording.provenance())
+
+
+def _bytes(data: Any) -> bytes:
+    """Text as it stands; bytes that are no text as {"base64": ...}."""
+    return data.encode() if isinstance(data, str) else base64.b64decode(data["base64"])

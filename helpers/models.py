@@ -1,0 +1,113 @@
+"""The model table: every model id of the course, from models.toml."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from datetime import date
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+TABLE = Path(__file__).with_name("models.toml")
+
+
+class UnknownModel(LookupError):
+    """A model id that is not in the table."""
+
+
+@dataclass(frozen=True)
+class CacheRule:
+    """How a model's prompt cache works. style: automatic (by blocks of tokens) or blocks (marked by the client)."""
+
+    style: str
+    min_tokens: int
+    block_tokens: int = 1
+    ttl: str = "5m"
+    charges_writes: bool = False
+    implicit_only: bool = False
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model of one provider. Windows are in tokens, limits in requests or tokens a minute, times in seconds."""
+
+    provider: str
+    id: str
+    tier: str
+    served_as: str
+    context: int
+    max_output: int
+    ttft: float
+    tokens_per_second: float
+    limits: dict[str, int]
+    thinks: str = "never"  # never | optional (off unless asked for) | default (on unless refused) | always
+    efforts: tuple[str, ...] = ()
+    accepts: tuple[str, ...] = ()
+    cache: CacheRule | None = None
+    token_ratio: float = 1.0  # tokens this model's tokenizer makes for one of o200k's
+    profile_only: bool = False
+    released: date | None = None
+    retires: date | None = None
+    replacement: str | None = None
+
+    def is_retired(self, on: date) -> bool:
+        return self.retires is not None and self.retires <= on
+
+    @property
+    def default_effort(self) -> str:
+        """How much it thinks when nobody says."""
+        return "medium" if self.thinks in ("default", "always") else "none"
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The whole of models.toml."""
+    return tomllib.loads(TABLE.read_text(encoding="utf-8"))
+
+
+@cache
+def _by_key() -> dict[tuple[str, str], Model]:
+    return {(row["provider"], row["id"]): _model(row) for row in table()["model"]}
+
+
+def _model(row: dict[str, Any]) -> Model:
+    given = dict(row)
+    given.setdefault("served_as", row["id"])
+    for name in ("efforts", "accepts"):
+        given[name] = tuple(row.get(name, ()))
+    if "cache" in row:
+        given["cache"] = CacheRule(**row["cache"])
+    return Model(**given, **table()["pace"][row["tier"]], limits=table()["limits"][row["provider"]])
+
+
+def of(provider: str) -> list[Model]:
+    """All models of a provider, in the order of the table."""
+    return [model for model in _by_key().values() if model.provider == provider]
+
+
+def find(provider: str, id: str) -> Model | None:
+    """A model by the id or by the dated name that it answers with; None when there is none."""
+    found = _by_key().get((provider, id))
+    return found or next((m for m in of(provider) if m.served_as == id and provider not in ("bedrock",)), None)
+
+
+def get(id: str, provider: str | None = None) -> Model:
+    """A model by its id alone, or with its provider. Raises UnknownModel, naming the closest ids."""
+    found = [m for m in _by_key().values() if m.id == id and provider in (None, m.provider)]
+    if not found:
+        from difflib import get_close_matches
+
+        close = get_close_matches(id, [m.id for m in _by_key().values() if provider in (None, m.provider)], n=3, cutoff=0.4)
+        near = f" Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
+        raise UnknownModel(f"there is no model {id!r} in helpers/models.toml.{near}")
+    return found[0]
+
+
+def default(provider: str, tier: str = "small") -> str:
+    """The id of the model that the course uses for a provider. tier: small or mid. Raises UnknownModel."""
+    try:
+        return table()["default"][provider][tier]
+    except KeyError:
+        known = ", ".join(table()["default"])
+        raise UnknownModel(f"no default model for {provider!r}, {tier!r}; providers: {known}; tiers: small, mid") from None

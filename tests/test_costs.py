@@ -1,0 +1,199 @@
+"""Prices, estimates and the bill, against the prices that the providers stated on 2026-11-23."""
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+from openai import OpenAI
+
+import helpers
+from helpers.costs import Bill, UnknownPrice, dollars
+from helpers.gateway.exchange import Usage
+
+TODAY = date(2026, 11, 23)
+
+# provider, model, input, cache read, cache write, cache write for an hour, output; USD per million tokens, - for none.
+TABLE = """
+openai    gpt-4o                                  2.50  1.25   -      -     10.00
+openai    gpt-4o-mini                             0.15  0.075  -      -     0.60
+openai    gpt-6-luna                              0.10  0.01   0.125  -     0.50
+openai    gpt-6.1-terra                           1.00  0.05   1.25   -     5.00
+openai    gpt-6.1-sol                             2.00  0.10   2.50   -     10.00
+openai    gpt-6.2-sol                             2.00  0.10   2.50   -     10.00
+openai    gpt-6.2-astra                           8.00  0.40   10.00  -     40.00
+anthropic claude-sonnet-4-20250514                3.00  0.30   3.75   6.00  15.00
+anthropic claude-haiku-4-5                        1.00  0.10   1.25   2.00  5.00
+anthropic claude-haiku-5-5                        0.10  0.01   0.125  0.20  0.50
+anthropic claude-sonnet-5-5                       2.00  0.10   2.50   4.00  10.00
+anthropic claude-opus-5-5                         4.00  0.20   5.00   8.00  20.00
+anthropic claude-fable-5-2                        8.00  0.20   10.00  16.00 40.00
+gemini    gemini-2.0-flash                        0.10  0.025  -      -     0.40
+gemini    gemini-2.5-flash                        0.30  0.03   -      -     2.50
+gemini    gemini-3.5-flash-lite                   0.30  0.03   -      -     2.50
+gemini    gemini-3.8-flash                        0.75  0.075  -      -     3.75
+gemini    gemini-4-argon                          2.00  0.10   -      -     10.00
+bedrock   us.anthropic.claude-sonnet-5-5          2.20  0.11   2.75   4.40  11.00
+bedrock   global.anthropic.claude-sonnet-5-5      2.00  0.10   2.50   4.00  10.00
+bedrock   meta.llama3-1-8b-instruct-v1:0          0.22  -      -      -     0.22
+azure     gpt-4o                                  2.50  1.25   -      -     10.00
+"""
+ROWS = [line.split() for line in TABLE.strip().splitlines()]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=[f"{row[0]}-{row[1]}" for row in ROWS])
+def test_prices_are_those_of_the_table(row):
+    provider, model, *rates = row
+    found = helpers.price(model, provider, on=TODAY)
+    got = (found.input, found.cache_read, found.cache_write, found.cache_write_1h, found.output)
+    assert got == tuple(None if rate == "-" else Decimal(rate) for rate in rates)
+
+
+@pytest.mark.parametrize("day, usd", [(TODAY, "0.001125"), (date(2027, 1, 5), "0.002250")])
+def test_a_price_is_that_of_the_day_of_the_call(day, usd):
+    assert helpers.cost(Usage(1000, output_tokens=100), "gemini-3.8-flash", on=day) == Decimal(usd)
+
+
+def test_without_a_day_prices_are_those_of_the_courses_facts():
+    assert helpers.price("gemini-3.8-flash").date == TODAY
+
+
+@pytest.mark.parametrize(
+    "model, longest, input_factor, output_factor",
+    [("gpt-6-luna", 272_000, 2, Decimal("1.5")), ("claude-haiku-5-5", 100_000, 5, 5)],
+)
+def test_a_long_prompt_is_dearer_as_a_whole(model, longest, input_factor, output_factor):
+    provider = "openai" if model.startswith("gpt") else "anthropic"
+    rates = helpers.price(model, provider, on=TODAY)
+
+    def million(input_tokens, output_tokens):
+        return helpers.cost(Usage(input_tokens, output_tokens=output_tokens), model, provider, on=TODAY) * 1_000_000
+
+    assert million(longest, 10) == longest * rates.input + 10 * rates.output
+    assert million(longest + 1, 0) == (longest + 1) * rates.input * input_factor
+    assert million(longest + 1, 10) - million(longest + 1, 0) == 10 * rates.output * output_factor
+
+
+@pytest.mark.parametrize(
+    "model, usage, per_million",
+    [
+        ("gpt-4o", Usage(1000, cache_read_tokens=400), 600 * Decimal("2.5") + 400 * Decimal("1.25")),
+        ("gpt-4o", Usage(1000, cache_write_tokens=400), 1000 * Decimal("2.5")),
+        ("claude-haiku-5-5", Usage(1000, cache_read_tokens=400), 600 * Decimal("0.1") + 400 * Decimal("0.01")),
+        ("claude-haiku-5-5", Usage(1000, cache_write_tokens=400), 600 * Decimal("0.1") + 400 * Decimal("0.125")),
+        ("claude-haiku-5-5", Usage(1000, cache_write_1h_tokens=400), 600 * Decimal("0.1") + 400 * Decimal("0.2")),
+        ("claude-haiku-5-5", Usage(1000, 100, 200, 300), 400 * Decimal("0.1") + 100 * Decimal("0.01") + 200 * Decimal("0.125") + 300 * Decimal("0.2")),
+        ("gpt-6.2-sol", Usage(1000, 100, 200), 700 * Decimal(2) + 100 * Decimal("0.1") + 200 * Decimal("2.5")),
+        ("claude-haiku-5-5", Usage(0, output_tokens=1000, thinking_tokens=900), 1000 * Decimal("0.5")),
+    ],
+)
+def test_each_kind_of_token_has_its_own_rate(model, usage, per_million):
+    provider = "openai" if model.startswith("gpt") else "anthropic"
+    assert helpers.cost(usage, model, provider, on=TODAY) == per_million / 1_000_000
+
+
+BATCHED = [("openai", "gpt-6-luna"), ("openai", "gpt-6.2-sol"), ("anthropic", "claude-haiku-5-5"), ("gemini", "gemini-3.8-flash")]
+
+
+@pytest.mark.parametrize("provider, model", BATCHED)
+def test_a_batch_costs_half(provider, model):
+    whole, half = (helpers.cost(Usage(1000, output_tokens=100), model, provider, on=TODAY, batch=batch) for batch in (False, True))
+    assert half == whole / 2 > 0
+    assert helpers.price(model, provider, on=TODAY, batch=True).input == helpers.price(model, provider, on=TODAY).input / 2
+
+
+@pytest.mark.parametrize(
+    "provider, model, day",
+    [
+        ("bedrock", "meta.llama3-1-8b-instruct-v1:0", TODAY),
+        ("azure", "gpt-4o", TODAY),  # genai-prices has it of OpenAI only, and would charge the standard price
+        ("openai", "gpt-4o", date(2026, 10, 1)),  # no batch price is on record before 2026-10-14
+    ],
+)
+def test_a_missing_batch_price_is_an_error_and_not_the_standard_price(provider, model, day):
+    with pytest.raises(UnknownPrice, match="batch"):
+        helpers.cost(Usage(1000), model, provider, on=day, batch=True)
+    with pytest.raises(UnknownPrice, match="batch"):
+        helpers.price(model, provider, on=day, batch=True)
+
+
+@pytest.mark.parametrize(
+    "model, provider, says",
+    [
+        ("gpt-6-lunar", None, "gpt-6-luna"),
+        ("no-such-model", "openai", "no-such-model"),
+        ("gpt-4o", "nobody", "openai, azure"),
+        ("meta-llama/Llama-3.1-8B-Instruct", None, "your own"),
+    ],
+)
+def test_an_unknown_price_is_an_error_and_never_0(model, provider, says):
+    for look_up in (
+        lambda: helpers.price(model, provider),
+        lambda: helpers.cost(Usage(1), model, provider),
+        lambda: helpers.estimate(model, provider=provider, input_tokens=1, output_tokens=1),
+    ):
+        with pytest.raises(UnknownPrice, match=says):
+            look_up()
+
+
+# ---- estimates ---------------------------------------------------------------
+@pytest.mark.parametrize("model", ["gpt-4o", "gpt-6-luna", "claude-haiku-5-5", "gpt-6.2-sol", "gemini-3.8-flash"])
+@pytest.mark.parametrize("input_tokens", [1000, 300_000])
+@pytest.mark.parametrize("batch", [False, True])
+def test_an_estimate_is_the_cost_and_the_sum_of_its_parts(model, input_tokens, batch):
+    provider = "openai" if model.startswith("gpt") else None
+    found = helpers.estimate(
+        model, provider=provider, input_tokens=input_tokens, output_tokens=100, cached_tokens=500, cache_write_tokens=300, requests=7, batch=batch, on=TODAY
+    )
+    assert found.total == sum(found.parts.values())
+    assert min(found.parts.values()) >= 0
+    assert found.total == 7 * helpers.cost(Usage(input_tokens, 500, 300, 0, 100), model, provider, on=TODAY, batch=batch)
+    assert str(TODAY) in str(found) and dollars(found.total) in found._repr_html_()
+
+
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"input_tokens": -1},
+        {"input_tokens": 1.5},
+        {"input_tokens": "10"},
+        {"input_tokens": True},
+        {"output_tokens": -1},
+        {"requests": -1},
+        {"requests": None},
+        {"cached_tokens": 11},
+        {"cached_tokens": 6, "cache_write_tokens": 5},
+    ],
+)
+def test_counts_that_make_no_sense_are_refused(counts):
+    with pytest.raises(ValueError, match="whole number|part of the input"):
+        helpers.estimate("claude-haiku-5-5", **{"input_tokens": 10, "output_tokens": 1} | counts)
+
+
+@pytest.mark.parametrize(
+    "amount, text",
+    [(None, "unknown"), ("0", "0.00 USD"), ("0.00112501", "0.001125 USD"), ("12000", "12,000.00 USD")],
+)
+def test_dollars_have_as_many_places_as_they_need(amount, text):
+    assert dollars(None if amount is None else Decimal(amount)) == text
+
+
+# ---- the bill ----------------------------------------------------------------
+def test_offline_the_bill_spends_nothing_and_states_the_live_amount(gateway):
+    for _ in range(2):
+        OpenAI().chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Say hello in five words."}])
+    bill, entries = Bill(gateway.meter.log()), gateway.meter.log()
+    expected = sum(helpers.cost(entry.usage, "gpt-6-luna", "openai", on=TODAY) for entry in entries)
+    assert bill.spent == 0 and bill.live == expected > 0
+    assert "Spent: 0.00 USD." in str(bill)
+    for text in (str(bill), bill._repr_html_()):
+        assert dollars(expected) in text and str(TODAY) in text and "gpt-6-luna" in text
+
+
+def test_a_server_of_ones_own_costs_nothing_a_token_and_an_unknown_price_is_no_0(gateway):
+    client = OpenAI(base_url=f"{gateway.base_url}/compatible/v1")
+    client.chat.completions.create(model="meta-llama/Llama-3.1-8B-Instruct", messages=[{"role": "user", "content": "Say hello in five words."}])
+    assert Bill(gateway.meter.log()).live == 0
+    usage = Usage(1000, output_tokens=10)
+    gateway.meter.add_item("azure", "gpt-4o", gateway.meter.log()[0].source, usage, "offline", 0.0)
+    bill = Bill(gateway.meter.log())
+    assert bill.live is None and "unknown" in str(bill)

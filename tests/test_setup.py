@@ -1,0 +1,89 @@
+"""pyproject.toml, requirements.lock, environment.yml, the Makefile and CI say the same thing."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement, SpecifierSet
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+DIRECT = sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"])
+LOCK = (ROOT / "requirements.lock").read_text()
+
+
+@pytest.mark.parametrize("wanted", DIRECT)
+def test_every_direct_dependency_is_locked_within_its_range(wanted):
+    wanted = Requirement(wanted)
+    locked = re.findall(rf"^{re.escape(wanted.name)}==([^ ]+)", LOCK, re.MULTILINE)
+    assert locked, f"{wanted.name} is not in requirements.lock: run make lock"
+    assert all(version in wanted.specifier for version in locked), f"{wanted} is locked at {locked}: run make lock"
+
+
+def test_the_lock_is_hashed_throughout_and_names_no_host():
+    entries = re.split(r"^(?=[a-z0-9])", LOCK, flags=re.MULTILINE)[1:]
+    assert entries and [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
+    oldest = re.match(r">=([\d.]+)", PROJECT["requires-python"])[1]
+    assert f"--python-version {oldest} " in (ROOT / "Makefile").read_text(), "a lock from a newer Python leaves it out"
+    assert "://" not in LOCK and "index-url" not in LOCK and "find-links" not in LOCK
+
+
+def test_conda_takes_the_interpreter_from_environment_yml_and_the_rest_from_the_lock():
+    environment = (ROOT / "environment.yml").read_text()
+    channel, python, pip = re.findall(r"^  - (.+)$", environment, re.MULTILINE)
+    assert (channel, pip) == ("conda-forge", "pip")
+    assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
+    assert re.search(r"^ *# .*- vllm", environment, re.MULTILINE), "vllm is named, but only in a comment"
+    for line in ("--require-hashes -r requirements.lock", "--no-build-isolation -e .", "labextension disable"):
+        assert line in (ROOT / "postBuild").read_text() and line in (ROOT / "Makefile").read_text()
+    assert os.access(ROOT / "postBuild", os.X_OK), "Binder skips a postBuild that is not executable"
+
+
+def make(folder, *arguments):
+    # Run from `make test`, make would take over its parent's flags; a PYTHON of the shell's would change the answers.
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS")) and k != "PYTHON"}
+    return subprocess.run(["make", *arguments], cwd=folder, env=clean, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def ready(tmp_path):
+    """A folder in which `make setup` seems to have finished."""
+    if not shutil.which("make"):
+        pytest.skip("make is not installed")
+    for name in ("Makefile", "pyproject.toml", "requirements.lock"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / ".venv/bin").mkdir(parents=True)
+    (tmp_path / ".venv/bin/python").symlink_to(sys.executable)
+    (tmp_path / ".venv/.locked").write_text(str(tmp_path.resolve()))
+    (tmp_path / ".venv/.installed").touch()
+    return tmp_path
+
+
+def test_ci_runs_what_a_user_runs(ready):
+    assert make(ready, "-n", "test").stdout.strip() == ".venv/bin/python -m pytest"
+    commands = re.findall(r"^(?!#).*\bmake (\w+)", (ROOT / ".ci/run").read_text(), re.MULTILINE)
+    assert set(commands) == {"setup", "test"}
+
+
+@pytest.mark.parametrize("broken", ["touch -t 200001010000 .locked", "echo x >.locked", "rm .locked", "rm bin/python"])
+def test_a_venv_that_cannot_be_trusted_is_built_anew(ready, broken):
+    subprocess.run(broken, shell=True, cwd=ready / ".venv", check=True)
+    assert "-m venv --clear .venv" in make(ready, "-n", "setup").stdout
+
+
+def test_set_up_is_done_once_and_a_changed_pyproject_installs_only_the_project(ready):
+    assert make(ready, "-q", "setup").returncode == 0
+    os.utime(ready / ".venv/.installed", (0, 0))
+    steps = make(ready, "-n", "setup").stdout
+    assert "-e ." in steps and "venv --clear" not in steps
+
+
+def test_a_python_that_will_not_do_gets_a_sentence(ready):
+    (ready / ".venv/.locked").unlink()
+    refused = make(ready, "setup", "PYTHON=false")
+    assert refused.returncode and "needs Python 3.11, 3.12 or 3.13; false is none of these" in refused.stderr
