@@ -32,14 +32,26 @@ def _cell(value: Any) -> str:
 
 
 def side_by_side(columns: Mapping[str, Any]) -> HTML:
-    """Values as JSON, one column each, to compare them."""
+    """Values as JSON, one column each, to compare them; long strings are cut."""
     heads = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in columns)
     cells = "".join(f'<td style="vertical-align:top;text-align:left"><pre>{escape(_json(value))}</pre></td>' for value in columns.values())
     return HTML(f"<table><tr>{heads}</tr><tr>{cells}</tr></table>")
 
 
+LONGEST = 64  # characters of a string in a comparison; a signature would push the other columns out of sight
+
+
 def _json(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return value if isinstance(value, str) else json.dumps(_shortened(value), indent=2, ensure_ascii=False)
+
+
+def _shortened(value: Any) -> Any:
+    """The same with long strings cut."""
+    if isinstance(value, dict):
+        return {name: _shortened(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_shortened(item) for item in value]
+    return value[:LONGEST] + " ..." if isinstance(value, str) and len(value) > LONGEST else value
 
 
 def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str, log: bool = False) -> Image:

@@ -45,12 +45,12 @@ class Price:
 
 def price(model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Price:
     """The price of a model in USD per million tokens on a day (the date of the course's facts unless given). Raises UnknownPrice."""
-    provider, on = _provider(model, provider), on or facts_date()
+    provider, on = _provider(model, provider), on or models.facts_date()
     own = _own_row(model, provider)
     if own:
         rates = {name: Decimal(own[name]) if name in own else None for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h")}
         half = Decimal("0.5") if batch else Decimal(1)
-        return Price(**{name: rate and rate * half for name, rate in rates.items()}, date=own["date"], source=own["source"])
+        return Price(**{name: rate and rate * half for name, rate in rates.items()}, date=date.fromisoformat(own["date"]), source=own["source"])
     rates = _calculate(Usage(input_tokens=1), model, provider, on, batch).model_price
     return Price(
         input=_first_tier(rates.input_mtok),
@@ -65,15 +65,10 @@ def price(model: str, provider: str | None = None, *, on: date | None = None, ba
 
 def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Decimal:
     """What a call cost in USD, cached tokens and long prompts at their own rates. Raises UnknownPrice."""
-    provider, on = _provider(model, provider), on or facts_date()
+    provider, on = _provider(model, provider), on or models.facts_date()
     if _own_row(model, provider):
         return sum(_parts(usage, price(model, provider, on=on, batch=batch)).values(), Decimal(0))
     return _calculate(usage, model, provider, on, batch).total_price
-
-
-def facts_date() -> date:
-    """The date of the course's facts, for which a price is looked up unless another day is given."""
-    return models.table()["date"]
 
 
 # ---- estimates ---------------------------------------------------------------
@@ -122,7 +117,7 @@ def estimate(
             raise ValueError(f"{name} is {count!r}: give a whole number of 0 or more")
     if cached_tokens + cache_write_tokens > input_tokens:
         raise ValueError(f"cached tokens are a part of the input: {cached_tokens} + {cache_write_tokens} is more than {input_tokens}")
-    provider, on = _provider(model, provider), on or facts_date()
+    provider, on = _provider(model, provider), on or models.facts_date()
     whole = Usage(input_tokens, cached_tokens, cache_write_tokens, 0, output_tokens)
     parts = _split(whole, model, provider, on, batch)
     return Estimate(model, requests, sum(parts.values(), Decimal(0)) * requests, {n: a * requests for n, a in parts.items()}, on)
@@ -156,7 +151,7 @@ class Bill:
     """Calls, tokens and USD by model. A call to a server of one's own has no price per token."""
 
     def __init__(self, entries: Iterable[Entry], on: date | None = None) -> None:
-        self.date = on or facts_date()
+        self.date = on or models.facts_date()
         self._rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.spent = Decimal(0)
         for entry in entries:

@@ -66,6 +66,11 @@ def table() -> dict[str, Any]:
     return tomllib.loads(TABLE.read_text(encoding="utf-8"))
 
 
+def facts_date() -> date:
+    """The date of the course's facts: of its models and, unless another day is given, of its prices."""
+    return date.fromisoformat(table()["date"])
+
+
 @cache
 def _by_key() -> dict[tuple[str, str], Model]:
     return {(row["provider"], row["id"]): _model(row) for row in table()["model"]}
@@ -74,6 +79,8 @@ def _by_key() -> dict[tuple[str, str], Model]:
 def _model(row: dict[str, Any]) -> Model:
     given = dict(row)
     given.setdefault("served_as", row["id"])
+    for name in ("released", "retires"):
+        given[name] = date.fromisoformat(row[name]) if name in row else None
     for name in ("efforts", "accepts"):
         given[name] = tuple(row.get(name, ()))
     if "cache" in row:

@@ -43,6 +43,11 @@ class Entry:
 class Log(list[Entry]):
     """Entries that show themselves as a table. `len(log)` is how many requests were really received."""
 
+    def __getitem__(self, place):
+        """An entry, or the entries of a slice as a log."""
+        found = super().__getitem__(place)
+        return Log(found) if isinstance(place, slice) else found
+
     def only(self, *, provider: str | None = None, status: int | None = None) -> Log:
         """The entries of one provider, or with one status."""
         return Log(e for e in self if provider in (None, e.provider) and status in (None, e.status))
