@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -19,16 +20,20 @@ COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#a855f7")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> HTML:
-    """A table; numbers stand to the right."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(_cell(value) for value in row) + "</tr>" for row in rows)
+    """A table; columns of numbers stand to the right."""
+    sides = ["right" if rows and _is_number(rows[0][place]) else "left" for place in range(len(columns))]
+    head = "".join(f'<th style="text-align:{side}">{escape(name)}</th>' for name, side in zip(columns, sides, strict=True))
+    body = "".join("<tr>" + "".join(map(_cell, row, sides)) + "</tr>" for row in rows)
     return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return f'<td style="text-align:left">{escape(str(value))}</td>'
-    return f'<td style="text-align:right">{value:,}</td>'
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
+
+
+def _cell(value: Any, side: str) -> str:
+    text = f"{value:,}" if _is_number(value) else str(value)
+    return f'<td style="text-align:{side}">{escape(text)}</td>'
 
 
 def side_by_side(columns: Mapping[str, Any]) -> HTML:
