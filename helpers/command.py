@@ -7,10 +7,11 @@ import os
 import signal
 import sys
 import threading
-from decimal import Decimal
+from dataclasses import replace
 from pathlib import Path
 
 from helpers import environment
+from helpers.course import MODES, CourseError, gateway_for, settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -24,34 +25,31 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     gateway = commands.add_parser("gateway", help="serve the gateway on loopback until you press Ctrl-C")
     gateway.add_argument("--port", type=int, default=8080, help="port on 127.0.0.1 (default 8080; 0 takes a free one)")
-    gateway.add_argument("--mode", choices=("offline", "live", "record"), default=os.environ.get("COURSE_MODE", "offline"))
+    gateway.add_argument("--mode", choices=MODES, help="offline unless set here or by COURSE_MODE")
     gateway.add_argument("--strict", action="store_true", help="a prompt without a recording is an error")
-    gateway.add_argument("--pace", type=float, default=float(os.environ.get("COURSE_PACE", "1")), help="1 for typical speed, 0 for none")
-    gateway.add_argument("--budget-usd", type=Decimal, default=Decimal(os.environ.get("COURSE_BUDGET_USD") or "0.50"), help="for live and record")
+    gateway.add_argument("--pace", help="1 for typical speed, 0 for none (default 1, or COURSE_PACE)")
+    gateway.add_argument("--budget-usd", help="for live and record (default 0.50, or COURSE_BUDGET_USD)")
     gateway.add_argument("--recordings", type=Path, help="folder to read recordings from, and to write to in record mode")
     gateway.set_defaults(run=serve)
     return parser
 
 
 def serve(args: argparse.Namespace) -> int:
-    """Serve until interrupted. Prints the variables as export lines, for a shell to evaluate."""
-    from helpers.gateway.server import Gateway
-    from helpers.gateway.sources.recordings import FOLDER
-
-    upstream = None
-    if args.mode != "offline":
-        from helpers.gateway.sources.upstream import from_environment
-
-        upstream = from_environment(args.mode, budget_usd=args.budget_usd, record_to=args.recordings)
-    gateway = Gateway(strict=args.strict, pace=args.pace, recordings=args.recordings or FOLDER, upstream=upstream)
+    """Serve until interrupted. Prints the variables as lines for a shell to evaluate: unset and export."""
     try:
-        gateway.start(args.port)
-    except OSError as error:
-        print(f"llm-course: cannot serve on port {args.port}: {error.strerror}. Choose another with --port.", file=sys.stderr)
+        chosen = settings(args.mode, args.strict or None, args.pace, args.budget_usd)
+        gateway = gateway_for(replace(chosen, folder=args.recordings or chosen.folder)).start(args.port)
+    except CourseError as error:
+        print(f"llm-course: {error}", file=sys.stderr)
         return 1
+    except (OSError, OverflowError) as error:
+        reason = os.strerror(error.errno) if isinstance(error, OSError) else error
+        print(f"llm-course: cannot serve on port {args.port}: {reason}. Choose another with --port.", file=sys.stderr)
+        return 1
+    print(f"unset {' '.join(environment.REMOVED)}")
     for name, value in environment.variables(gateway.base_url).items():
         print(f"export {name}={value}")
-    print(f"# {args.mode} mode on {gateway.base_url}; stop with Ctrl-C", flush=True)
+    print(f"# {chosen.mode} mode on {gateway.base_url}; stop with Ctrl-C", flush=True)
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())

@@ -48,9 +48,7 @@ def price(model: str, provider: str | None = None, *, on: date | None = None, ba
     provider, on = _provider(model, provider), on or models.facts_date()
     own = _own_row(model, provider)
     if own:
-        rates = {name: Decimal(own[name]) if name in own else None for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h")}
-        half = Decimal("0.5") if batch else Decimal(1)
-        return Price(**{name: rate and rate * half for name, rate in rates.items()}, date=date.fromisoformat(own["date"]), source=own["source"])
+        return _own_price(own, batch)
     rates = _calculate(Usage(input_tokens=1), model, provider, on, batch).model_price
     return Price(
         input=_first_tier(rates.input_mtok),
@@ -66,8 +64,9 @@ def price(model: str, provider: str | None = None, *, on: date | None = None, ba
 def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Decimal:
     """What a call cost in USD, cached tokens and long prompts at their own rates. Raises UnknownPrice."""
     provider, on = _provider(model, provider), on or models.facts_date()
-    if _own_row(model, provider):
-        return sum(_parts(usage, price(model, provider, on=on, batch=batch)).values(), Decimal(0))
+    own = _own_row(model, provider)
+    if own:
+        return sum(_parts(usage, _own_price(own, batch, usage.input_tokens)).values(), Decimal(0))
     return _calculate(usage, model, provider, on, batch).total_price
 
 
@@ -125,8 +124,9 @@ def estimate(
 
 def _split(usage: Usage, model: str, provider: str, on: date, batch: bool) -> dict[str, Decimal]:
     """The cost of each part, by leaving out the others; the tier that a long prompt puts a call in stays."""
-    if _own_row(model, provider):
-        return _parts(usage, price(model, provider, on=on, batch=batch))
+    own = _own_row(model, provider)
+    if own:
+        return _parts(usage, _own_price(own, batch, usage.input_tokens))
     found = _calculate(usage, model, provider, on, batch)
     per_token = {name: _tier(getattr(found.model_price, f"{name}_mtok"), usage.input_tokens) for name in ("cache_read", "cache_write")}
     read = usage.cache_read_tokens * per_token["cache_read"] / MILLION
@@ -209,6 +209,8 @@ def dollars(amount: Decimal | None) -> str:
     """USD with as many places as a small amount needs; 'unknown' for None."""
     if amount is None:
         return "unknown"
+    if 0 < amount < Decimal("0.000001"):
+        return f"{amount.normalize():f} USD"
     return f"{amount:,.2f} USD" if amount == 0 or amount >= 1 else f"{amount:.6f} USD"
 
 
@@ -221,23 +223,30 @@ def html_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: s
 
 # ---- looking up --------------------------------------------------------------
 def _provider(model: str, provider: str | None) -> str:
-    provider = provider or _known_provider(model)
+    """The provider of a model of the course's table: genai-prices itself would match a lookalike by its beginning."""
+    if provider not in (None, "compatible", *PROVIDERS):
+        raise UnknownPrice(f"there is no provider {provider!r}; there are {', '.join(PROVIDERS)}")
+    try:
+        provider = models.get(model, provider).provider
+    except models.UnknownModel as error:
+        raise UnknownPrice(str(error)) from None
     if provider == "compatible":
         raise UnknownPrice(f"{model} runs on a server of your own: it has no price per token, only the price of the machine")
-    if provider not in PROVIDERS:
-        raise UnknownPrice(f"there is no provider {provider!r}; there are {', '.join(PROVIDERS)}")
     return provider
-
-
-def _known_provider(model: str) -> str:
-    try:
-        return models.get(model).provider
-    except models.UnknownModel as error:
-        raise UnknownPrice(f"{error} Name its provider, or correct the id.") from None
 
 
 def _own_row(model: str, provider: str) -> dict[str, Any] | None:
     return next((row for row in models.table()["price"] if (row["provider"], row["id"]) == (provider, model)), None)
+
+
+def _own_price(row: dict[str, Any], batch: bool, prompt_tokens: int = 0) -> Price:
+    """The price in a row of models.toml: a batch at half of it, every token of a long prompt's call at more."""
+    rates = {name: Decimal(row[name]) if name in row else None for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h")}
+    long = row.get("long_prompt")
+    dearer = long is not None and prompt_tokens > long["above"]
+    half = Decimal("0.5") if batch else Decimal(1)
+    factors = {name: half * Decimal(long["output" if name == "output" else "input"]) if dearer else half for name in rates}
+    return Price(**{name: rate and rate * factors[name] for name, rate in rates.items()}, date=date.fromisoformat(row["date"]), source=row["source"])
 
 
 def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool) -> PriceCalculation:

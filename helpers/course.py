@@ -89,33 +89,62 @@ def start(
     that makes no sense, and for a change of mode in a running kernel.
     """
     global _running
-    mode = mode or os.environ.get("COURSE_MODE") or "offline"
-    if mode not in MODES:
-        raise CourseError(f"COURSE_MODE is {mode!r}; it can be {', '.join(MODES)}")
-    budget = _number("COURSE_BUDGET_USD", budget_usd, BUDGET_USD)
+    chosen = settings(mode, strict, pace, budget_usd)
     if _running is not None:
-        if _running.mode != mode:
-            raise CourseError(f"this kernel runs in {_running.mode} mode: restart the kernel to change to {mode}")
+        if _running.mode != chosen.mode:
+            raise CourseError(f"this kernel runs in {_running.mode} mode: restart the kernel to change to {chosen.mode}")
+        _running.gateway.strict, _running.gateway.pace = chosen.strict, chosen.pace
         _running.gateway.reset()
     else:
-        _running = Course(_gateway(mode, strict, pace, budget), mode, budget)
+        _running = Course(gateway_for(chosen).start(), chosen.mode, chosen.budget_usd)
     environment.point_sdks_at(_running.gateway.base_url)
     if show:
         _display(_running)
     return _running
 
 
-def _gateway(mode: str, strict: bool | None, pace: float | None, budget: Decimal) -> Gateway:
+@dataclass(frozen=True)
+class Settings:
+    """How a gateway is to run. `folder` is where recordings are read and written, None for the course's own."""
+
+    mode: str
+    strict: bool
+    pace: float
+    budget_usd: Decimal
+    folder: Path | None
+
+
+def settings(
+    mode: str | None = None,
+    strict: bool | None = None,
+    pace: float | str | None = None,
+    budget_usd: Decimal | str | None = None,
+) -> Settings:
+    """What was asked for, else what the environment says; an empty variable counts as unset. Raises CourseError."""
+    mode = mode or os.environ.get("COURSE_MODE") or "offline"
+    if mode not in MODES:
+        raise CourseError(f"COURSE_MODE is {mode!r}; it can be {', '.join(MODES)}")
+    folder = os.environ.get("COURSE_RECORD_TO")
+    return Settings(
+        mode,
+        os.environ.get("COURSE_STRICT") == "1" if strict is None else strict,
+        float(_number("COURSE_PACE", pace, Decimal(1))),
+        _number("COURSE_BUDGET_USD", budget_usd, BUDGET_USD),
+        Path(folder) if folder and mode == "record" else None,
+    )
+
+
+def gateway_for(chosen: Settings) -> Gateway:
+    """A gateway that is not started yet."""
     from helpers.gateway.server import Gateway
+    from helpers.gateway.sources.recordings import FOLDER
 
-    strict = os.environ.get("COURSE_STRICT") == "1" if strict is None else strict
-    speed = float(_number("COURSE_PACE", pace, Decimal(1)))
-    if mode == "offline":
-        return Gateway(strict=strict, pace=speed).start()
-    from helpers.gateway.sources.upstream import from_environment
+    upstream = None
+    if chosen.mode != "offline":
+        from helpers.gateway.sources.upstream import from_environment
 
-    folder = Path(os.environ["COURSE_RECORD_TO"]) if "COURSE_RECORD_TO" in os.environ else None
-    return Gateway(strict=strict, pace=speed, upstream=from_environment(mode, budget_usd=budget, record_to=folder)).start()
+        upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder)
+    return Gateway(strict=chosen.strict, pace=chosen.pace, recordings=chosen.folder or FOLDER, upstream=upstream)
 
 
 def _number(variable: str, given: float | Decimal | str | None, otherwise: Decimal) -> Decimal:

@@ -100,8 +100,9 @@ def find(provider: str, id: str) -> Model | None:
 
 
 def get(id: str, provider: str | None = None) -> Model:
-    """A model by its id alone, or with its provider. Raises UnknownModel, naming the closest ids."""
-    found = [m for m in _by_key().values() if m.id == id and provider in (None, m.provider)]
+    """A model by its id or the dated name that it answers with, with or without its provider. Raises UnknownModel, naming the closest ids."""
+    asked = [m for m in _by_key().values() if provider in (None, m.provider)]
+    found = [m for m in asked if m.id == id] or [m for m in asked if m.served_as == id and m.provider != "bedrock"]
     if not found:
         from difflib import get_close_matches
 

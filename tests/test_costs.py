@@ -197,3 +197,22 @@ def test_a_server_of_ones_own_costs_nothing_a_token_and_an_unknown_price_is_no_0
     gateway.meter.add_item("azure", "gpt-4o", gateway.meter.log()[0].source, usage, "offline", 0.0)
     bill = Bill(gateway.meter.log())
     assert bill.live is None and "unknown" in str(bill)
+
+
+# ---- prices of our own, and small amounts --------------------------------------
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("tokens", [272_000, 272_001])
+def test_gpt_6_2_charges_long_prompts_as_gpt_6_1_does(tokens, batch):
+    usage = Usage(tokens, 60_000, 20_000, 0, 1000)
+    assert helpers.cost(usage, "gpt-6.2-sol", batch=batch) == helpers.cost(usage, "gpt-6.1-sol", batch=batch)
+    counts = {"input_tokens": tokens, "cached_tokens": 60_000, "cache_write_tokens": 20_000, "output_tokens": 1000}
+    assert helpers.estimate("gpt-6.2-sol", batch=batch, **counts).total == helpers.cost(usage, "gpt-6.2-sol", batch=batch)
+
+
+def test_an_amount_that_is_not_nothing_is_not_shown_as_nothing():
+    assert dollars(Decimal("0.00000001")) == "0.00000001 USD"
+
+
+def test_the_name_that_an_answer_carries_has_a_price():
+    assert helpers.price("gpt-4o-2024-08-06") == helpers.price("gpt-4o")
+    assert helpers.price("claude-haiku-4-5-20251001").input == 1

@@ -12,7 +12,7 @@ from helpers.gateway.prompt_cache import SECONDS
 ROWS = models.table()["model"]
 ALL = [models.get(row["id"], row["provider"]) for row in ROWS]
 NAMES = [f"{model.provider}-{model.id}" for model in ALL]
-TODAY = models.table()["date"]
+TODAY = models.facts_date()
 
 
 def test_no_model_stands_twice():
@@ -43,7 +43,7 @@ def test_every_model_that_can_be_called_has_a_price(model):
 
 def test_prices_of_our_own_are_dated_and_sourced():
     for row in models.table()["price"]:
-        assert type(row["date"]) is date and row["source"]
+        assert date.fromisoformat(row["date"]) and row["source"]
         assert models.get(row["id"], row["provider"])
 
 

@@ -5,37 +5,121 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
-from pathlib import Path
 
 import anthropic
 import boto3
+import botocore.exceptions
 import httpx2
 import openai
 import pytest
 from google import genai
+from hypothesis import given
+from hypothesis import strategies as st
 
-from helpers import environment
+from helpers import costs, environment
 from helpers.gateway.server import Gateway
-from helpers.gateway.sources.upstream import Upstream, from_environment
+from helpers.gateway.sources.credentials import Keys
+from helpers.gateway.sources.scrub import Scrubber
+from helpers.gateway.sources.upstream import from_environment
 
 PROMPT = "Say hello in five words."
 MESSAGES = [{"role": "user", "content": PROMPT}]
-# Made here so that no key-like string stands in the repository.
+# Put together here, so that nothing in the repository looks like a key.
 KEY = "sk-" + "Secret0123456789" * 2
 KEYS = {
     "OPENAI_API_KEY": KEY,
+    "AZURE_OPENAI_API_KEY": "azure" + KEY[3:],
     "ANTHROPIC_API_KEY": KEY + "a",
-    "GEMINI_API_KEY": KEY + "g",
+    "GEMINI_API_KEY": "gemini/" + KEY[3:],
     "AWS_ACCESS_KEY_ID": "AKIA" + "SECRETSECRET0123",
-    "AWS_SECRET_ACCESS_KEY": KEY + "s",
+    "AWS_SECRET_ACCESS_KEY": "secret/" + KEY[3:],
+    "AWS_SESSION_TOKEN": "session/" + KEY[3:],
+}
+MOUNTS = ("openai", "azure", "anthropic", "gemini", "bedrock", "compatible")
+
+CHAT = {"model": "gpt-4o-mini", "messages": MESSAGES}
+USAGE = {"stream_options": {"include_usage": True}}
+RESPONSE = {"model": "gpt-6-luna", "input": PROMPT}
+CLAUDE = {"model": "claude-haiku-5-5", "max_tokens": 500, "messages": MESSAGES}
+GEMINI, LLAMA = "gemini-3.5-flash-lite", "meta-llama/Llama-3.1-8B-Instruct"
+CONTENTS = {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}]}
+HAIKU, OLD_HAIKU = "us.anthropic.claude-haiku-5-5", "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+CONVERSE = {"messages": [{"role": "user", "content": [{"text": PROMPT}]}], "inferenceConfig": {"maxTokens": 500}}
+SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=ANYBODY/20261101/us-east-1/bedrock/aws4_request, Signature=0"}
+REQUESTS = {
+    "openai chat": ("/openai/v1/chat/completions", CHAT),
+    "openai stream": ("/openai/v1/chat/completions", {**CHAT, "stream": True, **USAGE}),
+    "openai responses": ("/openai/v1/responses", RESPONSE),
+    "openai responses stream": ("/openai/v1/responses", {**RESPONSE, "stream": True}),
+    "azure": ("/azure/openai/deployments/gpt-4o-mini/chat/completions?api-version=2024-10-21", {"messages": MESSAGES}),
+    "anthropic": ("/anthropic/v1/messages", CLAUDE),
+    "anthropic stream": ("/anthropic/v1/messages", {**CLAUDE, "stream": True}),
+    "gemini": (f"/gemini/v1beta/models/{GEMINI}:generateContent", CONTENTS),
+    "gemini stream": (f"/gemini/v1beta/models/{GEMINI}:streamGenerateContent?alt=sse", CONTENTS),
+    "bedrock": (f"/bedrock/model/{HAIKU}/converse", CONVERSE),
+    "bedrock stream": (f"/bedrock/model/{HAIKU}/converse-stream", CONVERSE),
+    "compatible": ("/compatible/v1/chat/completions", {**CHAT, "model": LLAMA}),
+}
+
+
+def bedrock():
+    return boto3.client("bedrock-runtime")
+
+
+def bedrock_stream() -> str:
+    events = bedrock().converse_stream(modelId=OLD_HAIKU, **CONVERSE)["stream"]
+    return "".join(event.get("contentBlockDelta", {}).get("delta", {}).get("text", "") for event in events)
+
+
+def anthropic_stream() -> str:
+    with anthropic.Anthropic().messages.stream(**CLAUDE) as stream:
+        return "".join(stream.text_stream)
+
+
+def gemini_stream() -> str:
+    client = genai.Client()
+    return "".join(chunk.text or "" for chunk in client.models.generate_content_stream(model=GEMINI, contents=PROMPT))
+
+
+def gemini() -> str:
+    client = genai.Client()
+    return client.models.generate_content(model=GEMINI, contents=PROMPT).text
+
+
+def openai_stream() -> str:
+    chunks = openai.OpenAI().chat.completions.create(**CHAT, stream=True, **USAGE)
+    return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+
+
+def responses_stream() -> str:
+    events = openai.OpenAI().responses.create(**RESPONSE, stream=True)
+    return "".join(event.delta for event in events if event.type == "response.output_text.delta")
+
+
+SDKS: dict[str, Callable[[], str]] = {
+    "openai": lambda: openai.OpenAI().chat.completions.create(**CHAT).choices[0].message.content,
+    "openai stream": openai_stream,
+    "openai responses": lambda: openai.OpenAI().responses.create(**RESPONSE).output_text,
+    "openai responses stream": responses_stream,
+    "azure": lambda: openai.AzureOpenAI().chat.completions.create(**CHAT).choices[0].message.content,
+    "anthropic": lambda: anthropic.Anthropic().messages.create(**CLAUDE).content[-1].text,
+    "anthropic stream": anthropic_stream,
+    "gemini": gemini,
+    "gemini stream": gemini_stream,
+    "bedrock": lambda: bedrock().converse(modelId=OLD_HAIKU, **CONVERSE)["output"]["message"]["content"][-1]["text"],
+    "bedrock stream": bedrock_stream,
 }
 
 
 @pytest.fixture
-def provider():
-    """The second gateway: what the first takes for the real providers."""
-    gateway = Gateway(pace=0).start()
+def provider(tmp_path_factory):
+    """The second gateway: what the first takes for the real providers. It has no recordings but those of `answers_with`."""
+    gateway = Gateway(pace=0, recordings=tmp_path_factory.mktemp("provider")).start()
     yield gateway
     gateway.stop()
 
@@ -43,11 +127,15 @@ def provider():
 @pytest.fixture
 def make(provider, monkeypatch, tmp_path):
     """Starts the first gateway in a mode, with the environment pointed at it."""
-    started = []
-    mounts = {name: f"{provider.base_url}/{name}" for name in ("openai", "azure", "anthropic", "gemini", "bedrock", "compatible")}
+    from helpers.gateway.sources.upstream import Upstream
 
-    def start(mode: str, keys: dict = KEYS, **more) -> Gateway:
-        upstream = Upstream(mode, keys, bases=mounts, record_to=tmp_path, **more) if mode != "offline" else None
+    started = []
+    bases = {name: f"{provider.base_url}/{name}" for name in MOUNTS}
+    for name in environment.REMOVED:
+        monkeypatch.delenv(name, raising=False)
+
+    def start(mode: str, keys: dict[str, str] = KEYS, budget: str = "1") -> Gateway:
+        upstream = Upstream(mode, keys, budget_usd=Decimal(budget), bases=bases, record_to=tmp_path) if mode != "offline" else None
         gateway = Gateway(pace=0, strict=True, recordings=tmp_path, upstream=upstream).start()
         for name, value in environment.variables(gateway.base_url).items():
             monkeypatch.setenv(name, value)
@@ -59,153 +147,454 @@ def make(provider, monkeypatch, tmp_path):
         gateway.stop()
 
 
-def raw(gateway: Gateway, path: str, body: dict, **headers: str) -> httpx2.Response:
-    return httpx2.post(gateway.base_url + path, json=body, headers={"x-api-key": "any", "authorization": "Bearer any", **headers}, timeout=30)
+def ask(gateway: Gateway, path: str, body: dict) -> httpx2.Response:
+    credentials = SIGNED if path.startswith("/bedrock") else {"authorization": "Bearer any"}
+    headers = {"x-api-key": "any", "api-key": "any", "x-goog-api-key": "any", "anthropic-version": "2023-06-01", **credentials}
+    return httpx2.post(gateway.base_url + path, json=body, headers=headers, timeout=30)
 
 
-CHAT = {"model": "gpt-4o-mini", "messages": MESSAGES}
-CLAUDE = {"model": "claude-haiku-5-5", "max_tokens": 500, "messages": MESSAGES}
-GEMINI = {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}]}
-CONVERSE = {"messages": [{"role": "user", "content": [{"text": PROMPT}]}], "inferenceConfig": {"maxTokens": 500}}
-V = {"anthropic-version": "2023-06-01"}
-SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=ANYBODY/20261101/us-east-1/bedrock/aws4_request, Signature=0"}
-REQUESTS = {
-    "openai chat": ("/openai/v1/chat/completions", CHAT, {}),
-    "openai stream": ("/openai/v1/chat/completions", {**CHAT, "stream": True, "stream_options": {"include_usage": True}}, {}),
-    "openai responses": ("/openai/v1/responses", {"model": "gpt-6-luna", "input": PROMPT}, {}),
-    "anthropic": ("/anthropic/v1/messages", CLAUDE, V),
-    "anthropic stream": ("/anthropic/v1/messages", {**CLAUDE, "stream": True}, V),
-    "gemini": ("/gemini/v1/models/gemini-3.5-flash-lite:generateContent", GEMINI, {}),
-    "gemini stream": ("/gemini/v1/models/gemini-3.5-flash-lite:streamGenerateContent?alt=sse", GEMINI, {}),
-    "bedrock": ("/bedrock/model/us.anthropic.claude-haiku-5-5/converse", CONVERSE, SIGNED),
-    "bedrock stream": ("/bedrock/model/us.anthropic.claude-haiku-5-5/converse-stream", CONVERSE, SIGNED),
-}
+def answers_with(provider: Gateway, name: str, model: str, *texts: str) -> None:
+    """Let the stand-in provider give these answers, in turn, to the prompt of all tests."""
+    line = {"kind": "scripted", "date": "2026-11-23", "provider": name, "models": [model], "messages": [["user", PROMPT]]}
+    provider.in_loop(lambda: provider.recordings.add({**line, "answers": [{"text": text} for text in texts]}))
 
 
+def recorded(folder) -> list[dict]:
+    path = folder / "captured.jsonl"
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+
+
+def content(answer: dict) -> list[bytes]:
+    return [data.encode() if isinstance(data, str) else base64.b64decode(data["base64"]) for _, data in answer["chunks"]]
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 10
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return holds()
+
+
+# ---- recording and replay ----------------------------------------------------
 @pytest.mark.parametrize("name", REQUESTS)
-def test_what_is_recorded_replays_identically(make, tmp_path, name):
-    path, body, headers = REQUESTS[name]
-    first = raw(make("record", budget_usd=Decimal(1)), path, body, **headers)
+def test_what_is_recorded_replays_identically(make, provider, tmp_path, name):
+    provider.pace = 0.1
+    first = ask(make("record"), *REQUESTS[name])
     assert first.status_code == 200, first.text
-    line = json.loads((tmp_path / "captured.jsonl").read_text())
-    again = [raw(make("offline"), path, body, **headers) for _ in range(2)]
-    assert again[0].status_code == 200, again[0].text
-    assert again[0].content == again[1].content
-    assert len(again[0].content) == len(first.content)
-    assert again[0].headers["content-type"] == first.headers["content-type"]
-    assert again[0].headers["x-course-source"] == "captured"
-    assert line["kind"] == "captured" and line["date"] and line["server"] == "127.0.0.1"
-    recorded = b"".join(data.encode() if isinstance(data, str) else base64.b64decode(data["base64"]) for _, data in line["answers"][0]["chunks"])
-    assert again[0].content == recorded
+    [line] = recorded(tmp_path)
+    [answer] = line["answers"]
+    again = [ask(make("offline"), *REQUESTS[name]) for _ in range(2)]
+    assert again[0].status_code == first.status_code and again[0].headers["x-course-source"] == "captured"
+    assert again[0].content == again[1].content == b"".join(content(answer))
+    changed = [new for old, new in zip(first.content, again[0].content, strict=True) if old != new]
+    assert all(chr(new).isdigit() for new in changed), "nothing but ids may differ from what the provider sent"
+    assert (len(answer["chunks"]) > 1) == ("stream" in name)
+    assert "stream" in name or answer["chunks"][0][0] > 0.01, "a chunk's time counts from the request"
+    for header, value in answer["headers"]:
+        assert again[0].headers[header] == value
+        assert value == first.headers[header] or set(value) <= set("0-_req"), f"{header} is neither as sent nor zeros"
 
 
-def test_every_sdk_works_through_record_and_replay(make):
-    def ask_all() -> list[str]:
-        return [
-            openai.OpenAI().chat.completions.create(**CHAT).choices[0].message.content,
-            anthropic.Anthropic().messages.create(**CLAUDE).content[-1].text,
-            (lambda client: client.models.generate_content(model="gemini-3.5-flash-lite", contents=PROMPT).text)(genai.Client()),
-            boto3.client("bedrock-runtime").converse(modelId="us.anthropic.claude-haiku-5-5", **CONVERSE)["output"]["message"]["content"][-1]["text"],
-        ]
-
-    make("record", budget_usd=Decimal(1))
-    live = ask_all()
+@pytest.mark.parametrize("name", SDKS)
+def test_every_sdk_works_through_record_and_replay(make, tmp_path, name):
+    make("record")
+    live = SDKS[name]()
+    assert live and [len(line["answers"]) for line in recorded(tmp_path)] == [1]
     offline = make("offline")
-    assert ask_all() == live
-    assert set(offline.meter.log().sources()) == {"captured"}
+    assert SDKS[name]() == live
+    assert offline.meter.log().sources() == {"captured": 1}
 
 
-def test_the_budget_refuses_before_anything_is_sent(make, provider):
-    gateway = make("live", budget_usd=Decimal("0.000001"))
-    with pytest.raises(openai.BadRequestError, match="COURSE_BUDGET_USD"):
-        openai.OpenAI().chat.completions.create(**CHAT)
+def test_a_recording_says_where_it_comes_from(make, tmp_path):
+    make("record")
+    SDKS["openai"]()
+    SDKS["bedrock"]()
+    lines = {line["provider"]: line for line in recorded(tmp_path)}
+    assert {line["kind"] for line in lines.values()} == {"captured"}
+    assert lines["openai"]["server"] == "127.0.0.1" and lines["openai"]["date"] >= "2026-11-23"
+    assert lines["openai"]["versions"] == f"OpenAI/Python {openai.__version__}"
+    assert lines["bedrock"]["versions"] == f"Boto3/{boto3.__version__}"
+    assert not {"authorization", "user-agent"} & {name for line in lines.values() for name, _ in line["answers"][0]["headers"]}
+
+
+def test_a_question_asked_twice_is_answered_in_turn(make, provider, tmp_path):
+    answers_with(provider, "openai", "gpt-4o-mini", "First.", "Second.")
+    make("record")
+    assert [SDKS["openai"]() for _ in range(2)] == ["First.", "Second."]
+    SDKS["anthropic"]()
+    assert [(line["provider"], len(line["answers"])) for line in recorded(tmp_path)] == [("anthropic", 1), ("openai", 2)]
+    make("offline")
+    assert [SDKS["openai"]() for _ in range(3)] == ["First.", "Second.", "Second."]
+
+
+def test_a_refusal_by_the_provider_is_recorded_too(make, provider, tmp_path):
+    provider.fault("out_of_credit", "bedrock")
+    gateway = make("record")
+    assert ask(gateway, *REQUESTS["bedrock"]).status_code == 400
+    assert gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
+    make("offline")
+    with pytest.raises(botocore.exceptions.ClientError, match="ServiceQuotaExceededException"):
+        bedrock().converse(modelId=HAIKU, **CONVERSE)
+
+
+@pytest.mark.parametrize(("fault", "status"), [("wrong_key", 401), ("rate_limited", 429), ("overloaded", 529), ("server_error", 500)])
+def test_what_says_nothing_of_the_request_is_passed_on_but_not_recorded(make, provider, tmp_path, fault, status):
+    provider.fault(fault, "anthropic")
+    gateway = make("record")
+    answer = ask(gateway, *REQUESTS["anthropic"])
+    assert answer.status_code == status and answer.json()["type"] == "error"
+    assert recorded(tmp_path) == [] and gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
+    assert "not recorded" in gateway.meter.log()[0].note
+
+
+# ---- the budget --------------------------------------------------------------
+@pytest.mark.parametrize("name", [name for name in REQUESTS if name != "compatible"])
+def test_the_budget_refuses_before_anything_is_sent(make, provider, name):
+    gateway = make("live", budget="0.0000001")
+    refused = ask(gateway, *REQUESTS[name])
+    assert refused.status_code == 400
+    for part in ("could cost up to 0.", "budget is 0.0000001 USD", "0.00 USD of it is spent", "COURSE_BUDGET_USD"):
+        assert part in refused.text
     assert len(provider.meter.log()) == 0
     assert gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
+
+
+def test_a_server_of_ones_own_needs_no_budget_and_no_key(make):
+    gateway = make("live", keys={}, budget="0")
+    assert ask(gateway, *REQUESTS["compatible"]).status_code == 200
+    assert gateway.upstream.spent_usd == 0
 
 
 def test_what_a_call_cost_is_taken_from_the_budget(make):
     gateway = make("live")
     openai.OpenAI().chat.completions.create(**CHAT, max_tokens=50)
     [entry] = gateway.meter.log()
-    assert entry.source.kind == "live"
+    assert (entry.source.kind, entry.source.detail) == ("live", "127.0.0.1")
     expected = (entry.usage.input_tokens * Decimal("0.15") + entry.usage.output_tokens * Decimal("0.60")) / 1_000_000
     assert gateway.upstream.spent_usd == expected > 0
     assert gateway.upstream.reserved_usd == 0
 
 
+def test_the_most_is_the_dearest_input_and_all_the_output_allowed(make, provider):
+    """claude-haiku-5-5 writes an hour's cache at 0.20 and answers at 0.50 USD a million."""
+    counted = ask(provider, "/anthropic/v1/messages/count_tokens", {"model": CLAUDE["model"], "messages": MESSAGES}).json()["input_tokens"]
+    most = (int(counted * 1.2 + 1) * Decimal("0.20") + 500 * Decimal("0.50")) / 1_000_000
+    assert ask(make("live", budget=str(most)), *REQUESTS["anthropic"]).status_code == 200
+    assert ask(make("live", budget=str(most - Decimal("0.0000001"))), *REQUESTS["anthropic"]).status_code == 400
+
+
 def test_parallel_calls_do_not_overspend_together(make, provider):
-    from concurrent.futures import ThreadPoolExecutor
-
     provider.pace = 1
-    make("live", budget_usd=Decimal("0.0000400"))  # one call of 50 tokens can cost 0.0000327 at most
+    gateway = make("live", budget="0.0000400")  # one call of 50 tokens can cost 0.0000327 at most
 
-    def ask(_: int) -> bool:
+    def call(_: int) -> bool:
         try:
             openai.OpenAI(max_retries=0).chat.completions.create(**CHAT, max_tokens=50)
-        except openai.BadRequestError:
+        except openai.BadRequestError as error:
+            assert "held for calls under way" in str(error)
             return False
         return True
 
     with ThreadPoolExecutor(4) as pool:
-        assert sum(pool.map(ask, range(4))) == 1
-    assert len(provider.meter.log()) == 1
+        assert sum(pool.map(call, range(4))) == 1
+    assert len(provider.meter.log()) == 1 and gateway.upstream.reserved_usd == 0
+
+
+def test_a_stream_that_does_not_state_its_usage_counts_as_the_most(make):
+    gateway = make("live")
+    assert ask(gateway, REQUESTS["openai stream"][0], {**CHAT, "stream": True, "max_tokens": 1000}).status_code == 200
+    assert gateway.upstream.spent_usd > Decimal("0.0006") and gateway.upstream.reserved_usd == 0
+
+
+def test_a_client_that_leaves_early_is_charged_the_most(make, provider):
+    provider.pace = 1
+    gateway = make("live")
+    answers_with(provider, "openai", "gpt-4o-mini", "word " * 900)
+    stream = openai.OpenAI().chat.completions.create(**CHAT, max_tokens=1000, stream=True, **USAGE)
+    next(iter(stream))
+    held = gateway.upstream.reserved_usd
+    stream.close()
+    assert held > Decimal("0.0006")
+    assert eventually(lambda: gateway.upstream.spent_usd == held) and gateway.upstream.reserved_usd == 0
+    assert eventually(lambda: provider.meter.log()[0].note == "the client went away")
+
+
+def test_a_client_that_does_not_wait_for_the_answer_is_charged_the_most(make, provider):
+    provider.pace = 10
+    gateway = make("live")
+    with pytest.raises(openai.APITimeoutError):
+        openai.OpenAI(timeout=0.5, max_retries=0).chat.completions.create(**CHAT, max_tokens=1000)
+    assert eventually(lambda: gateway.upstream.spent_usd > Decimal("0.0006")) and gateway.upstream.reserved_usd == 0
 
 
 def test_an_unknown_price_is_refused(make, provider, monkeypatch):
-    from helpers import costs
-
     monkeypatch.setattr(costs, "PROVIDERS", {})
     make("live")
     with pytest.raises(openai.BadRequestError, match="not sent"):
-        openai.OpenAI().chat.completions.create(**CHAT)
+        SDKS["openai"]()
     assert len(provider.meter.log()) == 0
 
 
-def test_a_missing_key_says_which_variable_to_set(make):
-    make("live", keys={})
-    with pytest.raises(openai.BadRequestError, match="OPENAI_API_KEY"):
-        openai.OpenAI().chat.completions.create(**CHAT)
+PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
+UNPRICED = {
+    "openai responses": [{"service_tier": "priority"}, {"tools": [{"type": "web_search"}]}],
+    "openai chat": [
+        {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
+        {"web_search_options": {}},
+    ],
+    "anthropic": [
+        {"messages": [{"role": "user", "content": [PDF]}]},
+        {"tools": [{"type": "web_search_20260209", "name": "web_search"}]},
+        {"speed": "fast"},
+        {"inference_geo": "us"},
+    ],
+    "gemini": [
+        {"tools": [{"googleSearch": {}}]},
+        {"contents": [{"role": "user", "parts": [{"inlineData": {"mimeType": "application/pdf", "data": "JVBERi0="}}]}]},
+    ],
+}
 
 
-def test_batches_are_not_passed_on(make, provider):
-    make("live")
+@pytest.mark.parametrize(("name", "more"), [(name, more) for name, cases in UNPRICED.items() for more in cases], ids=str)
+def test_what_no_count_of_tokens_can_price_is_refused(make, provider, name, more):
+    path, body = REQUESTS[name]
+    refused = ask(make("live"), path, {**body, **more})
+    assert refused.status_code == 400 and "cannot be priced" in refused.text, refused.text
+    assert len(provider.meter.log()) == 0
+
+
+PARAMETERS = {"type": "object", "properties": {"file": {"type": "string"}}}
+FUNCTION = {"name": "weather", "description": 'Says "type": "file" and more.', "parameters": PARAMETERS}
+TOOLS = {
+    "openai chat": {"tools": [{"type": "function", "function": FUNCTION}]},
+    "openai responses": {"tools": [{"type": "function", **FUNCTION}]},
+    "anthropic": {"tools": [{"name": "weather", "input_schema": PARAMETERS}]},
+    "gemini": {"tools": [{"functionDeclarations": [FUNCTION]}]},
+    "bedrock": {"toolConfig": {"tools": [{"toolSpec": {"name": "weather", "inputSchema": {"json": PARAMETERS}}}]}},
+}
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_tools_of_the_client_are_passed_on(make, name):
+    path, body = REQUESTS[name]
+    answer = ask(make("live"), path, {**body, **TOOLS[name]})
+    assert answer.status_code == 200, answer.text
+
+
+def test_batches_files_and_caches_are_not_passed_on_but_what_is_free_is(make, provider):
+    gateway = make("live")
     with pytest.raises(openai.BadRequestError, match="cannot be priced"):
         openai.OpenAI().files.create(file=("in.jsonl", b"{}\n"), purpose="batch")
+    with pytest.raises(anthropic.BadRequestError, match="cannot be priced"):
+        anthropic.Anthropic().messages.batches.create(requests=[{"custom_id": "one", "params": CLAUDE}])
+    assert len(provider.meter.log()) == 0
     assert openai.OpenAI().models.list().data
-    assert [entry.operation for entry in provider.meter.log()] == ["models"]
+    assert anthropic.Anthropic().messages.count_tokens(model=CLAUDE["model"], messages=MESSAGES).input_tokens > 0
+    assert [entry.operation for entry in provider.meter.log()] == ["models", "count tokens"]
+    assert gateway.meter.log().sources() == {"live": 2}
 
 
-def test_requests_reach_the_provider_with_the_real_credentials(make, provider, monkeypatch):
-    seen = []
+# ---- keys --------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("name", "variable"),
+    [("openai chat", "OPENAI"), ("azure", "AZURE_OPENAI"), ("anthropic", "ANTHROPIC"), ("gemini", "GEMINI")],
+)
+def test_a_missing_key_says_which_variable_to_set(make, provider, name, variable):
+    refused = ask(make("live", keys={}), *REQUESTS[name])
+    assert refused.status_code == 400 and f"{variable}_API_KEY is missing" in refused.text
+    assert len(provider.meter.log()) == 0
+
+
+def test_half_an_aws_key_is_no_key(make):
+    refused = ask(make("live", keys={"AWS_ACCESS_KEY_ID": KEYS["AWS_ACCESS_KEY_ID"]}), *REQUESTS["bedrock"])
+    assert refused.status_code == 400 and "AWS_SECRET_ACCESS_KEY is missing" in refused.text
+
+
+def test_requests_reach_the_provider_with_the_real_keys_alone(make, provider, monkeypatch):
+    seen = {}
     for dialect, _ in provider._dialects:
-        monkeypatch.setattr(dialect, "key", lambda call, original=dialect.key: seen.append(original(call)) or original(call))
-    make("live", budget_usd=Decimal(1))
-    openai.OpenAI(api_key="dummy").chat.completions.create(**CHAT)
-    boto3.client("bedrock-runtime").converse(modelId="us.anthropic.claude-haiku-5-5", **CONVERSE)
-    assert seen == [KEYS["OPENAI_API_KEY"], KEYS["AWS_ACCESS_KEY_ID"]]
+        keep = dialect.key
+        note = seen.__setitem__
+        monkeypatch.setattr(dialect, "key", lambda call, keep=keep, name=dialect.provider: note(name, call) or keep(call))
+    gateway = make("live")
+    for name in ("openai chat", "azure", "anthropic", "gemini", "bedrock"):
+        path, body = REQUESTS[name]
+        ask(gateway, f"{path}{'&' if '?' in path else '?'}key=any", body)
+    sent = {name: call.headers for name, call in seen.items()}
+    assert sent["openai"]["authorization"] == f"Bearer {KEY}"
+    assert sent["azure"]["api-key"] == KEYS["AZURE_OPENAI_API_KEY"]
+    assert sent["anthropic"]["x-api-key"] == KEYS["ANTHROPIC_API_KEY"]
+    assert sent["gemini"]["x-goog-api-key"] == KEYS["GEMINI_API_KEY"]
+    assert f"Credential={KEYS['AWS_ACCESS_KEY_ID']}/" in sent["bedrock"]["authorization"]
+    assert "/us-east-1/bedrock/aws4_request" in sent["bedrock"]["authorization"]
+    assert sent["bedrock"]["x-amz-security-token"] == KEYS["AWS_SESSION_TOKEN"]
+    for name, call in seen.items():
+        assert "any" not in call.headers.values() and "Bearer any" not in call.headers.values() and "key" not in call.query, name
+        assert call.headers["accept-encoding"] == "identity"
 
 
-def test_a_real_key_is_never_written_or_shown(make, tmp_path, caplog):
+def test_a_real_key_is_never_written_or_shown(make, provider, tmp_path, caplog):
     caplog.set_level(logging.DEBUG)
-    gateway = make("record", budget_usd=Decimal(1))
-    client = openai.OpenAI()
-    client.chat.completions.create(**CHAT)
-    client.chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": f"Is {KEY} a key?"}])
-    written = (tmp_path / "captured.jsonl").read_text()
-    shown = caplog.text + repr(gateway.upstream) + repr(vars(gateway)) + str(gateway.meter.log())
-    assert len(written.splitlines()) == 1
-    assert not [value for value in KEYS.values() if value in written or value in shown]
-    assert [entry.note for entry in gateway.meter.log()] == ["recorded", "not recorded: the request holds a key"]
+    gateway = make("record")
+    for sdk in SDKS.values():
+        sdk()
+    answers_with(provider, "openai", "gpt-4o", f"The key is {KEY}, of someone@company.com.")
+    echoed = openai.OpenAI().chat.completions.create(model="gpt-4o", messages=MESSAGES).choices[0].message.content
+    openai.OpenAI().chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": f"Is {KEY} a key?"}])
+    assert KEY in echoed, "the learner sees what the provider said"
+    written = (tmp_path / "captured.jsonl").read_text(encoding="utf-8")
+    shown = caplog.text + repr(gateway.upstream) + repr(vars(gateway.upstream)) + str(gateway.meter.log())
+    for value in KEYS.values():
+        assert value not in written and value not in shown
+    assert "company" not in written and "The key is xxx" in written
+    notes = [entry.note for entry in gateway.meter.log()]
+    assert notes[:-1] == ["recorded"] * (len(SDKS) + 1) and notes[-1].startswith("not recorded: the request holds a key")
 
 
-def test_a_provider_that_cannot_be_reached_is_named(make, provider):
-    make("live")
+def test_a_secret_inside_binary_frames_is_not_recorded(make, provider, tmp_path):
+    answers_with(provider, "bedrock", HAIKU, "Write to someone@company.com.")
+    gateway = make("record")
+    assert ask(gateway, *REQUESTS["bedrock stream"]).status_code == 200
+    assert recorded(tmp_path) == [] and "binary frames" in gateway.meter.log()[0].note
+
+
+def test_keys_come_from_the_environment_before_dotenv(tmp_path, monkeypatch):
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=from-file\nANTHROPIC_API_KEY=from-file\nGEMINI_API_KEY=\n")
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.chdir(tmp_path / "notebooks")
+    keys = from_environment("live", environ={"OPENAI_API_KEY": "from-shell"})._keys
+    assert keys == Keys({"OPENAI_API_KEY": "from-shell", "ANTHROPIC_API_KEY": "from-file"})
+    assert repr(keys) == "Keys(ANTHROPIC_API_KEY, OPENAI_API_KEY)"
+
+
+def test_what_a_gateway_set_in_a_shell_is_no_key_and_no_address(tmp_path):
+    (tmp_path / ".env").write_text("OPENAI_API_KEY=from-file\nAWS_DEFAULT_REGION=eu-central-1\n")
+    shell = environment.variables("http://127.0.0.1:1")
+    keys = from_environment("live", environ=shell, dotenv_path=tmp_path / ".env")._keys
+    assert keys == Keys({"OPENAI_API_KEY": "from-file", "AWS_DEFAULT_REGION": "eu-central-1"})
+
+
+# ---- the network -------------------------------------------------------------
+def test_a_provider_that_cannot_be_reached_is_named_and_costs_nothing(make, provider):
+    gateway = make("live")
     provider.stop()
     with pytest.raises(openai.BadRequestError, match="could not reach 127.0.0.1"):
-        openai.OpenAI(max_retries=0).chat.completions.create(**CHAT)
+        SDKS["openai"]()
+    assert gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
 
 
-def test_keys_come_from_the_environment_before_dotenv(tmp_path):
-    (tmp_path / ".env").write_text("OPENAI_API_KEY=from-file\nANTHROPIC_API_KEY=from-file\nGEMINI_API_KEY=\n")
-    upstream = from_environment("live", environ={"OPENAI_API_KEY": "from-shell"}, dotenv=Path(tmp_path / ".env"))
-    assert upstream._keys == {"OPENAI_API_KEY": "from-shell", "ANTHROPIC_API_KEY": "from-file"}
+@pytest.mark.parametrize("address", ["nonsense", "http://[", "https://host:port"])
+def test_an_address_that_is_none_gets_a_sentence(make, address):
+    gateway = make("live")
+    gateway.upstream._bases["azure"] = address
+    refused = ask(gateway, *REQUESTS["azure"])
+    assert refused.status_code == 400 and "no_upstream" in refused.text, refused.text
+
+
+@pytest.mark.parametrize("name", ["openai stream", "anthropic stream", "bedrock stream"])
+def test_a_stream_that_the_provider_cuts_is_cut_for_the_client(make, provider, tmp_path, name):
+    provider.fault("stream_cut")
+    gateway = make("record")
+    with pytest.raises(httpx2.RemoteProtocolError):
+        ask(gateway, *REQUESTS[name])
+    assert eventually(lambda: gateway.meter.log()[0].note == "the provider's answer broke off")
+    assert gateway.upstream.spent_usd > 0 and gateway.upstream.reserved_usd == 0
+    assert recorded(tmp_path) == []
+
+
+def test_an_error_inside_a_stream_is_passed_on_but_not_recorded(make, provider, tmp_path):
+    provider.fault("overloaded_in_stream", "anthropic")
+    gateway = make("record")
+    assert "overloaded_error" in ask(gateway, *REQUESTS["anthropic stream"]).text
+    assert recorded(tmp_path) == [] and gateway.upstream.spent_usd > Decimal("0.00025"), "the most, as its usage is no end"
+
+
+def test_a_stream_arrives_while_the_provider_still_speaks(make, provider):
+    provider.pace = 1
+    gateway = make("live")
+    provider.fault("stalled", "anthropic", chunk=2)
+    url, body = REQUESTS["anthropic stream"]
+    headers = {"x-api-key": "any", "anthropic-version": "2023-06-01"}
+    with httpx2.stream("POST", gateway.base_url + url, json=body, headers=headers, timeout=10) as answer:
+        assert b"message_start" in next(answer.iter_raw())
+
+
+USAGE_CHUNK = {"id": "x", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12}}
+
+
+def test_a_client_that_stops_at_the_last_event_is_charged_what_the_answer_says(make, tmp_path):
+    """OpenAI's SDK closes a stream at [DONE]; a real connection ends a moment later."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection:
+            connection.recv(65536)
+            said = f"data: {json.dumps(USAGE_CHUNK)}\n\ndata: [DONE]\n\n".encode()
+            head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+            connection.sendall(head + f"{len(said):x}\r\n".encode() + said + b"\r\n")
+            time.sleep(0.3)
+            connection.sendall(b"0\r\n\r\n")
+
+    gateway = make("record")
+    gateway.upstream._bases["openai"] = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with listener, ThreadPoolExecutor(1) as pool:
+        pool.submit(serve)
+        assert openai_stream() == ""
+        assert eventually(lambda: gateway.upstream.spent_usd > 0)
+    assert gateway.upstream.spent_usd == (9 * Decimal("0.15") + 3 * Decimal("0.60")) / 1_000_000
+    assert gateway.meter.log()[0].note == "recorded" and len(recorded(tmp_path)) == 1
+
+
+def test_offline_mode_connects_to_this_machine_alone(make, monkeypatch):
+    reached = []
+    connect = socket.socket.connect
+    monkeypatch.setattr(socket.socket, "connect", lambda self, address: reached.append(address) or connect(self, address))
+    make("record")
+    for sdk in SDKS.values():
+        sdk()
+    reached.clear()
+    offline = make("offline")
+    for name, value in KEYS.items():
+        monkeypatch.setenv(name, value)
+    for sdk in SDKS.values():
+        sdk()
+    assert len(offline.meter.log()) == len(SDKS)
+    assert {address[:2] for address in reached} == {("127.0.0.1", offline.port)}
+
+
+# ---- scrubbing ---------------------------------------------------------------
+ORGANIZATION = "org-" + "Abc123" * 4
+CALL_IDS = [f"call_{letter * 24}" for letter in "ab"]
+SCRUBBED = {
+    "a key": (f"My key: {KEY}.", f"My key: {'x' * len(KEY)}."),
+    "a key after an escape": (f'"one\\n{KEY}"', f'"one\\n{"x" * len(KEY)}"'),
+    "a bearer token": ("Bearer " + "abcd.1234" * 3, "x" * 34),
+    "a key in use, its slash escaped": ("say in\\/use-123456", "say xxxxxxxxxxxxxx"),
+    "an address after an escape": ('"\\nbob@company.com"', '"\\nxxx@xxxxxxx.xxx"'),
+    "an organisation": (f"in {ORGANIZATION} on", f"in org-{'0' * 24} on"),
+    "a cloud account": ("arn:aws:bedrock:us-east-1:123456789012:x", "arn:aws:bedrock:us-east-1:000000000000:x"),
+    "two ids": (" ".join([*CALL_IDS, CALL_IDS[0]]), f"call_{0:024} call_{1:024} call_{0:024}"),
+}
+UNTOUCHED = [
+    *("risk-adjusted-return-on-capital", "react@18.2.0", "mail me@example.com"),
+    *("call_the_weather_service_now", "org-chart-of-the-company"),
+]
+
+
+@pytest.mark.parametrize("case", SCRUBBED)
+def test_secrets_and_ids_are_replaced_at_the_same_length(case):
+    given, expected = SCRUBBED[case]
+    assert Scrubber(["in/use-123456"]).scrub(given.encode()).decode() == expected
+
+
+@pytest.mark.parametrize("text", UNTOUCHED)
+def test_what_only_looks_like_a_secret_stays(text):
+    assert Scrubber().scrub(text.encode()).decode() == text and not Scrubber().reveals(text.encode())
+
+
+@given(st.text(), st.sampled_from(["bob@company.com", KEY, ORGANIZATION, CALL_IDS[0]]), st.text(), st.booleans())
+def test_json_stays_json(before, secret, after, ascii):
+    text = json.dumps([f"{before}\n{secret} {after}"], ensure_ascii=ascii).encode("utf-8", "replace")
+    clean = Scrubber().scrub(text)
+    assert secret not in json.loads(clean)[0] and len(clean) == len(text)

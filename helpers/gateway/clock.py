@@ -6,6 +6,9 @@ import time
 from datetime import UTC, date, datetime
 
 
+CENTURY = 100 * 365 * 86_400  # seconds
+
+
 class Clock:
     """Quotas, caches, batches and outages all read this clock, so a cell can let a day pass in an instant."""
 
@@ -22,6 +25,6 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward by `seconds`. Raises ValueError for a step back."""
-        if seconds < 0:
-            raise ValueError("the clock only moves forward: give a number of seconds of 0 or more")
+        if not 0 <= seconds <= CENTURY - self._added:
+            raise ValueError("the clock only moves forward, and by a century at most: give a number of seconds of 0 or more")
         self._added += seconds

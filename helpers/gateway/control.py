@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from helpers.gateway.dialects.base import parse_json
 from helpers.gateway.faults import Fault
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ def handle(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, 
     if action is None:
         return 404, _json({"error": f"no such control; there are {', '.join(' '.join(key) for key in ACTIONS)}"})
     try:
-        arguments = json.loads(body) if body else {}
+        arguments = parse_json(body) if body else {}
         if not isinstance(arguments, dict):
             raise ValueError("the body has to be a JSON object")
         return 200, _json(action(gateway, **arguments))

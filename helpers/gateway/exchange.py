@@ -80,7 +80,7 @@ class Question:
     thinking_limit: int | None = None  # a budget of thinking tokens, where the provider has one
     sampling: tuple[tuple[str, Any], ...] = ()  # temperature, top_p, seed and the like, as sent
     automatic_cache_ttl: str | None = None  # Anthropic's cache_control at the top level
-    cached_prefix_tokens: int = 0  # tokens of an explicit cache (Gemini) that this request names
+    cached_prefix_tokens: int = 0  # how many tokens of the prompt stand in an explicit cache (Gemini) that it names
     include_usage: bool = False  # OpenAI: whether a stream ends with its usage
     batch: bool = False
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
@@ -97,7 +97,7 @@ class Question:
         per_message, per_prompt = MESSAGE_OVERHEAD.get(self.provider, (0, 0))
         text = sum(part.token_count() for message in self.messages for part in message.parts)
         text += sum(tokens.count(tool) for tool in self.tools)
-        return round((text + per_message * len(self.messages) + per_prompt) * self.model.token_ratio) + self.cached_prefix_tokens
+        return round((text + per_message * len(self.messages) + per_prompt) * self.model.token_ratio)
 
 
 # Tokens that the chat template adds, as (per message, per prompt). OpenAI's are those of its published

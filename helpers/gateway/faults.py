@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from helpers.gateway.clock import Clock
+from helpers import models
+from helpers.gateway.clock import CENTURY, Clock
 from helpers.gateway.exchange import Refusal
 
 # Answered instead of the model, in the provider's own error shape.
@@ -36,7 +37,8 @@ class Fault:
         """The refusal this fault stands for, or None where it disturbs the connection instead."""
         if self.kind not in REFUSALS:
             return None
-        return Refusal(REFUSALS[self.kind], wait=self.seconds or 1.0, fault=self.kind)
+        wait = self.seconds if self.kind == "rate_limited" else 0.0  # nobody says how long an outage lasts
+        return Refusal(REFUSALS[self.kind], wait=wait or 1.0, fault=self.kind)
 
 
 class Faults:
@@ -47,11 +49,16 @@ class Faults:
         self._set: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Set a fault. Raises ValueError for a kind that does not exist, saying which do."""
+        """Set a fault. Raises ValueError for a kind or provider that does not exist, saying which do, and for wrong numbers."""
         if fault.kind not in KINDS:
             raise ValueError(f"there is no fault {fault.kind!r}; there are {', '.join(KINDS)}")
-        if fault.times is not None and fault.times < 1:
-            raise ValueError("times is how many requests the fault strikes: 1 or more")
+        providers = models.table()["limits"]
+        if fault.provider is not None and fault.provider not in providers:
+            raise ValueError(f"there is no provider {fault.provider!r}; there are {', '.join(providers)}")
+        if fault.times is not None and (not isinstance(fault.times, int) or fault.times < 1):
+            raise ValueError("times is how many requests the fault strikes: a whole number, 1 or more")
+        if not isinstance(fault.chunk, int) or not 0 <= fault.seconds <= CENTURY:
+            raise ValueError("chunk is a whole number, and seconds a number of 0 or more")
         if fault.kind == "outage":
             if fault.seconds <= 0:
                 raise ValueError("an outage needs seconds=...: how long it lasts by the course's clock")

@@ -7,10 +7,11 @@ By breakpoints (Anthropic, Bedrock): only what the client marked, up to each mar
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from helpers.gateway import tokens
 from helpers.gateway.clock import Clock
-from helpers.gateway.exchange import Question, Usage
+from helpers.gateway.exchange import MESSAGE_OVERHEAD, Question, Usage
 
 SECONDS = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43_200, "10m": 600}
 
@@ -27,9 +28,11 @@ class PromptCache:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._entries: dict[int, Entry] = {}
+        self.explicit: dict[str, Any] = {}  # caches with a name of their own (Gemini)
 
     def clear(self) -> None:
         self._entries.clear()
+        self.explicit.clear()
 
     def account(self, question: Question) -> Usage:
         """The input side of the usage of this request; what it writes is there for the next one."""
@@ -49,6 +52,8 @@ class PromptCache:
             return Usage(input_tokens=prompt_tokens)
         hashes = _block_hashes(question, rule.block_tokens)
         first = -(-rule.min_tokens // rule.block_tokens)
+        if len(hashes) < first:
+            return Usage(input_tokens=prompt_tokens)
         hit = max((n for n in range(first, len(hashes) + 1) if self._alive(hashes[n - 1])), default=0)
         for n, name in enumerate(hashes, start=1):
             if n >= first:
@@ -94,11 +99,12 @@ class PromptCache:
 
 def _block_hashes(question: Question, size: int) -> list[int]:
     """A hash for every whole block of the prompt, each over all that stands before it too."""
-    ids: list[object] = list(question.tools)
+    per_message, _ = MESSAGE_OVERHEAD.get(question.provider, (0, 0))
+    ids: list[object] = [token for tool in question.tools for token in tokens.encode(tool)]
     for message in question.messages:
-        ids.append(message.role)
+        ids.extend([message.role] * max(1, per_message))
         for part in message.parts:
-            ids.extend(tokens.encode(part.text))
+            ids.extend([part.text] * part.token_count() if part.kind == "image" else tokens.encode(part.text))
     running, out = hash((question.provider, question.model.id)), []
     for start in range(0, len(ids) - size + 1, size):
         running = hash((running, *ids[start : start + size]))

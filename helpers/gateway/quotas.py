@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from helpers import models
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.models import Model
@@ -48,9 +49,12 @@ class Quotas:
         self._own_limits: dict[tuple[str, str], int] = {}
 
     def set_limit(self, provider: str, family: str, per_minute: int) -> None:
-        """Give every model of a provider another limit, from a full bucket on."""
-        if per_minute < 1:
-            raise ValueError("a limit is at least 1 a minute")
+        """Give every model of a provider another limit, from a full bucket on. Raises ValueError for one that it does not have."""
+        families = models.table()["limits"].get(provider, {})
+        if family not in families:
+            raise ValueError(f"{provider} has no limit of {family}; it has {', '.join(families) or 'none'}")
+        if not isinstance(per_minute, int) or per_minute < 1:
+            raise ValueError("a limit is a whole number, at least 1 a minute")
         self._own_limits[provider, family] = per_minute
         self._levels = {key: value for key, value in self._levels.items() if key[0] != provider}
 

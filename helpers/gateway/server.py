@@ -13,7 +13,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from http.client import responses as REASONS
 from pathlib import Path
 from typing import TypeVar
@@ -25,7 +25,7 @@ from tornado.iostream import StreamClosedError
 from helpers.gateway import control
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
-from helpers.gateway.dialects.base import Call, Dialect, Response, Route
+from helpers.gateway.dialects.base import Call, Cut, Dialect, Response, Route
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Answer, Draft, Provenance, Question, Refusal, compose
 from helpers.gateway.faults import Fault, Faults
@@ -175,7 +175,14 @@ class Gateway:
         try:
             await self._respond(request, dialect, routes, call, entry)
         except (StreamClosedError, asyncio.CancelledError):
-            entry.note = "the client went away"
+            entry.note = entry.note or "the client went away"
+        except Cut as cut:
+            entry.note = str(cut)
+            request.connection.stream.close()
+        except Exception:
+            # The answer had begun, so that no other can be given: an end is better than silence.
+            log.exception("the gateway failed while it answered %s %s", call.method, call.path)
+            request.connection.stream.close()
         finally:
             entry.seconds = time.monotonic() - began
 
@@ -198,7 +205,7 @@ class Gateway:
                 await self._before(fault, question)
                 response = await self._ask(dialect, route, call, question, entry)
             elif self.upstream:
-                response = await self.upstream.pass_on(dialect, call, route.operation)
+                response = await self.upstream.pass_on(dialect, call, entry)
             else:
                 response = await route.handle(call)
         except Refusal as refusal:
@@ -300,18 +307,19 @@ class Gateway:
             if fault and fault.kind == "stream_cut" and response.status == 200:
                 await connection.write_headers(start, headers, response.body[: len(response.body) // 2])
                 return connection.stream.close()
-            await connection.write_headers(start, headers, response.body)
+            await connection.write_headers(start, headers, _unless_head(request, response.body))
             return connection.finish()
         await connection.write_headers(start, headers)
         disturbance = fault.kind if fault else ""
         sent, began = 0, time.monotonic()
-        async for chunk in response.stream:
-            if sent == 0:
-                entry.first_byte = time.monotonic() - began
-            if disturbance and fault and sent == fault.chunk and not await self._disturb(connection, disturbance, dialect):
-                return
-            await connection.write(chunk)
-            sent += 1
+        async with aclosing(response.stream) as stream:
+            async for chunk in stream:
+                if sent == 0:
+                    entry.first_byte = time.monotonic() - began
+                if disturbance and fault and sent == fault.chunk and not await self._disturb(connection, disturbance, dialect):
+                    return
+                await connection.write(chunk)
+                sent += 1
         connection.finish()
 
     async def _disturb(self, connection, kind: str, dialect: Dialect) -> bool:
@@ -369,7 +377,12 @@ def _reset(request: HTTPServerRequest) -> None:
     stream.close()
 
 
+def _unless_head(request: HTTPServerRequest, body: bytes) -> bytes:
+    """The body; an answer to HEAD states its length and has none."""
+    return b"" if request.method == "HEAD" else body
+
+
 async def _send_plain(request: HTTPServerRequest, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
     headers = HTTPHeaders({"Content-Type": content_type, "Content-Length": str(len(body))})
-    await request.connection.write_headers(ResponseStartLine("HTTP/1.1", status, REASONS.get(status, "")), headers, body)
+    await request.connection.write_headers(ResponseStartLine("HTTP/1.1", status, REASONS.get(status, "")), headers, _unless_head(request, body))
     request.connection.finish()

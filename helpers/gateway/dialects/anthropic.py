@@ -194,7 +194,7 @@ def words(refusal: Refusal) -> tuple[int, str, str]:
         case "unknown_field":
             return 400, INVALID, f"{param}: Extra inputs are not permitted"
         case "bad_value":
-            return 400, INVALID, refusal.message if refusal.message != "bad_value" else f"{param}: {_bound(facts)}"
+            return 400, INVALID, refusal.message or f"{param}: {_bound(facts)}"
         case "unsupported" | "no_version":
             return 400, INVALID, refusal.message
         case "bad_json":

@@ -109,6 +109,8 @@ def thinking(body: dict[str, Any], model: Model) -> tuple[str, int | None]:
         if "max_tokens" in body and budget >= body["max_tokens"]:
             raise Refusal("bad_value", "`max_tokens` must be greater than `thinking.budget_tokens`.", param="max_tokens")
         return effort, budget
+    if kind == "disabled" and model.thinks == "always":
+        raise Refusal("unsupported", f'"thinking.type.disabled" is not supported for {model.id}. Use "thinking.type.adaptive".', param="thinking")
     if kind == "disabled" or model.thinks == "never" or (kind is None and model.thinks == "optional"):
         return "none", None
     return effort, None
@@ -122,6 +124,8 @@ def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message,
         if said["role"] == "system" and model.thinks not in ("default", "always"):
             text = 'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not "system" as an input message role.'
             raise Refusal("bad_value", text, param=f"{path}.role")
+        if not said["content"] and (said["role"] != "assistant" or index < len(body["messages"]) - 1):
+            raise Refusal("bad_value", f"{path}: {said['role']} messages must have non-empty content", param=path)
         if version == NEW:
             _check_new_rules(said, path)
         out.append(Message(said["role"], _parts(said["content"], f"{path}.content")))

@@ -11,9 +11,10 @@ from urllib.parse import unquote
 
 from helpers import models
 from helpers.gateway.dialects import anthropic_messages, eventstream
-from helpers.gateway.dialects.base import Call, Dialect, Headers, Response, Route, compact, own_words, route
-from helpers.gateway.dialects.bedrock_converse import Converse
-from helpers.gateway.dialects.bedrock_invoke import Invoke
+from helpers.gateway.dialects.base import Call, Dialect, Headers, Response, Route, compact, parse_json, route
+from helpers.gateway.dialects.bedrock_converse import Converse, parse_converse_usage
+from helpers.gateway.dialects.bedrock_errors import words
+from helpers.gateway.dialects.bedrock_invoke import Invoke, parse_llama_usage
 from helpers.gateway.exchange import Answer, Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 
@@ -42,16 +43,17 @@ class Bedrock(Dialect):
         signed = re.search(r"Credential=([^/,\s]+)", header)
         return signed.group(1) if signed else header.removeprefix("Bearer ").strip() or None
 
-    def named_model(self, call: Call) -> models.Model:
-        """The model or inference profile in the path, by its id or its ARN."""
-        name = unquote(call.groups["model"]).rpartition("/")[2]
+    def named_model(self, call: Call, *, on_demand: bool = True) -> models.Model:
+        """The model or inference profile in the path, by its id or its ARN. Some models are invoked by a profile alone."""
+        name = unquote(call.groups["model"])
+        name = name.rpartition("/")[2] if name.startswith("arn:") else name
         model = self.model(name, call, "modelId")
-        if model.profile_only:
+        if model.profile_only and on_demand:
             raise Refusal("profile_needed", model=name)
         return model
 
     async def count(self, call: Call) -> Response:
-        model = self.named_model(call)
+        model = self.named_model(call, on_demand=False)
         given = call.json.get("input")
         if not isinstance(given, dict) or len(given) != 1:
             raise Refusal("bad_value", "The input has to hold exactly one of invokeModel and converse.", param="input")
@@ -76,7 +78,7 @@ class Bedrock(Dialect):
         return _request_id()
 
     def error(self, refusal: Refusal, call: Call) -> Response:
-        status, name, message = words(refusal)
+        status, name, message = words(refusal, call.path)
         headers = [("Content-Type", self.json_type), *_request_id(), ("x-amzn-errortype", f"{name}:{CORAL}")]
         return Response(status, headers, compact({"message": message}))
 
@@ -98,11 +100,7 @@ class Bedrock(Dialect):
         return out
 
     def usage(self, payloads: list[Any]) -> Usage | None:
-        found = next((p["usage"] for p in reversed(payloads) if "inputTokens" in (p.get("usage") or {})), None)
-        if found is None:
-            return anthropic_messages.parse_usage(payloads)
-        read, written = found.get("cacheReadInputTokens") or 0, found.get("cacheWriteInputTokens") or 0
-        return Usage(found["inputTokens"] + read + written, read, written, 0, found["outputTokens"])
+        return parse_converse_usage(payloads) or anthropic_messages.parse_usage(payloads) or parse_llama_usage(payloads)
 
 
 def _request_id() -> Headers:
@@ -125,66 +123,9 @@ def _counts(answer: Answer) -> Headers:
 def _decoded(body: Any) -> dict[str, Any]:
     """The body of an InvokeModel call inside a CountTokens call: base64 of JSON."""
     try:
-        value = json.loads(b64decode(body, validate=True))
-    except (ValueError, TypeError, RecursionError):
+        value = parse_json(b64decode(body, validate=True))
+    except (ValueError, TypeError):
         raise Refusal("bad_value", "input.invokeModel.body has to be base64 of JSON", param="input.invokeModel.body") from None
     if not isinstance(value, dict):
         raise Refusal("wrong_type", param="input.invokeModel.body", expected="object", value=value)
     return value
-
-
-def words(refusal: Refusal) -> tuple[int, str, str]:
-    """Status, exception name and message of a refusal."""
-    facts, param, validation = refusal.facts, refusal.param or "", (400, "ValidationException")
-    match refusal.kind:
-        case "bad_key":
-            return 403, "UnrecognizedClientException", "The security token included in the request is invalid."
-        case "no_key":
-            return 403, "MissingAuthenticationTokenException", "Missing Authentication Token"
-        case "unknown_model":
-            return *validation, "The provided model identifier is invalid."
-        case "retired_model":
-            return 404, "ResourceNotFoundException", "This model version has reached the end of its life. Please refer to the AWS documentation for more details."
-        case "profile_needed":
-            text = f"Invocation of model ID {facts['model']} with on-demand throughput isn’t supported. Retry your request with the ID or ARN of an inference profile that contains this model."
-            return *validation, text
-        case "missing":
-            return *validation, f"1 validation error detected: Value at '{param}' failed to satisfy constraint: Member must not be null"
-        case "wrong_type":
-            return *validation, f"Malformed input request: {param}: expected type: {facts['expected']}, please reformat your input and try again."
-        case "unknown_field":
-            return *validation, f"Malformed input request: extraneous key [{param}] is not permitted, please reformat your input and try again."
-        case "bad_value" | "unsupported":
-            text = refusal.message if refusal.message not in ("bad_value", "unsupported") else _constraint(param, facts)
-            return *validation, text
-        case "bad_json":
-            return *validation, f"Malformed input request: {refusal.message}"
-        case "too_long":
-            text = f"The model returned the following errors: prompt is too long: {facts['tokens']} tokens > {facts['maximum']} maximum"
-            return *validation, text
-        case "rate_limited":
-            tokens = facts.get("family") == "tokens"
-            return 429, "ThrottlingException", f"Too many {'tokens' if tokens else 'requests'}, please wait before trying again."
-        case "out_of_credit":
-            return 400, "ServiceQuotaExceededException", "Too many tokens per day, please wait before trying again."
-        case "overloaded":
-            return 503, "ServiceUnavailableException", "The service is temporarily unable to handle the request."
-        case "server_error":
-            return 500, "InternalServerException", "The system encountered an unexpected error during processing. Try your request again."
-        case "no_route":
-            return 404, "UnknownOperationException", "The requested operation is not recognized by the service."
-    if refusal.kind == "no_recording":
-        return 404, "ResourceNotFoundException", own_words(refusal)
-    return *validation, own_words(refusal)
-
-
-def _constraint(param: str, facts: dict[str, Any]) -> str:
-    value = json.dumps(facts.get("value"), default=str)[:60]
-    rules = {
-        "minimum": f"Member must have value greater than or equal to {facts.get('bound')}",
-        "maximum": f"Member must have value less than or equal to {facts.get('bound')}",
-        "minItems": f"Member must have length greater than or equal to {facts.get('bound')}",
-        "enum": f"Member must satisfy enum value set: {facts.get('bound')}",
-    }
-    rule = rules.get(facts.get("rule", ""), "Member is not valid")
-    return f"1 validation error detected: Value {value} at '{param}' failed to satisfy constraint: {rule}"

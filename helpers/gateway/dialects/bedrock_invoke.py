@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.dialects import anthropic_messages, bedrock_converse, eventstream
 from helpers.gateway.dialects.base import Call, compact, random_id
-from helpers.gateway.dialects.schema import STRING, between, checker, shape
-from helpers.gateway.exchange import Answer, Message, Part, Question, Refusal
+from helpers.gateway.dialects.schema import ANY, STRING, between, checker, list_of, shape
+from helpers.gateway.exchange import Answer, Message, Part, Question, Refusal, Usage
 from helpers.models import Model
 
 if TYPE_CHECKING:
@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 LLAMA = {"prompt": STRING, "max_gen_len": between("integer", 1), "temperature": between("number", 0, 1), "top_p": between("number", 0, 1)}
 check_llama = checker(shape("prompt", closed=True, **LLAMA))
 LLAMA_DEFAULT_LIMIT = 512
+NOVA_CONFIG = {
+    **{name: between("integer", 1) for name in ("max_new_tokens", "maxTokens")},
+    **{name: between("number", 0, 1) for name in ("temperature", "topP", "top_p")},
+    **{name: between("integer", 0) for name in ("topK", "top_k")},
+    "stopSequences": list_of(STRING),
+    "reasoningConfig": ANY,
+}
+NOVA = {
+    **{name: bedrock_converse.FIELDS[name] for name in ("messages", "system", "toolConfig")},
+    "inferenceConfig": shape(closed=True, **NOVA_CONFIG),
+    "reasoningConfig": ANY,
+    "schemaVersion": STRING,
+}
+check_nova = checker(shape("messages", closed=True, **NOVA))
 BEDROCK_VERSION = "bedrock-2023-05-31"
 
 
@@ -38,7 +52,8 @@ class Invoke:
         if is_llama(model):
             return _llama_question(body, model)
         if is_nova(model):
-            return bedrock_converse.Converse(self._dialect).question(_nova_as_converse(body), model)
+            check_nova(body)
+            return self._dialect.converse.question(_nova_as_converse(body), model)
         anthropic_messages.check_bedrock(body)
         if body["anthropic_version"] != BEDROCK_VERSION:
             raise Refusal("bad_value", f"anthropic_version: the value has to be {BEDROCK_VERSION}", param="anthropic_version")
@@ -126,14 +141,19 @@ async def _llama_events(answer: Answer) -> AsyncIterator[dict[str, Any]]:
     yield {**_llama_body(answer), "generation": "", "prompt_token_count": None}
 
 
+def parse_llama_usage(payloads: list[dict[str, Any]]) -> Usage | None:
+    """The usage in Llama's own body, or in the events of its stream: the prompt's in the first, the rest in the last."""
+    read = [p["prompt_token_count"] for p in payloads if p.get("prompt_token_count") is not None]
+    made = [p["generation_token_count"] for p in payloads if p.get("generation_token_count") is not None]
+    return Usage(input_tokens=read[0], output_tokens=made[-1]) if read and made else None
+
+
 # ---- Nova --------------------------------------------------------------------
 def _nova_as_converse(body: dict[str, Any]) -> dict[str, Any]:
-    """Nova's body is Converse's, with max_new_tokens or maxTokens and a schema version."""
-    config = body.get("inferenceConfig")
-    if isinstance(config, dict) and "max_new_tokens" in config:
-        config = {**config, "maxTokens": config["max_new_tokens"]}
-    given = {name: value for name, value in body.items() if name not in ("schemaVersion", "inferenceConfig")}
-    return {**given, "inferenceConfig": config} if config is not None else given
+    """Nova's body is Converse's, with older names of its own for two parameters."""
+    renamed = {"max_new_tokens": "maxTokens", "top_p": "topP"}
+    config = {renamed.get(name, name): value for name, value in body.get("inferenceConfig", {}).items()}
+    return {**body, "inferenceConfig": config}
 
 
 def _nova_body(answer: Answer) -> dict[str, Any]:

@@ -63,6 +63,9 @@ class Compatible(OpenAI):
             chunk.pop("usage", None)
             if not chunk["choices"]:
                 chunk["usage"] = _usage(answer)
+            for choice in chunk["choices"]:
+                if choice["finish_reason"]:
+                    choice["stop_reason"] = answer.choices[choice["index"]].stop_sequence
             yield chat.frame(chunk)
         yield chat.DONE
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -10,17 +9,29 @@ from helpers.gateway.batches import Batch, Item
 from helpers.gateway.dialects import gemini_contents as bodies
 from helpers.gateway.dialects.base import Call, Response, Route, random_id, route
 from helpers.gateway.dialects.gemini_caches import timestamp
+from helpers.gateway.dialects.gemini_errors import batch_error
+from helpers.gateway.dialects.gemini_fields import GENERATE, normalised
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, checker, list_of, shape
 from helpers.gateway.exchange import Refusal
 
 if TYPE_CHECKING:
     from helpers.gateway.dialects.gemini import Gemini
 
-ONE = shape("request", request=OBJECT, metadata=OBJECT)
-INPUT = shape("requests", requests=shape("requests", requests=list_of(ONE, minItems=1)))
-BATCH = shape("inputConfig", displayName=STRING, inputConfig=INPUT, model=STRING, name=STRING, priority=ANY)
-check = checker(shape("batch", closed=True, batch=BATCH))
-STATES = {"validating": "PENDING", "running": "RUNNING", "finalizing": "RUNNING", "cancelling": "RUNNING", "cancelled": "CANCELLED", "ended": "SUCCEEDED"}
+ONE = shape("request", closed=True, request=GENERATE, metadata=OBJECT)
+INPUT = shape(closed=True, requests=shape("requests", closed=True, requests=list_of(ONE)), fileName=STRING)
+MORE = {name: ANY for name in ("priority", "webhookConfig")}
+BATCH = shape("inputConfig", closed=True, displayName=STRING, inputConfig=INPUT, model=STRING, name=STRING, **MORE)
+CREATE = shape("batch", closed=True, batch=BATCH)
+check = checker(CREATE)
+GOOGLE = "type.googleapis.com/google.ai.generativelanguage.v1main."
+STATES = {
+    "validating": "PENDING",
+    "running": "RUNNING",
+    "finalizing": "RUNNING",
+    "cancelling": "RUNNING",
+    "cancelled": "CANCELLED",
+    "ended": "SUCCEEDED",
+}
 
 
 class GeminiBatches:
@@ -41,10 +52,10 @@ class GeminiBatches:
 
     async def create(self, call: Call) -> Response:
         model = self._dialect.named_model(call)
-        body = bodies.normalised(call.json)
+        body = normalised(call.json, CREATE)
         check(body)
-        requests = body["batch"]["inputConfig"]["requests"]["requests"]
-        items = [Item(str((r.get("metadata") or {}).get("key", n)), r) for n, r in enumerate(requests)]
+        requests = _requests(body["batch"]["inputConfig"])
+        items = [Item(str(number), request) for number, request in enumerate(requests)]
 
         async def run(item: Item) -> None:
             await self._run(call, item)
@@ -56,16 +67,15 @@ class GeminiBatches:
 
     async def list(self, call: Call) -> Response:
         rows = [_body(b, await _settle(call, b)) for b in call.services.batches.of("gemini")]
-        return self._dialect.ok({"operations": rows})
+        return self._dialect.ok({"operations": rows} if rows else {})
 
     async def get(self, call: Call) -> Response:
         batch = self._find(call)
         return self._dialect.ok(_body(batch, await _settle(call, batch)))
 
     async def cancel(self, call: Call) -> Response:
-        batch = self._find(call)
-        if not batch.cancel(call.services.clock.now()):
-            raise Refusal("conflict", f"{batch.id} has already ended and cannot be cancelled.")
+        # Best effort, as the reference has it: a batch that has ended stays as it is.
+        self._find(call).cancel(call.services.clock.now())
         return self._dialect.ok({})
 
     async def delete(self, call: Call) -> Response:
@@ -75,19 +85,28 @@ class GeminiBatches:
     def _find(self, call: Call) -> Batch:
         batch = call.services.batches.get("gemini", "batches/" + call.groups["id"])
         if batch is None:
-            raise Refusal("not_found", f"Requested entity was not found: batches/{call.groups['id']}.")
+            raise Refusal("not_found", "Requested entity was not found.")
         return batch
 
     async def _run(self, call: Call, item: Item) -> None:
         metadata = {"metadata": item.request["metadata"]} if "metadata" in item.request else {}
-        request = {name: value for name, value in item.request["request"].items() if name != "model"}
         try:
-            question = replace(self._dialect.read(call.with_json(request)), batch=True)
+            question = replace(self._dialect.read(call.with_json(item.request["request"])), batch=True)
             answer = await call.services.answer(question)
             item.ok, item.result = True, {"response": bodies.response_body(answer), **metadata}
         except Refusal as refusal:
-            error = json.loads(self._dialect.error(refusal, call).body)["error"]
-            item.ok, item.result = False, {"error": {"code": error["code"], "message": error["message"]}, **metadata}
+            item.ok, item.result = False, {"error": batch_error(refusal, call), **metadata}
+
+
+def _requests(config: dict[str, Any]) -> list[dict[str, Any]]:
+    """The requests that stand in the body. Raises Refusal for a file: this gateway keeps none."""
+    if "fileName" in config:
+        name = config["fileName"].removeprefix("files/")
+        raise Refusal("forbidden", f"You do not have permission to access the File {name} or it may not exist.")
+    requests = config.get("requests", {}).get("requests")
+    if not requests:
+        raise Refusal("missing", param="batch.inputConfig.requests")
+    return requests
 
 
 async def _settle(call: Call, batch: Batch) -> str:
@@ -98,7 +117,7 @@ def _body(batch: Batch, state: str) -> dict[str, Any]:
     name = STATES[state]
     ended = name in ("SUCCEEDED", "CANCELLED")
     metadata = {
-        "@type": "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatch",
+        "@type": GOOGLE + "GenerateContentBatch",
         "model": f"models/{batch.details['model']}",
         "displayName": batch.details["name"],
         "createTime": timestamp(batch.created),
@@ -111,10 +130,12 @@ def _body(batch: Batch, state: str) -> dict[str, Any]:
     if ended:
         metadata["endTime"] = timestamp(batch.ended)
         body["done"] = True
+    if name == "CANCELLED":
+        body["error"] = {"code": 1, "message": "The operation was cancelled."}
     if name == "SUCCEEDED":
-        results = [item.result for item in batch.items]
-        kind = "type.googleapis.com/google.ai.generativelanguage.v1main.GenerateContentBatchOutput"
-        body["response"] = {"@type": kind, "inlinedResponses": {"inlinedResponses": results}}
+        # The results stand twice: Google's SDK reads those in the metadata.
+        metadata["output"] = {"inlinedResponses": {"inlinedResponses": [item.result for item in batch.items]}}
+        body["response"] = {"@type": GOOGLE + "GenerateContentBatchOutput", **metadata["output"]}
     return body
 
 

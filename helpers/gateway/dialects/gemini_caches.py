@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.dialects import gemini_contents as bodies
 from helpers.gateway.dialects.base import Call, Response, Route, random_id, route
-from helpers.gateway.dialects.schema import ANY, STRING, checker, shape
+from helpers.gateway.dialects.gemini_fields import PROMPT, normalised, snake
+from helpers.gateway.dialects.schema import STRING, checker, shape
 from helpers.gateway.exchange import Refusal
 from helpers.models import Model
 
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
     from helpers.gateway.dialects.gemini import Gemini
 
 DEFAULT_TTL = 3600.0
-CONTENTS = {name: bodies.FIELDS[name] for name in ("contents", "systemInstruction", "tools", "toolConfig")}
-EXPIRY = {"ttl": {"type": "string", "pattern": r"^\d+(\.\d{1,9})?s$"}, "expireTime": STRING}
-check = checker(shape("model", closed=True, model=STRING, displayName=STRING, name=STRING, kmsKeyName=ANY, **CONTENTS, **EXPIRY))
-check_patch = checker(shape(closed=True, name=STRING, **EXPIRY))
+LAST_MOMENT = 253_402_300_000.0  # the end of the year 9999
+EXPIRY = {"ttl": {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,9})?s$"}, "expireTime": STRING}
+CREATE = shape("model", closed=True, model=STRING, displayName=STRING, name=STRING, **PROMPT, **EXPIRY)
+PATCH = shape(closed=True, name=STRING, **EXPIRY)
+check = checker(CREATE)
+check_patch = checker(PATCH)
 
 
 @dataclass
@@ -39,7 +42,6 @@ class GeminiCaches:
 
     def __init__(self, dialect: Gemini) -> None:
         self._dialect = dialect
-        self._caches: dict[str, Cache] = {}
 
     def routes(self, version: str) -> list[Route]:
         one = version + "/cachedContents/(?P<id>[^/]+)"
@@ -55,59 +57,62 @@ class GeminiCaches:
         """What a named cache holds. Raises Refusal for one that is unknown, expired or of another model."""
         cache = self._alive(name, call)
         if cache.model != model:
-            raise Refusal("bad_value", f"Model used by GenerateContent request (models/{model.id}) and CachedContent (models/{cache.model.id}) has to be the same.", param="cachedContent")
+            asked, made_for = f"(models/{model.id})", f"(models/{cache.model.id})"
+            text = f"Model used by GenerateContent request {asked} and CachedContent {made_for} has to be the same."
+            raise Refusal("bad_value", text, param="cachedContent")
         return cache.held
 
     # ---- routes ----------------------------------------------------------
     async def create(self, call: Call) -> Response:
-        body = bodies.normalised(call.json)
+        body = normalised(call.json, CREATE)
         check(body)
         model = self._model(body["model"], call)
         held = self._hold(body, model)
         now = call.services.clock.now()
-        name = "cachedContents/" + random_id("", 24, "abcdefghijklmnopqrstuvwxyz0123456789")
-        self._caches[name] = Cache(name, model, body.get("displayName"), held, now, now, _expiry(body, now, now + DEFAULT_TTL))
-        return self._dialect.ok(_body(self._caches[name]))
+        name = random_id("cachedContents/", 40, "abcdefghijklmnopqrstuvwxyz0123456789")
+        cache = Cache(name, model, body.get("displayName"), held, now, now, _expiry(body, now, now + DEFAULT_TTL))
+        call.services.prompt_cache.explicit[name] = cache
+        return self._dialect.ok(_body(cache))
 
     async def list(self, call: Call) -> Response:
         now = call.services.clock.now()
-        return self._dialect.ok({"cachedContents": [_body(cache) for cache in self._caches.values() if cache.expires > now]})
+        alive = [_body(cache) for cache in call.services.prompt_cache.explicit.values() if cache.expires > now]
+        return self._dialect.ok({"cachedContents": alive} if alive else {})
 
     async def get(self, call: Call) -> Response:
         return self._dialect.ok(_body(self._named(call)))
 
     async def patch(self, call: Call) -> Response:
         cache = self._named(call)
-        body = bodies.normalised(call.json)
+        body = normalised(call.json, PATCH)
         check_patch(body)
         now = call.services.clock.now()
         cache.updated, cache.expires = now, _expiry(body, now, cache.expires)
         return self._dialect.ok(_body(cache))
 
     async def delete(self, call: Call) -> Response:
-        del self._caches[self._named(call).name]
+        del call.services.prompt_cache.explicit[self._named(call).name]
         return self._dialect.ok({})
 
     # ---- helpers ---------------------------------------------------------
     def _model(self, name: str, call: Call) -> Model:
         model = self._dialect.model(name.removeprefix("models/"), call)
         if model.cache is None or model.cache.implicit_only:
-            raise Refusal("unsupported", f"Model {model.id} does not support explicit caching.", param="model")
+            raise Refusal("unknown_model", model=model.id, method="createCachedContent")
         return model
 
     def _hold(self, body: dict[str, Any], model: Model) -> bodies.Cached:
-        contents = {name: body[name] for name in ("contents", "systemInstruction", "tools") if body.get(name)}
-        question = bodies.question(contents, model, None)
+        question = self._dialect.check_length(bodies.question(body, model))
         if question.prompt_tokens < model.cache.min_tokens:
-            text = f"Cached content is too small. total_token_count={question.prompt_tokens}, min_total_token_count={model.cache.min_tokens}"
-            raise Refusal("bad_value", text, param="contents")
-        return bodies.Cached(question.messages, question.prompt_tokens)
+            counts = f"total_token_count={question.prompt_tokens}, min_total_token_count={model.cache.min_tokens}"
+            raise Refusal("bad_value", f"Cached content is too small. {counts}", param="contents")
+        return bodies.Cached(question.messages, question.tools, question.prompt_tokens)
 
     def _named(self, call: Call) -> Cache:
         return self._alive("cachedContents/" + call.groups["id"], call)
 
     def _alive(self, name: str, call: Call) -> Cache:
-        cache = self._caches.get(name)
+        cache = call.services.prompt_cache.explicit.get(name)
         if cache is None or cache.expires <= call.services.clock.now():
             raise Refusal("forbidden", "CachedContent not found (or permission denied)")
         return cache
@@ -115,7 +120,7 @@ class GeminiCaches:
 
 def _expiry(body: dict[str, Any], now: float, otherwise: float) -> float:
     if "ttl" in body:
-        return now + float(body["ttl"].rstrip("s"))
+        return _within_time(now + float(body["ttl"].rstrip("s")), now, "ttl", body)
     if "expireTime" not in body:
         return otherwise
     try:
@@ -123,7 +128,16 @@ def _expiry(body: dict[str, Any], now: float, otherwise: float) -> float:
         moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", body["expireTime"]))
     except ValueError:
         raise Refusal("bad_value", param="expireTime", value=body["expireTime"]) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return _within_time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), now, "expireTime", body)
+
+
+def _within_time(moment: float, now: float, param: str, body: dict[str, Any]) -> float:
+    """The moment. Raises Refusal for one that is over or that no date can name."""
+    if moment <= now:
+        raise Refusal("bad_value", param=param, rule=f"{snake(param)} must be in the future.")
+    if moment >= LAST_MOMENT:
+        raise Refusal("bad_value", param=param, value=body[param])
+    return moment
 
 
 def _body(cache: Cache) -> dict[str, Any]:

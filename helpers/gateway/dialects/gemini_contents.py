@@ -1,124 +1,89 @@
-"""Gemini's contents: the body of generateContent both ways."""
+"""Gemini's contents: a generateContent body as a question, an answer as a body or as the pieces of a stream."""
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from helpers.gateway.dialects import gemini_fields as fields
 from helpers.gateway.dialects.base import LETTERS, random_id
-from helpers.gateway.dialects.schema import (
-    ANY,
-    BOOLEAN,
-    INTEGER,
-    NUMBER,
-    OBJECT,
-    STRING,
-    between,
-    checker,
-    list_of,
-    nullable,
-    shape,
-)
+from helpers.gateway.dialects.schema import checker
 from helpers.gateway.exchange import Answer, Choice, Message, Part, Question, Refusal, Usage
 from helpers.models import Model
 
-BLOB = shape("data", mimeType=STRING, data=STRING)
-PART = shape(
-    closed=True,
-    text=STRING,
-    inlineData=BLOB,
-    fileData=shape("fileUri", mimeType=STRING, fileUri=STRING),
-    functionCall=OBJECT,
-    functionResponse=OBJECT,
-    executableCode=OBJECT,
-    codeExecutionResult=OBJECT,
-    thought=BOOLEAN,
-    thoughtSignature=STRING,
-    videoMetadata=OBJECT,
-    mediaResolution=ANY,
-    partMetadata=OBJECT,
-)
-CONTENT = shape(closed=True, role=STRING, parts=list_of(PART))
-THINKING = shape(
-    closed=True,
-    includeThoughts=BOOLEAN,
-    thinkingBudget=between("integer", -1),
-    thinkingLevel=STRING,
-)
-CONFIG = shape(
-    closed=True,
-    maxOutputTokens=between("integer", 1),
-    stopSequences=list_of(STRING, maxItems=5),
-    candidateCount=between("integer", 1, 8),
-    temperature=between("number", 0, 2),
-    topP=between("number", 0, 1),
-    topK=NUMBER,
-    seed=INTEGER,
-    presencePenalty=NUMBER,
-    frequencyPenalty=NUMBER,
-    responseMimeType=STRING,
-    responseLogprobs=BOOLEAN,
-    logprobs=INTEGER,
-    thinkingConfig=THINKING,
-    **{name: ANY for name in "responseSchema responseJsonSchema _responseJsonSchema responseModalities responseFormat speechConfig mediaResolution enableEnhancedCivicAnswers imageConfig".split()},
-)
-FIELDS = {
-    "contents": list_of(CONTENT, minItems=1),
-    "systemInstruction": CONTENT,
-    "generationConfig": nullable(CONFIG),
-    "tools": nullable(list_of(OBJECT)),
-    "cachedContent": nullable(STRING),
-    **{name: ANY for name in ("toolConfig", "safetySettings", "labels", "serviceTier", "store")},
-}
-check = checker(shape("contents", closed=True, **FIELDS))
+check = checker(fields.GENERATE)
 
 LEVELS = ("minimal", "low", "medium", "high")
+LARGEST_BUDGET = 24_576  # what Google documents for its Flash models
+SAMPLING = ("temperature", "topP", "topK", "seed", "presencePenalty", "frequencyPenalty")
 CHUNK_TOKENS = 16
-# Fields whose keys are the user's own, and must not be rewritten.
-VERBATIM = ("args", "response", "parameters", "parametersJsonSchema", "responseSchema", "responseJsonSchema", "labels", "metadata")
-
-
-def normalised(value: Any, name: str = "") -> Any:
-    """The same JSON with field names in camelCase: Google takes snake_case as well."""
-    if isinstance(value, dict) and name not in VERBATIM:
-        return {camel(key): normalised(item, camel(key)) for key, item in value.items()}
-    if isinstance(value, list):
-        return [normalised(item, name) for item in value]
-    return value
-
-
-def camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(word.title() for word in rest) if head else name
+ROLES = {"": "user", "user": "user", "model": "assistant", "function": "tool"}
+KINDS = {
+    "functionCall": "tool_use",
+    "executableCode": "tool_use",
+    "toolCall": "tool_use",
+    "functionResponse": "tool_result",
+    "codeExecutionResult": "tool_result",
+    "toolResponse": "tool_result",
+    "inlineData": "image",
+    "fileData": "image",
+}
 
 
 @dataclass(frozen=True)
 class Cached:
-    """An explicit cache that a request names: what it holds, and how many tokens that is."""
+    """What an explicit cache holds: the beginning of every prompt that names it."""
 
     messages: tuple[Message, ...]
+    tools: tuple[str, ...]
     tokens: int
 
 
 # ---- reading ---------------------------------------------------------------
-def question(body: dict[str, Any], model: Model, cached: Cached | None) -> Question:
-    config = body.get("generationConfig") or {}
-    effort, budget = thinking(config.get("thinkingConfig") or {}, model)
+def checked(body: dict[str, Any]) -> dict[str, Any]:
+    """The body with its fields' names in camelCase. Raises Refusal for what Google's parser refuses."""
+    body = fields.normalised(body, fields.GENERATE)
+    check(body)
+    if not body.get("contents"):
+        raise Refusal("missing", param="contents")
+    return body
+
+
+def counted(body: dict[str, Any]) -> dict[str, Any]:
+    """The body whose tokens are to be counted: contents alone, or a whole request."""
+    whole = body.get("generateContentRequest", body.get("generate_content_request"))
+    return whole if isinstance(whole, dict) else body
+
+
+def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -> Question:
+    """The neutral question of a checked body. Raises Refusal for what this model refuses."""
+    config = body.get("generationConfig", {})
+    effort, budget = thinking(config.get("thinkingConfig", {}), model)
+    if config.get("responseLogprobs"):
+        raise Refusal("unsupported", f"Logprobs is not enabled for models/{model.id}", param="generationConfig.responseLogprobs")
+    if cached and any(body.get(name) for name in ("systemInstruction", "tools", "toolConfig")):
+        text = (
+            "CachedContent can not be used with GenerateContent request setting system_instruction, tools or tool_config.\n\n"
+            "Proposed fix: move those values to CachedContent from GenerateContent request."
+        )
+        raise Refusal("bad_value", text, param="cachedContent")
+    held = cached or Cached((), (), 0)
     return Question(
         provider="gemini",
         model=model,
-        messages=messages(body),
-        tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+        messages=(*held.messages, *messages(body, model)),
+        tools=(*held.tools, *tools(body)),
         limit=config.get("maxOutputTokens"),
-        stop=tuple(config.get("stopSequences") or ()),
+        stop=tuple(config.get("stopSequences", ())),
         n=config.get("candidateCount", 1),
         effort=effort,
         thinking_limit=budget,
-        sampling=tuple((name, config[name]) for name in ("temperature", "topP", "topK", "seed") if name in config),
-        cached_prefix_tokens=cached.tokens if cached else 0,
+        sampling=tuple((name, config[name]) for name in SAMPLING if name in config),
+        cached_prefix_tokens=held.tokens,
         chunk_tokens=CHUNK_TOKENS,
     )
 
@@ -128,85 +93,128 @@ def streamed(question: Question, *, sse: bool) -> Question:
 
 
 def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
-    """Effort and budget: a level on newer models, a number of tokens on older ones. Not both."""
+    """Effort and budget: a level, or a number of tokens, of which 0 is off and -1 the model's own choice. Not both."""
     level, budget = config.get("thinkingLevel"), config.get("thinkingBudget")
+    path = "generationConfig.thinkingConfig"
     if level is not None and budget is not None:
-        raise Refusal("bad_value", "You can only set only one of thinking budget and thinking level.", param="generationConfig.thinkingConfig")
+        raise Refusal("bad_value", "You can only set only one of thinking budget and thinking level.", param=path)
     if model.thinks == "never":
         if level is not None or budget:
-            raise Refusal("unsupported", f"Thinking is not enabled for models/{model.id}", param="generationConfig.thinkingConfig")
+            raise Refusal("unsupported", f"Thinking is not enabled for models/{model.id}", param=path)
         return "none", None
     if level is not None:
-        effort = level.lower()
-        if effort not in LEVELS or effort not in model.efforts:
-            raise Refusal("unsupported", f"Thinking level {level.upper()} is not supported for this model.", param="generationConfig.thinkingConfig.thinkingLevel")
-        return effort, None
+        if level.lower() not in LEVELS or level.lower() not in model.efforts:
+            text = f"Thinking level {level.upper()} is not supported for this model."
+            raise Refusal("unsupported", text, param=f"{path}.thinkingLevel")
+        return level.lower(), None
     if budget == 0:
-        if "none" not in model.efforts and "minimal" not in model.efforts:
-            raise Refusal("unsupported", "Budget 0 is invalid. This model only works in thinking mode.", param="generationConfig.thinkingConfig.thinkingBudget")
+        if not {"none", "minimal"} & set(model.efforts):
+            text = "Budget 0 is invalid. This model only works in thinking mode."
+            raise Refusal("unsupported", text, param=f"{path}.thinkingBudget")
         return "none", None
-    return model.default_effort, budget if budget and budget > 0 else None
+    if budget is not None and not -1 <= budget <= LARGEST_BUDGET:
+        text = f"The thinking budget {budget} is invalid. Please choose a value between 1 and {LARGEST_BUDGET}."
+        raise Refusal("bad_value", text, param=f"{path}.thinkingBudget")
+    return model.default_effort, None if budget == -1 else budget
 
 
-def messages(body: dict[str, Any]) -> tuple[Message, ...]:
-    system = body.get("systemInstruction")
-    out = [Message("system", parts(system, "systemInstruction"))] if system else []
+def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
+    """The turns, with the system instruction first."""
+    out = []
+    if "systemInstruction" in body:
+        out.append(Message("system", parts(body["systemInstruction"], "systemInstruction", model)))
     for index, content in enumerate(body.get("contents", ())):
-        role = content.get("role") or "user"
-        if role not in ("user", "model", "function"):
+        role = content.get("role", "")
+        if role not in ROLES:
             raise Refusal("bad_value", "Please use a valid role: user, model.", param=f"contents[{index}].role")
-        out.append(Message({"model": "assistant", "function": "tool"}.get(role, role), parts(content, f"contents[{index}]")))
+        out.append(Message(ROLES[role], parts(content, f"contents[{index}]", model)))
     return tuple(out)
 
 
-def parts(content: dict[str, Any], path: str) -> tuple[Part, ...]:
-    given = content.get("parts") or []
+def parts(content: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
+    given = content.get("parts")
     if not given:
-        raise Refusal("bad_value", f"* GenerateContentRequest.{path}.parts: contents.parts must not be empty.", param=f"{path}.parts")
-    return tuple(_part(part, f"{path}.parts[{index}]") for index, part in enumerate(given))
+        raise Refusal("bad_value", param=f"{path}.parts", rule="contents.parts must not be empty.")
+    return tuple(_part(part, f"{path}.parts[{index}]", model) for index, part in enumerate(given))
 
 
-def _part(part: dict[str, Any], path: str) -> Part:
-    for name in ("inlineData", "fileData"):
-        if name in part:
-            return Part(hashlib.sha256(json.dumps(part[name], sort_keys=True).encode()).hexdigest()[:16], "image")
-    for name, kind in (("functionCall", "tool_use"), ("executableCode", "tool_use"), ("functionResponse", "tool_result"), ("codeExecutionResult", "tool_result")):
-        if name in part:
-            return Part(json.dumps(part[name], sort_keys=True), kind)
-    if "text" not in part:
-        raise Refusal("bad_value", f"* GenerateContentRequest.{path}.data: required oneof field 'data' must have one initialized field", param=path)
-    return Part(part["text"], "thinking" if part.get("thought") else "text")
+def _part(part: dict[str, Any], path: str, model: Model) -> Part:
+    found = [name for name in fields.DATA if name in part]
+    if not found:
+        raise Refusal("bad_value", param=f"{path}.data", rule="required oneof field 'data' must have one initialized field")
+    if len(found) > 1:
+        text = f"Invalid value at '{fields.snake(path)}' (oneof), oneof field 'data' is already set. Cannot set '{found[1]}'"
+        raise Refusal("bad_value", text, param=path)
+    name = found[0]
+    value = part[name]
+    if name == "text":
+        return Part(value, "thinking" if part.get("thought") else "text")
+    if KINDS[name] == "image" and "images" not in model.accepts:
+        raise Refusal("unsupported", f"Image input modality is not enabled for models/{model.id}", param=path)
+    if name == "inlineData":
+        return Part(_short_hash(_decoded(value["data"], f"{path}.inlineData.data")), "image")
+    if name == "fileData":
+        return Part(_short_hash(value["fileUri"].encode()), "image")
+    return Part(_said(value), KINDS[name])
+
+
+def _said(value: dict[str, Any]) -> str:
+    """What identifies a call or its result; an id is new in every conversation, so it does not."""
+    return json.dumps({name: item for name, item in value.items() if name != "id"}, sort_keys=True)
+
+
+def _decoded(data: str, path: str) -> bytes:
+    """Bytes from base64 in either alphabet, with or without padding."""
+    try:
+        return base64.b64decode(data.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(data.rstrip("=")) % 4), validate=True)
+    except ValueError:
+        text = f"Invalid value at '{fields.snake(path)}' (TYPE_BYTES), Base64 decoding failed for \"{data[:40]}\""
+        raise Refusal("bad_value", text, param=path) from None
+
+
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def tools(body: dict[str, Any]) -> tuple[str, ...]:
+    """Every function on its own; a tool that Google runs as it stands."""
+    out = []
+    for tool in body.get("tools", ()):
+        out += tool.get("functionDeclarations", [])
+        out += [{name: value} for name, value in tool.items() if name != "functionDeclarations"]
+    return tuple(json.dumps(one, sort_keys=True) for one in out)
 
 
 # ---- writing ---------------------------------------------------------------
-def usage_body(usage: Usage, question: Question, *, so_far: int | None = None) -> dict[str, Any]:
-    """The counts of an answer, or of its first `so_far` tokens of text. A count of zero is left out."""
-    text = usage.output_tokens - usage.thinking_tokens if so_far is None else so_far
-    counts = {
+def usage_body(usage: Usage, question: Question, text_tokens: int | None = None) -> dict[str, Any]:
+    """The counts of an answer, or of one of which only so many tokens of text were sent. Zeros are left out."""
+    text = usage.output_tokens - usage.thinking_tokens if text_tokens is None else text_tokens
+    cached = usage.cache_read_tokens
+    body = {
         "promptTokenCount": usage.input_tokens,
         "candidatesTokenCount": text,
         "totalTokenCount": usage.input_tokens + text + usage.thinking_tokens,
-        "cachedContentTokenCount": usage.cache_read_tokens,
+        "cachedContentTokenCount": cached,
+        "promptTokensDetails": details(question),
+        "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": cached}] if cached else [],
+        "thoughtsTokenCount": usage.thinking_tokens,
+        "serviceTier": "standard",
     }
-    body: dict[str, Any] = {name: count for name, count in counts.items() if count}
-    body["promptTokensDetails"] = details(question)
-    if usage.thinking_tokens:
-        body["thoughtsTokenCount"] = usage.thinking_tokens
-    if usage.cache_read_tokens:
-        body["cacheTokensDetails"] = [{"modality": "TEXT", "tokenCount": usage.cache_read_tokens}]
-    body["serviceTier"] = "standard"
-    return body
+    return {name: value for name, value in body.items() if value}
 
 
 def details(question: Question) -> list[dict[str, Any]]:
     """The prompt's tokens by modality."""
-    images = sum(part.token_count() for m in question.messages for part in m.parts if part.kind == "image")
+    tiles = sum(part.token_count() for message in question.messages for part in message.parts if part.kind == "image")
+    images = round(tiles * question.model.token_ratio)
     counts = {"TEXT": question.prompt_tokens - images, "IMAGE": images}
     return [{"modality": name, "tokenCount": count} for name, count in counts.items() if count]
 
 
 def count_body(question: Question) -> dict[str, Any]:
-    return {"totalTokens": question.prompt_tokens, "promptTokensDetails": details(question)}
+    cached = question.cached_prefix_tokens
+    body = {"totalTokens": question.prompt_tokens, "promptTokensDetails": details(question)}
+    return {**body, "cachedContentTokenCount": cached} if cached else body
 
 
 def finish_reason(choice: Choice) -> str:
@@ -217,30 +225,36 @@ def _head(answer: Answer) -> dict[str, Any]:
     return {"modelVersion": answer.question.model.served_as, "responseId": random_id("", 22, LETTERS + "-_")}
 
 
-def _candidate(index: int, text: str, finish: str | None = None) -> dict[str, Any]:
+def _candidate(index: int, text: str, choice: Choice | None = None) -> dict[str, Any]:
+    """A candidate, or a piece of one; with the choice it is the end of it. Without text its content has no parts."""
     content = {"parts": [{"text": text}], "role": "model"} if text else {"role": "model"}
-    return {"content": content, **({"finishReason": finish} if finish else {}), "index": index}
+    finish = {"finishReason": finish_reason(choice)} if choice else {}
+    return {"content": content, **finish, "index": index}
 
 
 def response_body(answer: Answer) -> dict[str, Any]:
-    candidates = [_candidate(i, choice.text, finish_reason(choice)) for i, choice in enumerate(answer.choices)]
+    candidates = [_candidate(index, choice.text, choice) for index, choice in enumerate(answer.choices)]
     return {"candidates": candidates, "usageMetadata": usage_body(answer.usage, answer.question), **_head(answer)}
 
 
 async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
-    """The pieces of a stream. The last one carries the finish reason; every one the usage up to there."""
-    head, waiting = _head(answer), None
-    async for piece in answer.stream():
-        if waiting is not None:
-            yield waiting
-        usage = usage_body(answer.usage, answer.question, so_far=piece.tokens_so_far)
-        waiting = {"candidates": [_candidate(piece.choice, piece.text)], "usageMetadata": usage, **head}
-    last = waiting or {"candidates": [_candidate(0, "")], **head}
-    last["candidates"][0]["finishReason"] = finish_reason(answer.choices[last["candidates"][0]["index"]])
-    yield {**last, "usageMetadata": usage_body(answer.usage, answer.question)}
+    """The pieces of a stream, each with the usage so far; the last one ends every candidate."""
+    head, question = _head(answer), answer.question
+    written = [piece for piece in answer.pieces() if piece.text]
+    last = written.pop() if written else None
+    so_far: dict[int, int] = {}
+    for piece in written:
+        await answer.wait_until(piece.due)
+        so_far[piece.choice] = piece.tokens_so_far
+        usage = usage_body(answer.usage, question, sum(so_far.values()))
+        yield {"candidates": [_candidate(piece.choice, piece.text)], "usageMetadata": usage, **head}
+    await answer.finished()
+    ends = [_candidate(i, last.text if last and last.choice == i else "", choice) for i, choice in enumerate(answer.choices)]
+    yield {"candidates": ends, "usageMetadata": usage_body(answer.usage, question), **head}
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
+    """The usage in a body or in the pieces of a stream; it is cumulative, so the last one counts."""
     found = next((p["usageMetadata"] for p in reversed(payloads) if p.get("usageMetadata")), None)
     if found is None:
         return None

@@ -56,7 +56,7 @@ class OpenAI(Dialect):
     async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         first = {"role": "assistant", "content": "", "refusal": None}
         async for chunk in chat.chunks(answer, chat.stream_head(answer), first):
-            yield chat.frame(chat.obfuscated(chunk) if chunk["choices"] else chunk)
+            yield chat.frame({**chunk, **chat.obfuscation(question)} if chunk["choices"] else chunk)
         yield chat.DONE
 
     def usage(self, payloads: list[Any]) -> Usage | None:
@@ -193,7 +193,9 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
         case "no_route":
             return 404, BAD_REQUEST, "unknown_url", f"Unknown request URL: {facts['method']} {facts['path']}."
         case "not_found":
-            return 404, BAD_REQUEST, None, refusal.message
+            return facts.get("status", 404), BAD_REQUEST, facts.get("code"), refusal.message
+        case "conflict":
+            return 409, BAD_REQUEST, None, refusal.message
         case "too_large":
             return 413, BAD_REQUEST, None, "The request body is too large."
     return 404 if refusal.kind == "no_recording" else 400, BAD_REQUEST, refusal.kind, own_words(refusal)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tornado.httputil import HTTPFile, HTTPInputError, parse_multipart_form_data
 
 from helpers.gateway.batches import DAY, Batch, File, Item
-from helpers.gateway.dialects.base import Call, Read, Response, Route, Write, hex_id, random_id, route
+from helpers.gateway.dialects.base import Call, Read, Response, Route, Write, hex_id, parse_json, random_id, route
 from helpers.gateway.dialects.schema import OBJECT, STRING, checker, nullable, one_of, shape
 from helpers.gateway.exchange import Refusal
 
@@ -62,7 +63,7 @@ class OpenAIBatches:
             raise Refusal("missing", param="purpose" if "file" in fields else "file")
         name, content = fields["file"]
         now = call.services.clock.now()
-        file = File(random_id("file-", 22), name or "upload", fields["purpose"][1].decode(), content, now)
+        file = File(random_id("file-", 22), name or "upload", fields["purpose"][1].decode("utf-8", "replace"), content, now)
         call.services.batches.files[file.id] = file
         return self._dialect.ok(_file_body(file))
 
@@ -80,7 +81,7 @@ class OpenAIBatches:
 
     async def content(self, call: Call) -> Response:
         file = _file(call, call.groups["id"])
-        headers = [("Content-Type", "application/octet-stream"), ("content-disposition", f'attachment; filename="{file.name}"')]
+        headers = [("Content-Type", "application/octet-stream"), ("content-disposition", f'attachment; filename="{_ascii(file.name)}"')]
         return Response(200, [*headers, *self._dialect.base_headers()], file.content)
 
     # ---- batches ---------------------------------------------------------
@@ -180,7 +181,7 @@ def _lines(file: File, endpoint: str) -> tuple[list[Item], list[dict[str, Any]]]
         if not text.strip():
             continue
         try:
-            line = json.loads(text)
+            line = parse_json(text)
             check_line(line)
             if line["url"] != endpoint:
                 raise ValueError(f"url {line['url']!r} is not the batch's endpoint {endpoint!r}")
@@ -243,6 +244,11 @@ def _file_body(file: File) -> dict[str, Any]:
         "status": "processed",
         "status_details": None,
     }
+
+
+def _ascii(name: str) -> str:
+    """A file's name as a header can carry it."""
+    return re.sub(r'[^ -~]|["\\]', "_", name)
 
 
 def _multipart(call: Call) -> dict[str, tuple[str, bytes]]:

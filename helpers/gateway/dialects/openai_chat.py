@@ -105,6 +105,7 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
         effort=body.get("reasoning_effort") or model.default_effort,
         sampling=sampling(body),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+        echo=body,
     )
 
 
@@ -259,9 +260,11 @@ def stream_head(answer: Answer) -> dict[str, Any]:
     }
 
 
-def obfuscated(chunk: dict[str, Any]) -> dict[str, Any]:
-    """A chunk with OpenAI's padding of random length, which hides the length of the text from onlookers."""
-    return {**chunk, "obfuscation": secrets.token_urlsafe(12)[: secrets.randbelow(12) + 2]}
+def obfuscation(question: Question) -> dict[str, str]:
+    """OpenAI's padding of random length, which hides the length of the text from onlookers; it can be turned off."""
+    if (question.echo.get("stream_options") or {}).get("include_obfuscation") is False:
+        return {}
+    return {"obfuscation": secrets.token_urlsafe(12)[: secrets.randbelow(12) + 2]}
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:

@@ -42,6 +42,7 @@ FIELDS = {
     "previous_response_id": nullable(STRING),
     "reasoning": nullable(shape(effort=nullable(one_of(*chat.EFFORTS)))),
     "stream": nullable(BOOLEAN),
+    "stream_options": nullable(shape(include_obfuscation=nullable(BOOLEAN))),
     "temperature": nullable(between("number", 0, 2)),
     "top_p": nullable(between("number", 0, 1)),
     "tools": nullable(list_of(shape("type", type=STRING))),
@@ -54,7 +55,7 @@ FIELDS = {
         for name in (
             "access_programs background background_options context_management conversation image max_tool_calls moderation "
             "parallel_tool_calls prompt prompt_cache_key prompt_cache_options prompt_cache_retention safety_identifier "
-            "service_tier stream_options tool_choice top_logprobs truncation user"
+            "service_tier tool_choice top_logprobs truncation user"
         ).split()
     },
 }
@@ -107,7 +108,8 @@ class OpenAIResponses:
     def _messages(self, body: dict[str, Any]) -> tuple[Message, ...]:
         before = body.get("previous_response_id")
         if before is not None and before not in self._stored:
-            raise Refusal("not_found", f"Previous response with id '{before}' not found.", param="previous_response_id")
+            text = f"Previous response with id '{before}' not found."
+            raise Refusal("not_found", text, param="previous_response_id", status=400, code="previous_response_not_found")
         system = (Message("system", (Part(body["instructions"]),)),) if body.get("instructions") else ()
         given = body["input"]
         items = [{"role": "user", "content": given}] if isinstance(given, str) else given
@@ -145,7 +147,7 @@ class OpenAIResponses:
             yield {"type": "response.content_part.added", **here, "part": _text("")}
             async for piece in answer.stream():
                 if piece.text:
-                    yield {"type": "response.output_text.delta", **here, "delta": piece.text, "logprobs": [], "obfuscation": secrets.token_urlsafe(6)}
+                    yield {"type": "response.output_text.delta", **here, "delta": piece.text, "logprobs": [], **chat.obfuscation(answer.question)}
             yield {"type": "response.output_text.done", **here, "text": choice.text, "logprobs": []}
             yield {"type": "response.content_part.done", **here, "part": _text(choice.text)}
             yield {"type": "response.output_item.done", "output_index": place, "item": _message_item(ids, choice.text, choice.finish)}

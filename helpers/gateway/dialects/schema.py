@@ -61,7 +61,8 @@ def checker(schema: Schema) -> Callable[[dict[str, Any]], None]:
 
     @cache
     def compiled() -> Callable[[Any], Any]:
-        return fastjsonschema.compile(schema, use_default=False)
+        # Draft 4 is the last in which 2.0 is no integer; a count that is a float breaks what counts with it.
+        return fastjsonschema.compile({"$schema": "http://json-schema.org/draft-04/schema#", **schema}, use_default=False)
 
     def check(body: dict[str, Any]) -> None:
         try:

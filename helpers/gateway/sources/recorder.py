@@ -1,110 +1,124 @@
-"""Writing captured recordings: real answers with their timing, scrubbed of keys, ids, organisations and addresses."""
+"""Writing captured recordings: real answers with their timing, scrubbed of keys, ids, accounts and addresses."""
 
 from __future__ import annotations
 
 import base64
 import json
 import re
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from helpers.gateway.dialects.base import Call, Headers
-from helpers.gateway.exchange import Question, key_of
+from helpers.gateway.exchange import Question
 from helpers.gateway.sources.recordings import FOLDER, shape
+from helpers.gateway.sources.scrub import Scrubber, spoken, zeros
 
 FILE = "captured.jsonl"
-NOT_RECORDED = (401, 403, 429)
+NOT_RECORDED = (401, 403, 429)  # and 5xx: they say something of the account or of the hour, not of the request
+REQUEST_IDS = ("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid")
+# An SDK's name and version at the beginning of its User-Agent; what follows tells of the machine.
+PRODUCT = re.compile(r"[\w.-]+/(?:v?[\d.]+|\w+(?: [\d.]+)?)")
 
-# Headers with an id of the request or of the account are left out; the rest of the kept ones stay.
-ID_HEADERS = ("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid", "server-timing")
-
-SECRETS = re.compile(r"sk-[A-Za-z0-9_-]{16,}|AKIA[0-9A-Z]{16}|ASIA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}|Bearer [A-Za-z0-9._~+/-]{16,}|eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]+\.?[A-Za-z0-9_-]*")
-EMAILS = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]*\w")
-IDS = re.compile(r"\b(chatcmpl-|msg_bdrk_01|msg_01|req_01|toolu_01|call_|org-|proj_|wrkspc_01|(?:resp|msg|rs|fc|req)_(?=[0-9a-f]{32}))([A-Za-z0-9]{8,})")
-RESPONSE_ID = re.compile(r'("responseId":\s*")([^"]+)(")')
+Chunks = list[tuple[float, bytes]]
+Events = Callable[[bytes], list[Any]]
 
 
 class Recorder:
-    """Appends to one file of a folder, one line a question, sorted; the same question again adds an answer to its line."""
+    """Adds to one file of a folder, one line a question; the same question again adds an answer to its line."""
 
-    def __init__(self, folder: Path | None, secrets: list[str]) -> None:
+    def __init__(self, folder: Path | None = None, secrets: Iterable[str] = ()) -> None:
         self._path = (folder or FOLDER) / FILE
-        self._secrets = [secret for secret in secrets if len(secret) >= 8]
+        self._scrubber = Scrubber(secrets)
 
-    def record(self, question: Question, call: Call, status: int, headers: Headers, chunks: list[tuple[float, bytes]], server: str) -> str:
-        """Keep one answer. Returns what to note in the log: that it was recorded, or why not."""
+    def record(self, question: Question, call: Call, server: str, status: int, headers: Headers, chunks: Chunks, events: Events) -> str:
+        """Keep one answer, whose JSON `events` reads. Returns a note for the log: that it was recorded, or why not."""
         if status in NOT_RECORDED or status >= 500:
             return f"not recorded: status {status}"
-        if self._holds_secret(json.dumps(question.meaning(), ensure_ascii=False)):
-            return "not recorded: the request holds a key"
-        scrubbed = self._scrub_chunks(chunks)
-        if scrubbed is None:
-            return "not recorded: a secret inside binary data"
-        kept = [[name, self._scrub(value)] for name, value in headers if name not in ID_HEADERS]
-        answer = {"status": status, "headers": kept, "chunks": [[round(at, 4), data] for at, data in scrubbed]}
-        self._write(self._line(question, call, server), answer)
+        line = _line(question, call, server)
+        if self._scrubber.reveals(_json(line)):
+            return "not recorded: the request holds a key, an account or an e-mail address"
+        binary = any(name == "content-type" and "eventstream" in value for name, value in headers)
+        # Cutting into a binary frame would break its checksum, and a key in pieces cannot be cut out at all.
+        clean = chunks if binary else self._scrubbed(chunks)
+        if self._scrubber.reveals(spoken(events(b"".join(chunk for _, chunk in clean)))):
+            return "not recorded: a key, an account or an e-mail address spread over events or inside binary frames"
+        kept = [[name, self._header(name, value)] for name, value in headers]
+        answer = {"status": status, "headers": kept, "chunks": _written(clean)}
+        try:
+            self._write(line, answer)
+        except (OSError, ValueError) as error:
+            return f"not recorded: {error}"
         return "recorded"
 
-    def _line(self, question: Question, call: Call, server: str) -> dict[str, Any]:
-        meaning = question.meaning()
-        return {
-            "kind": "captured",
-            "date": datetime.now(UTC).date().isoformat(),
-            "server": server,
-            "versions": call.headers.get("user-agent", ""),
-            "provider": meaning["provider"],
-            "models": [meaning["model"]],
-            "messages": meaning["messages"],
-            "tools": meaning["tools"],
-            "shape": shape(question),
-            "answers": [],
-        }
+    def _header(self, name: str, value: str) -> str:
+        """A value that keeps nothing of the account; SDKs still find a request id, of zeros."""
+        if name in REQUEST_IDS:
+            prefix, _, id = value.rpartition("_")
+            return (prefix and prefix + "_") + zeros(id.encode()).decode()
+        return self._scrubber.scrub(value.encode()).decode()
+
+    def _scrubbed(self, chunks: Chunks) -> Chunks:
+        """The answer is scrubbed in one piece, as a key may span two chunks, and cut again where it was cut."""
+        clean, start, out = self._scrubber.scrub(b"".join(chunk for _, chunk in chunks)), 0, []
+        for at, chunk in chunks:
+            out.append((at, clean[start : start + len(chunk)]))
+            start += len(chunk)
+        return out
 
     def _write(self, line: dict[str, Any], answer: dict[str, Any]) -> None:
-        """The whole file is written anew beside the old one and then put in its place, so that nothing is lost."""
+        """The whole file is written anew beside the old one and then put in its place, so that nothing is half written."""
         text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
         lines = {_name(known): known for known in map(json.loads, text.splitlines())}
         lines.setdefault(_name(line), line)["answers"].append(answer)
-        rows = sorted(json.dumps(known, sort_keys=True, ensure_ascii=False) for known in lines.values())
+        rows = "".join(json.dumps(lines[name], sort_keys=True, ensure_ascii=False) + "\n" for name in sorted(lines))
         self._path.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._path.with_suffix(".new")
-        fresh.write_text("".join(row + "\n" for row in rows), encoding="utf-8")
+        fresh.write_text(rows, encoding="utf-8")
         fresh.replace(self._path)
 
-    # ---- scrubbing -------------------------------------------------------
-    def _holds_secret(self, text: str) -> bool:
-        return bool(SECRETS.search(text)) or any(secret in text for secret in self._secrets)
 
-    def _scrub(self, text: str) -> str:
-        for secret in self._secrets:
-            text = text.replace(secret, "x" * len(secret))
-        text = SECRETS.sub(lambda found: "x" * len(found[0]), text)
-        text = EMAILS.sub("someone@example.com", text)
-        text = RESPONSE_ID.sub(lambda found: found[1] + "0" * len(found[2]) + found[3], text)
-        return IDS.sub(lambda found: found[1] + "0" * len(found[2]), text)
-
-    def _scrub_chunks(self, chunks: list[tuple[float, bytes]]) -> list[tuple[float, Any]] | None:
-        """Chunks with nothing secret in them; in one piece where a secret spans two. None where binary data holds one."""
-        body = b"".join(chunk for _, chunk in chunks)
-        try:
-            whole = body.decode("utf-8")
-        except UnicodeDecodeError:
-            return self._binary(chunks, body)
-        try:
-            pieces = [(at, self._scrub(chunk.decode("utf-8"))) for at, chunk in chunks]
-        except UnicodeDecodeError:
-            pieces = []
-        clean = self._scrub(whole)
-        if "".join(text for _, text in pieces) == clean:
-            return pieces
-        return [(chunks[0][0], clean)]
-
-    def _binary(self, chunks: list[tuple[float, bytes]], body: bytes) -> list[tuple[float, Any]] | None:
-        if self._holds_secret(body.decode("latin-1")):
-            return None
-        return [(at, {"base64": base64.b64encode(chunk).decode()}) for at, chunk in chunks]
+def _line(question: Question, call: Call, server: str) -> dict[str, Any]:
+    meaning = question.meaning()
+    return {
+        "kind": "captured",
+        "date": datetime.now(UTC).date().isoformat(),
+        "server": server,
+        "versions": _versions(call),
+        "provider": meaning["provider"],
+        "models": [meaning["model"]],
+        "messages": meaning["messages"],
+        "tools": meaning["tools"],
+        "shape": shape(question),
+        "answers": [],
+    }
 
 
 def _name(line: dict[str, Any]) -> str:
-    return key_of({name: line[name] for name in ("provider", "models", "messages", "tools", "shape")})
+    """What a line is sorted and found by: its answers and their date are no part of it."""
+    return json.dumps([line[name] for name in ("provider", "models", "messages", "tools", "shape")], sort_keys=True)
+
+
+def _versions(call: Call) -> str:
+    """The SDK that asked, and its version."""
+    found = PRODUCT.match(call.headers.get("user-agent", ""))
+    stated = call.headers.get("x-stainless-package-version", "")
+    name = found[0] if found else "unknown"
+    return name if not stated or stated in name else f"{name} {stated}"
+
+
+def _written(chunks: Chunks) -> list[list[Any]]:
+    """Text as it stands; bytes that are no text as {"base64": ...}."""
+    return [[round(at, 3), _text(chunk)] for at, chunk in chunks]
+
+
+def _text(chunk: bytes) -> str | dict[str, str]:
+    try:
+        return chunk.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(chunk).decode()}
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")

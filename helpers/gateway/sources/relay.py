@@ -1,0 +1,98 @@
+"""An answer on its way from the provider to the client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx2
+
+from helpers.gateway.dialects.base import Cut, Dialect, Headers
+from helpers.gateway.exchange import Usage
+
+PATIENCE = 1.0  # seconds that an answer has to end after the client has read what it wanted
+# The provider's headers that go on to the client, and into recordings; none of them names an account.
+KEPT = (
+    *("content-type", "content-disposition", "retry-after", "retry-after-ms", "x-should-retry"),
+    *("request-id", "x-request-id", "apim-request-id", "x-amzn-requestid"),
+    *("openai-version", "openai-processing-ms", "x-amzn-errortype", "x-gemini-service-tier", "x-ms-region"),
+)
+KEPT_PREFIXES = (
+    *("x-ratelimit-limit-", "x-ratelimit-remaining-", "x-ratelimit-reset-", "x-ratelimit-renewalperiod-"),
+    *("anthropic-ratelimit-", "x-amzn-bedrock-"),
+)
+log = logging.getLogger("helpers.gateway")
+
+
+def kept(answer: httpx2.Response) -> Headers:
+    return [(name, value) for name, value in answer.headers.items() if name in KEPT or name.startswith(KEPT_PREFIXES)]
+
+
+class Relay:
+    """Passes an answer on chunk by chunk as it comes, and calls `ended` once when there is no more.
+
+    The answer is read in a task of its own: a client that stops at the last event it wants closes the
+    connection before the answer has ended, and what it cost and said would be lost.
+    """
+
+    def __init__(self, answer: httpx2.Response, began: float, ended: Callable[[Relay], None]) -> None:
+        """began: when the request was sent, by time.monotonic(); the chunks are timed from then."""
+        self.status, self.headers = answer.status_code, kept(answer)
+        self.chunks: list[tuple[float, bytes]] = []
+        self.whole = self.failed = False
+        self._answer, self._began, self._ended = answer, began, ended
+        self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
+        self._task = asyncio.create_task(self._read())
+
+    async def _read(self) -> None:
+        try:
+            async for chunk in self._answer.aiter_bytes():
+                self.chunks.append((time.monotonic() - self._began, chunk))
+                self._queue.put_nowait(chunk)
+            self.whole = True
+        except httpx2.HTTPError:
+            pass
+        finally:
+            try:
+                self._ended(self)
+            finally:
+                self._queue.put_nowait(None)
+                await self._answer.aclose()
+
+    async def stream(self) -> AsyncIterator[bytes]:
+        """The chunks as they come. Raises Cut where the provider's connection broke off."""
+        try:
+            while (chunk := await self._queue.get()) is not None:
+                yield chunk
+            if not self.whole:
+                raise Cut("the provider's answer broke off")
+        finally:
+            await asyncio.wait([self._task], timeout=PATIENCE)
+            self._task.cancel()
+
+    def usage(self, dialect: Dialect) -> Usage | None:
+        """What the answer says it used. None when it broke off, ended with an error, or does not say."""
+        body = b"".join(chunk for _, chunk in self.chunks)
+        payloads = self.events(dialect, body) if self.whole else []
+        self.failed = b":exception-type" in body or any(map(_is_error, payloads))
+        try:
+            return None if self.failed else dialect.usage(payloads)
+        except Exception:
+            log.warning("an answer from %s states a usage that makes no sense", dialect.provider)
+            return None
+
+    def events(self, dialect: Dialect, body: bytes) -> list[Any]:
+        """The JSON of an answer; none where it is no JSON."""
+        content_type = next((value for name, value in self.headers if name == "content-type"), "")
+        try:
+            return dialect.events(body, content_type)
+        except Exception:
+            log.warning("an answer from %s is not in its format", dialect.provider)
+            return []
+
+
+def _is_error(payload: Any) -> bool:
+    return isinstance(payload, dict) and bool(payload.get("error") or payload.get("type") in ("error", "response.failed"))

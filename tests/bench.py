@@ -1,0 +1,147 @@
+"""What a learner waits for, each measured beside what it is compared with: `make bench`."""
+
+import http.server
+import os
+import statistics
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+
+import openai
+
+from helpers import models
+
+PROMPT = [{"role": "user", "content": "Say hello in five words."}]
+MODEL = "gpt-6-luna"
+ROUNDS, CALLS, STREAMS, STARTS = 10, 20, 7, 5
+
+
+# ---- a request ---------------------------------------------------------------------------------------------
+class Fixed(http.server.BaseHTTPRequestHandler):
+    """The barest server of the standard library: the same bytes for every request."""
+
+    protocol_version = "HTTP/1.1"
+    body = b""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        head = f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n\r\n"
+        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + head.encode() + self.body)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve_fixed(body):
+    """Run the bare server in this process, and print its address."""
+    Fixed.body = body.encode()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fixed)
+    print(f"http://127.0.0.1:{server.server_port}/openai/v1", flush=True)
+    server.serve_forever()
+
+
+@contextmanager
+def server(*command):
+    """A server in a process of its own; the address that it prints."""
+    environ = {**os.environ, "COURSE_MODE": "", "COURSE_STRICT": ""}
+    running = subprocess.Popen([sys.executable, *command], stdout=subprocess.PIPE, text=True, env=environ)
+    try:
+        for line in running.stdout:
+            if "http" in line and ("OPENAI_BASE_URL=" in line or line.startswith("http")):
+                yield line.strip().partition("OPENAI_BASE_URL=")[2] or line.strip()
+                break
+    finally:
+        running.kill()
+        running.communicate()
+
+
+def seconds_a_call(client, calls):
+    out = []
+    for _ in range(calls):
+        began = time.perf_counter()
+        client.chat.completions.create(model=MODEL, messages=PROMPT)
+        out.append(time.perf_counter() - began)
+    return out
+
+
+def request_ratio():
+    """Median of a plain call to the gateway and to the bare server, the two taking turns."""
+    with server("-m", "helpers.command", "gateway", "--port", "0", "--pace", "0") as address:
+        ours = openai.OpenAI(base_url=address, api_key="none needed")
+        body = ours.chat.completions.with_raw_response.create(model=MODEL, messages=PROMPT).text
+        with server(__file__, "serve", body) as bare_address:
+            bare = openai.OpenAI(base_url=bare_address, api_key="none needed")
+            times = {ours: [], bare: []}
+            for client in times:
+                seconds_a_call(client, CALLS)
+            for turn in range(ROUNDS):
+                for client in (ours, bare) if turn % 2 else (bare, ours):
+                    times[client] += seconds_a_call(client, CALLS)
+    return statistics.median(times[ours]), statistics.median(times[bare])
+
+
+# ---- a stream ----------------------------------------------------------------------------------------------
+def first_token_lag():
+    """How far the first token of a recorded stream comes from the model's typical time, in seconds."""
+    due = models.get(MODEL, "openai").ttft
+    lags = []
+    with server("-m", "helpers.command", "gateway", "--port", "0", "--pace", "1") as address:
+        client = openai.OpenAI(base_url=address, api_key="none needed")
+        seconds_a_call(client, 1)
+        for _ in range(STREAMS):
+            began = time.perf_counter()
+            # Without thinking, which would come before the first token.
+            for chunk in client.chat.completions.create(model=MODEL, messages=PROMPT, stream=True, reasoning_effort="none"):
+                if chunk.choices and chunk.choices[0].delta.content:
+                    lags.append(time.perf_counter() - began - due)
+                    break
+    return statistics.median(lags)
+
+
+# ---- starting ----------------------------------------------------------------------------------------------
+def import_time():
+    """Seconds that `import helpers` adds to a Python that does nothing, the two taking turns."""
+    times = {"pass": [], "import helpers": []}
+    for _ in range(STARTS * 3):
+        for code, taken in times.items():
+            began = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True)
+            taken.append(time.perf_counter() - began)
+    return statistics.median(times["import helpers"]) - statistics.median(times["pass"])
+
+
+def start_time():
+    """Seconds that a first cell with helpers.start() takes in a fresh kernel, less those of a cell that does nothing."""
+    from jupyter_client.manager import start_new_kernel
+
+    times = {"pass": [], "import helpers; course = helpers.start()": []}
+    for _ in range(STARTS):
+        for code, taken in times.items():
+            manager, client = start_new_kernel(kernel_name="python3", stderr=subprocess.DEVNULL)
+            try:
+                began = time.perf_counter()
+                reply = client.execute_interactive(code, output_hook=lambda _: None, timeout=60)
+                taken.append(time.perf_counter() - began)
+                assert reply["content"]["status"] == "ok", reply
+            finally:
+                client.stop_channels()
+                manager.shutdown_kernel(now=True)
+    bare, ours = (statistics.median(taken) for taken in times.values())
+    return ours - bare
+
+
+def main():
+    ours, bare = request_ratio()
+    rows = [
+        ("a call to the gateway, against a bare server", f"{ours / bare:.2f} times ({1000 * ours:.2f} and {1000 * bare:.2f} ms)", "at most 1.3 times"),
+        ("first token of a stream, against its typical time", f"{1000 * first_token_lag():+.1f} ms", "within 10 ms"),
+        ("import helpers, against a bare Python", f"{import_time():+.3f} s", "at most 0.1 s"),
+        ("helpers.start() in a kernel, against an empty cell", f"{start_time():+.3f} s", "at most 0.3 s"),
+    ]
+    for what, measured, target in rows:
+        print(f"{what:52}{measured:36}{target}")
+
+
+if __name__ == "__main__":
+    serve_fixed(sys.argv[2]) if sys.argv[1:2] == ["serve"] else main()

@@ -1,0 +1,162 @@
+"""Azure OpenAI's wire through the OpenAI SDK: deployments and the v1 route, content-filter fields, its own errors and limits."""
+
+import json
+import uuid
+from types import SimpleNamespace
+
+import httpx2
+import openai
+import pytest
+from openai import AzureOpenAI, OpenAI
+
+HELLO = "Say hello in five words."
+HELLO_ANSWER = "Hello, it's nice meeting you."
+SAFE = {"hate", "self_harm", "sexual", "violence"}
+
+
+@pytest.fixture(params=["deployment", "v1"])
+def client(gateway, request):
+    """A client of either route: what is true of one is true of the other."""
+    if request.param == "deployment":
+        return AzureOpenAI(max_retries=0)
+    return OpenAI(base_url=f"{gateway.base_url}/azure/openai/v1", max_retries=0)
+
+
+@pytest.fixture
+def still(gateway, monkeypatch):
+    """The course's clock stands still but for what a test adds to it, so no bucket refills unasked."""
+    now = gateway.clock.now()
+    monkeypatch.setattr("helpers.gateway.clock.time", SimpleNamespace(time=lambda: now))
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+
+def chat(client, text=HELLO, model="gpt-6-luna", **more):
+    return client.chat.completions.create(model=model, messages=user(text), **more)
+
+
+def test_client_calls_the_deployment_with_an_api_version(gateway):
+    raw = AzureOpenAI().chat.completions.with_raw_response.create(model="gpt-6-luna", messages=user(HELLO))
+    url = raw.http_request.url
+    assert url.path == "/azure/openai/deployments/gpt-6-luna/chat/completions" and url.params["api-version"] == "2024-10-21"
+    assert raw.http_request.headers["api-key"] and raw.headers["x-ms-deployment-name"] == "gpt-6-luna"
+
+
+def test_completion_with_content_filters(client):
+    raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=user(HELLO))
+    body = json.loads(raw.text)
+    assert list(body) == sorted(body) and "\n" not in raw.text
+    assert set(body["prompt_filter_results"][0]["content_filter_results"]) == SAFE | {"jailbreak"}
+    assert body["choices"][0]["content_filter_results"]["hate"] == {"filtered": False, "severity": "safe"}
+    answer = raw.parse()
+    assert (answer.choices[0].finish_reason, answer.model) == ("stop", "gpt-4o-2024-08-06")
+
+
+def test_text_and_usage(client):
+    answer = chat(client)
+    assert answer.choices[0].message.content == HELLO_ANSWER
+    assert 0 < answer.usage.completion_tokens_details.reasoning_tokens < answer.usage.completion_tokens
+
+
+def test_first_chunk_of_a_stream_has_no_choices(client):
+    first, *chunks = chat(client, stream=True)
+    assert (first.choices, first.id, first.model, first.created) == ([], "", "", 0)
+    assert first.model_extra["prompt_filter_results"][0]["prompt_index"] == 0
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == HELLO_ANSWER
+    filtered = [set(c.choices[0].model_extra["content_filter_results"]) for c in chunks if c.choices[0].delta.content]
+    assert filtered == [SAFE] * len(filtered)
+    assert chunks[-1].choices[0].finish_reason == "stop"
+    assert not any("obfuscation" in c.to_dict() for c in chunks)
+
+
+def test_stream_with_usage(client):
+    chunks = list(chat(client, stream=True, stream_options={"include_usage": True}))
+    assert chunks[-1].choices == [] and chunks[-1].usage == chat(client).usage
+
+
+def test_headers(client, gateway, still):
+    gateway.limit("azure", requests=600, tokens=60_000)
+
+    def headers():
+        return client.chat.completions.with_raw_response.create(model="gpt-6-luna", messages=user(HELLO)).headers
+
+    first, second = headers(), headers()
+    assert uuid.UUID(first["apim-request-id"]) and first["x-ms-region"] == "East US 2"
+    assert (first["x-ratelimit-limit-requests"], first["x-ratelimit-remaining-requests"]) == ("600", "599")
+    assert int(second["x-ratelimit-remaining-tokens"]) < int(first["x-ratelimit-remaining-tokens"]) < 60_000
+    assert first["x-ratelimit-renewalperiod-requests"] == "60"
+    assert first["x-ratelimit-reset-requests"] == "100", "milliseconds, and not a Go duration"
+
+
+def test_rate_limit(client, gateway, still):
+    gateway.limit("azure", requests=1)
+    chat(client)
+    with pytest.raises(openai.RateLimitError, match="retry after") as caught:
+        chat(client)
+    assert caught.value.code == "RateLimitReached"
+    assert (caught.value.response.headers["retry-after"], caught.value.response.headers["retry-after-ms"]) == ("60", "60000")
+    gateway.advance(minutes=1)
+    assert chat(client).choices
+
+
+@pytest.mark.parametrize("model", ["no-such-deployment", "gpt-5-mini"])
+def test_unknown_deployment(client, model):
+    with pytest.raises(openai.NotFoundError) as caught:
+        chat(client, model=model)
+    assert caught.value.code == "DeploymentNotFound"
+
+
+def test_deployment_of_a_retired_model(client, gateway):
+    gateway.advance(hours=24 * 365)
+    with pytest.raises(openai.NotFoundError) as caught:
+        chat(client, model="gpt-4o")
+    assert caught.value.code == "DeploymentNotFound"
+
+
+@pytest.mark.parametrize("make", [AzureOpenAI, lambda **more: OpenAI(base_url=more.pop("v1"), **more)], ids=["deployment", "v1"])
+def test_bad_key(gateway, make):
+    more = {} if make is AzureOpenAI else {"v1": f"{gateway.base_url}/azure/openai/v1"}
+    with pytest.raises(openai.AuthenticationError, match="Access denied due to invalid subscription key") as caught:
+        chat(make(api_key="invalid-0123456789", max_retries=0, **more))
+    assert caught.value.code == "401" and "0123456789" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/deployments/gpt-4o/chat/completions", 404),
+        ("/deployments/gpt-4o/chat/completions?api-version=", 404),
+        ("/deployments/gpt-4o/nothing?api-version=2024-10-21", 404),
+        ("/deployments/gpt-4o/chat/completions?api-version=2024-10-21", 200),
+        ("/v1/chat/completions", 200),
+    ],
+)
+def test_the_deployment_route_needs_a_version_and_v1_does_not(gateway, path, status):
+    body = {"model": "gpt-4o", "messages": user(HELLO)}
+    answer = httpx2.post(f"{gateway.base_url}/azure/openai{path}", headers={"api-key": "any"}, json=body)
+    assert answer.status_code == status
+    if status == 404:
+        assert answer.json() == {"error": {"code": "404", "message": "Resource not found"}}
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "param"),
+    [
+        ({"max_tokens": 5}, "unsupported_parameter", "max_tokens"),
+        ({"temperature": 0.5}, "unsupported_value", "temperature"),
+        ({"n": 1000}, "integer_above_max_value", "n"),
+        ({"extra_body": {"top_k": 3}}, "unknown_parameter", "top_k"),
+    ],
+)
+def test_bodies_are_refused_in_the_words_of_openai(client, change, code, param):
+    with pytest.raises(openai.BadRequestError) as caught:
+        chat(client, **change)
+    assert (caught.value.code, caught.value.param) == (code, param)
+
+
+def test_prompt_too_long(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        chat(client, "word " * 130_000, model="gpt-4o")
+    assert caught.value.code == "context_length_exceeded"

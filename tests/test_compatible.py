@@ -1,0 +1,117 @@
+"""An OpenAI-compatible server's wire through the OpenAI SDK: few limits, fields of its own, numbers for error codes."""
+
+import json
+import os
+import re
+
+import httpx2
+import openai
+import pytest
+from openai import OpenAI
+
+HELLO = "Say hello in five words."
+HELLO_ANSWER = "Hello, how are you today?"
+LLAMA = "meta-llama/Llama-3.1-8B-Instruct"
+
+
+@pytest.fixture
+def client(gateway):
+    return OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], api_key="not needed", max_retries=0)
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
+
+
+def chat(client, text=HELLO, **more):
+    return client.chat.completions.create(**{"model": LLAMA, "messages": user(text), **more})
+
+
+def test_completion(client):
+    answer = chat(client)
+    assert (answer.choices[0].message.content, answer.choices[0].finish_reason, answer.model) == (HELLO_ANSWER, "stop", LLAMA)
+    assert re.fullmatch(r"chatcmpl-[0-9a-f]{32}", answer.id) and "prompt_logprobs" in answer.model_extra
+    assert answer.usage.prompt_tokens_details is None and answer.usage.completion_tokens_details is None
+
+
+def test_usage_in_the_order_of_vllm(client):
+    raw = client.chat.completions.with_raw_response.create(model=LLAMA, messages=user(HELLO))
+    used = json.loads(raw.text)["usage"]
+    assert list(used)[:3] == ["prompt_tokens", "total_tokens", "completion_tokens"]
+    assert used["total_tokens"] == used["prompt_tokens"] + used["completion_tokens"]
+
+
+def test_stream(client):
+    chunks = list(chat(client, stream=True))
+    assert chunks[0].choices[0].delta.role == "assistant" and chunks[-1].choices[0].finish_reason == "stop"
+    assert "".join(c.choices[0].delta.content or "" for c in chunks) == HELLO_ANSWER
+    assert not any("usage" in c.model_fields_set or "obfuscation" in c.to_dict() for c in chunks)
+
+
+def test_stream_with_usage(client):
+    *chunks, last = chat(client, stream=True, stream_options={"include_usage": True})
+    assert all(c.choices for c in chunks) and last.choices == []
+    assert last.usage == chat(client).usage
+
+
+def test_stop_reason_names_the_stop(client):
+    choice = chat(client, stop=[", how"]).choices[0]
+    assert (choice.message.content, choice.finish_reason, choice.model_extra["stop_reason"]) == ("Hello", "stop", ", how")
+    assert chat(client).choices[0].model_extra["stop_reason"] is None
+
+
+def test_stop_reason_in_a_stream(client):
+    last = list(chat(client, stop=[", how"], stream=True))[-1].choices[0]
+    assert (last.finish_reason, last.model_extra["stop_reason"]) == ("stop", ", how")
+
+
+@pytest.mark.parametrize("limit", ["max_tokens", "max_completion_tokens"])
+def test_truncation(client, limit):
+    answer = chat(client, **{limit: 2})
+    assert (answer.choices[0].finish_reason, answer.usage.completion_tokens) == ("length", 2)
+
+
+def test_fields_of_its_own_and_unknown_ones(client):
+    assert chat(client, extra_body={"top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "no_such_field": True}, temperature=0.7).choices
+
+
+def test_no_rate_limit_headers(client):
+    headers = client.chat.completions.with_raw_response.create(model=LLAMA, messages=user(HELLO)).headers
+    assert headers["server"] == "uvicorn"
+    assert not any("ratelimit" in name or name == "x-request-id" for name in headers)
+
+
+def test_no_key_is_needed(gateway):
+    answer = httpx2.post(f"{os.environ['COMPATIBLE_BASE_URL']}/chat/completions", json={"model": LLAMA, "messages": user(HELLO)})
+    assert answer.status_code == 200
+
+
+def test_models(client):
+    listed = {model.id: model for model in client.models.list()}
+    assert listed[LLAMA].owned_by == "vllm" and listed[LLAMA].model_extra["max_model_len"] == 131_072
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "kind", "code"),
+    [
+        ({"model": "llama-99"}, openai.NotFoundError, "NotFoundError", 404),
+        ({"temperature": 9}, openai.BadRequestError, "BadRequestError", 400),
+        ({"messages": []}, openai.BadRequestError, "BadRequestError", 400),
+        ({"extra_body": {"top_k": "many"}}, openai.BadRequestError, "BadRequestError", 400),
+        ({"messages": user("word " * 135_000)}, openai.BadRequestError, "BadRequestError", 400),
+    ],
+)
+def test_error_codes_are_numbers(client, change, error, kind, code):
+    with pytest.raises(error) as caught:
+        chat(client, **change)
+    assert (caught.value.body["code"], caught.value.type) == (code, kind)
+
+
+def test_prompt_too_long_says_so(client):
+    with pytest.raises(openai.BadRequestError, match="maximum context length is 131072 tokens"):
+        chat(client, "word " * 135_000)
+
+
+def test_unknown_path(client):
+    with pytest.raises(openai.NotFoundError):
+        client.get("/nothing", cast_to=object)

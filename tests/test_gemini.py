@@ -1,0 +1,401 @@
+"""Gemini through google-genai: contents, thinking, streams, caches, batches, quotas and refusals."""
+
+import json
+
+import httpx2
+import pytest
+from google import genai
+from google.genai import errors, types
+
+MODEL, OLDER = "gemini-3.5-flash-lite", "gemini-2.5-flash"
+PROMPT, ANSWER, THOUGHTS = "Say hello in five words.", "Hello, wonderful to meet you.", 90
+UNKNOWN_PROMPT = "A prompt that nobody recorded, so that its answer is long."
+LONG = "word " * 5000
+
+
+@pytest.fixture
+def client(gateway):
+    return genai.Client()
+
+
+@pytest.fixture
+def ask(client):
+    """generate_content with its config as keywords."""
+
+    def ask(contents=PROMPT, model=MODEL, **config):
+        return client.models.generate_content(model=model, contents=contents, config=types.GenerateContentConfig(**config))
+
+    return ask
+
+
+@pytest.fixture
+def post(gateway):
+    """A raw request, for what the SDK would not send."""
+
+    def post(body, method="generateContent", version="v1beta"):
+        url = f"{gateway.base_url}/gemini/{version}/models/{MODEL}:{method}"
+        return httpx2.post(url, json=body, headers={"x-goog-api-key": "some-key"})
+
+    return post
+
+
+def contents(text=PROMPT):
+    return [{"role": "user", "parts": [{"text": text}]}]
+
+
+def refused(code, status, call, *args, **kwargs):
+    """The message of a refusal with this code and status."""
+    with pytest.raises(errors.ClientError) as caught:
+        call(*args, **kwargs)
+    assert (caught.value.code, caught.value.status) == (code, status)
+    return caught.value.message
+
+
+def finish(reply):
+    return reply.candidates[0].finish_reason.name
+
+
+# ---- an answer -----------------------------------------------------------------------------------------------
+def test_an_answer_and_its_usage(ask):
+    reply = ask()
+    assert (reply.text, finish(reply), reply.model_version) == (ANSWER, "STOP", MODEL)
+    usage = reply.usage_metadata
+    assert usage.thoughts_token_count == THOUGHTS and usage.cached_content_token_count is None
+    assert usage.total_token_count == usage.prompt_token_count + usage.candidates_token_count + usage.thoughts_token_count
+
+
+def test_headers_name_no_limits(post):
+    headers = post({"contents": contents()}).headers
+    assert headers["content-type"] == "application/json; charset=UTF-8"
+    assert headers["x-gemini-service-tier"] == "standard" and headers["server-timing"].startswith("gfet4t7; dur=")
+    assert not [name for name in headers if "limit" in name or name == "retry-after"]
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_both_versions_answer(gateway, version):
+    client = genai.Client(http_options={"api_version": version})
+    assert client.models.generate_content(model=MODEL, contents=PROMPT).text == ANSWER
+    text = refused(404, "NOT_FOUND", client.models.generate_content, model="gemini-9", contents=PROMPT)
+    assert f"is not found for API version {version}" in text
+
+
+def test_a_body_in_snake_case_means_the_same(post):
+    body = {
+        "contents": [{"parts": [{"text": PROMPT}, {"inline_data": {"mime_type": "image/png", "data": "aaaa"}}]}],
+        "system_instruction": {"parts": [{"text": "Be brief."}]},
+        "generation_config": {"max_output_tokens": 5, "thinking_config": {"thinking_level": "minimal"}},
+    }
+    camel = {
+        "contents": [{"parts": [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": "aaaa"}}]}],
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "generationConfig": {"maxOutputTokens": 5, "thinkingConfig": {"thinkingLevel": "minimal"}},
+    }
+    first, second = post(body).json(), post(camel).json()
+    assert first["candidates"] == second["candidates"] and first["usageMetadata"] == second["usageMetadata"]
+    assert first["candidates"][0]["finishReason"] == "MAX_TOKENS"
+
+
+def test_candidates_are_counted_together(ask):
+    one, three = ask(), ask(candidate_count=3)
+    assert [candidate.index for candidate in three.candidates] == [0, 1, 2]
+    assert three.usage_metadata.candidates_token_count == 3 * one.usage_metadata.candidates_token_count
+
+
+def test_a_stop_sequence_is_cut_off(ask):
+    reply = ask(stop_sequences=[" wonderful"])
+    assert (reply.text, finish(reply)) == ("Hello,", "STOP")
+
+
+def test_a_system_instruction_is_part_of_the_prompt(ask):
+    instruction = "You are a friendly guide. Answer in one short sentence."
+    with_it, without = (ask("Which is the largest planet?", system_instruction=given) for given in (instruction, None))
+    assert with_it.text == "Jupiter is the largest planet in our solar system."
+    assert with_it.usage_metadata.prompt_token_count > without.usage_metadata.prompt_token_count
+
+
+def test_an_inline_image_is_counted_as_one_tile(ask, client):
+    image = types.Part.from_bytes(data=b"not really a picture", mime_type="image/png")
+    details = {one.modality.name: one.token_count for one in ask([image, PROMPT]).usage_metadata.prompt_tokens_details}
+    text = ask().usage_metadata.prompt_token_count
+    assert details == {"TEXT": text, "IMAGE": 258}
+    assert client.models.count_tokens(model=MODEL, contents=[image, PROMPT]).total_tokens == text + 258
+
+
+def test_tokens_are_counted_before_a_call_as_in_it(ask, client):
+    counted = client.models.count_tokens(model=MODEL, contents=PROMPT).total_tokens
+    assert counted == ask().usage_metadata.prompt_token_count
+
+
+def test_models_are_listed_without_the_retired_ones(client, gateway):
+    assert client.models.get(model=MODEL).input_token_limit == 1_048_576
+    names = {model.name for model in client.models.list()}
+    assert {f"models/{MODEL}", f"models/{OLDER}"} <= names and "models/gemini-2.0-flash" not in names
+    gateway.advance(hours=24 * 365)
+    assert f"models/{OLDER}" not in {model.name for model in client.models.list()}
+
+
+# ---- thinking ------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("model", "config", "thoughts"),
+    [
+        (MODEL, {"thinking_level": "minimal"}, 9),
+        (MODEL, {"thinking_level": "high"}, 2 * THOUGHTS),
+        (OLDER, {"thinking_budget": 0}, None),
+        (OLDER, {"thinking_budget": 10}, 10),
+        (OLDER, {"thinking_budget": -1}, THOUGHTS),
+    ],
+)
+def test_thinking_can_be_set(ask, model, config, thoughts):
+    reply = ask(model=model, thinking_config=config)
+    assert (reply.text, reply.usage_metadata.thoughts_token_count) == (ANSWER, thoughts)
+
+
+def test_a_budget_eaten_by_thinking_leaves_no_text(ask, post):
+    reply = ask(max_output_tokens=20)
+    assert (reply.text, finish(reply), reply.candidates[0].content.parts) == (None, "MAX_TOKENS", None)
+    assert (reply.usage_metadata.thoughts_token_count, reply.usage_metadata.candidates_token_count) == (20, None)
+    raw = post({"contents": contents(), "generationConfig": {"maxOutputTokens": 20}}).json()
+    assert raw["candidates"][0]["content"] == {"role": "model"}
+    assert "candidatesTokenCount" not in raw["usageMetadata"], "zero counts are left out"
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "words"),
+    [
+        (MODEL, {"thinking_level": "low", "thinking_budget": 10}, "only one of thinking budget and thinking level"),
+        ("gemini-3.8-flash", {"thinking_level": "minimal"}, "MINIMAL is not supported"),
+        ("gemini-4-argon", {"thinking_budget": 0}, "only works in thinking mode"),
+    ],
+)
+def test_thinking_that_a_model_does_not_do(ask, model, config, words):
+    assert words in refused(400, "INVALID_ARGUMENT", ask, model=model, thinking_config=config)
+
+
+# ---- streams -------------------------------------------------------------------------------------------------
+def test_a_stream_says_the_same_as_a_plain_answer(ask, client):
+    plain = ask(UNKNOWN_PROMPT)
+    pieces = list(client.models.generate_content_stream(model=MODEL, contents=UNKNOWN_PROMPT))
+    assert len(pieces) > 2 and "".join(piece.text for piece in pieces) == plain.text
+    assert [piece.candidates[0].finish_reason is not None for piece in pieces] == [False] * (len(pieces) - 1) + [True]
+    totals = [piece.usage_metadata.total_token_count for piece in pieces]
+    assert totals == sorted(totals) and totals[-1] == plain.usage_metadata.total_token_count
+
+
+def test_every_streamed_candidate_ends(client):
+    pieces = list(client.models.generate_content_stream(model=MODEL, contents=PROMPT, config={"candidate_count": 2}))
+    ended = {candidate.index or 0 for piece in pieces for candidate in piece.candidates if candidate.finish_reason}
+    assert ended == {0, 1}
+
+
+def test_a_stream_whose_budget_was_eaten_has_one_piece_without_text(client):
+    [piece] = client.models.generate_content_stream(model=MODEL, contents=PROMPT, config={"max_output_tokens": 20})
+    assert (piece.text, finish(piece)) == (None, "MAX_TOKENS")
+
+
+def test_server_sent_events_end_in_crlf_and_without_done(post):
+    reply = post({"contents": contents(UNKNOWN_PROMPT)}, "streamGenerateContent?alt=sse")
+    assert reply.headers["content-type"] == "text/event-stream" and reply.headers["content-disposition"] == "attachment"
+    frames = reply.content.split(b"\r\n\r\n")
+    assert frames.pop() == b"" and len(frames) > 2
+    assert all(json.loads(frame.removeprefix(b"data: "))["usageMetadata"] for frame in frames)
+
+
+def test_without_alt_sse_a_stream_is_one_json_array(post):
+    plain = post({"contents": contents(UNKNOWN_PROMPT)}).json()
+    reply = post({"contents": contents(UNKNOWN_PROMPT)}, "streamGenerateContent")
+    assert reply.headers["content-type"] == "application/json; charset=UTF-8"
+    text = "".join(piece["candidates"][0]["content"]["parts"][0]["text"] for piece in reply.json())
+    assert text == plain["candidates"][0]["content"]["parts"][0]["text"]
+
+
+# ---- caches --------------------------------------------------------------------------------------------------
+@pytest.fixture
+def cache(client):
+    config = types.CreateCachedContentConfig(contents=LONG, system_instruction="Be brief.", display_name="a long text", ttl="300s")
+    return client.caches.create(model=MODEL, config=config)
+
+
+def test_a_cache_is_made_read_listed_and_deleted(client, cache):
+    assert cache.name.startswith("cachedContents/") and cache.display_name == "a long text"
+    assert (cache.expire_time - cache.create_time).total_seconds() == pytest.approx(300, abs=1)
+    assert client.caches.get(name=cache.name) == cache and list(client.caches.list()) == [cache]
+    client.caches.delete(name=cache.name)
+    assert list(client.caches.list()) == []
+    refused(403, "PERMISSION_DENIED", client.caches.get, name=cache.name)
+
+
+def test_a_cached_prompt_is_part_of_the_prompt(ask, client, cache):
+    usage = ask(cached_content=cache.name).usage_metadata
+    held = cache.usage_metadata.total_token_count
+    assert usage.cached_content_token_count == usage.cache_tokens_details[0].token_count == held > 5000
+    assert usage.prompt_token_count == held + client.models.count_tokens(model=MODEL, contents=PROMPT).total_tokens
+
+
+def test_a_cache_expires_and_can_be_kept_alive(ask, client, cache, gateway):
+    gateway.advance(minutes=4)
+    client.caches.update(name=cache.name, config=types.UpdateCachedContentConfig(ttl="600s"))
+    gateway.advance(minutes=9)
+    assert ask(cached_content=cache.name).usage_metadata.cached_content_token_count
+    gateway.advance(minutes=1)
+    assert "CachedContent not found" in refused(403, "PERMISSION_DENIED", ask, cached_content=cache.name)
+    assert list(client.caches.list()) == []
+
+
+def test_a_cache_belongs_to_one_model(ask, cache):
+    assert "has to be the same" in refused(400, "INVALID_ARGUMENT", ask, model=OLDER, cached_content=cache.name)
+
+
+@pytest.mark.parametrize(
+    ("model", "text", "words"),
+    [
+        (MODEL, "too short", "min_total_token_count=4096"),
+        ("gemini-4-argon", LONG, "not supported for createCachedContent"),
+        ("gemini-9", LONG, "is not found"),
+    ],
+)
+def test_a_cache_that_cannot_be(client, model, text, words):
+    with pytest.raises(errors.ClientError, match=words):
+        client.caches.create(model=model, config=types.CreateCachedContentConfig(contents=text))
+
+
+def test_a_reset_forgets_caches(client, cache, gateway):
+    gateway.reset()
+    assert list(client.caches.list()) == []
+
+
+def test_a_long_prompt_sent_twice_is_cached_by_itself(ask):
+    assert ask(LONG).usage_metadata.cached_content_token_count is None
+    assert ask(LONG).usage_metadata.cached_content_token_count > 4096
+
+
+# ---- batches -------------------------------------------------------------------------------------------------
+@pytest.fixture
+def batch(client):
+    requests = [{"contents": contents()}, {"contents": contents(), "config": {"response_logprobs": True}}]
+    return client.batches.create(model=MODEL, src=requests, config={"display_name": "two greetings"})
+
+
+def test_a_batch_runs_by_the_clock_and_brings_its_results(client, batch, gateway):
+    assert batch.name.startswith("batches/") and batch.state.name == "JOB_STATE_PENDING" and batch.dest is None
+    gateway.advance(hours=24)
+    done = client.batches.get(name=batch.name)
+    assert done.state.name == "JOB_STATE_SUCCEEDED" and done.display_name == "two greetings"
+    good, bad = done.dest.inlined_responses
+    assert good.response.text == ANSWER and good.error is None
+    assert bad.response is None and "Logprobs is not enabled" in bad.error.message
+    assert bad.error.code == 3, "a code of google.rpc, not of HTTP"
+    assert [listed.name for listed in client.batches.list()] == [batch.name]
+
+
+def test_an_item_of_a_batch_is_metered_once_however_often_one_looks(client, batch, gateway):
+    gateway.advance(hours=24)
+    for _ in range(2):
+        client.batches.get(name=batch.name)
+    [item] = [entry for entry in gateway.meter.log() if entry.batch]
+    assert item.usage.thinking_tokens == THOUGHTS
+
+
+def test_a_batch_can_be_cancelled(client, batch, gateway):
+    client.batches.cancel(name=batch.name)
+    gateway.advance(hours=1)
+    cancelled = client.batches.get(name=batch.name)
+    assert (cancelled.state.name, cancelled.dest) == ("JOB_STATE_CANCELLED", None)
+    assert not [entry for entry in gateway.meter.log() if entry.batch]
+
+
+def test_a_batch_that_has_ended_is_not_cancelled_any_more(client, batch, gateway):
+    gateway.advance(hours=24)
+    client.batches.cancel(name=batch.name)
+    assert client.batches.get(name=batch.name).state.name == "JOB_STATE_SUCCEEDED"
+
+
+def test_a_batch_can_be_deleted(client, batch, gateway):
+    gateway.advance(hours=24)
+    client.batches.delete(name=batch.name)
+    refused(404, "NOT_FOUND", client.batches.get, name=batch.name)
+
+
+# ---- refusals ------------------------------------------------------------------------------------------------
+def test_a_bad_key_is_a_400(gateway):
+    stranger = genai.Client(api_key="an-invalid-key")
+    with pytest.raises(errors.ClientError, match="API key not valid") as caught:
+        stranger.models.generate_content(model=MODEL, contents=PROMPT)
+    assert (caught.value.code, caught.value.status) == (400, "INVALID_ARGUMENT")
+    assert caught.value.details["error"]["details"][0]["reason"] == "API_KEY_INVALID"
+
+
+@pytest.mark.parametrize("model", ["gemini-9", "gemini-2.0-flash"])
+def test_an_unknown_model_and_a_retired_one_are_alike(ask, client, model):
+    text = refused(404, "NOT_FOUND", ask, model=model)
+    assert text.startswith(f"models/{model} is not found for API version v1, or is not supported for generateContent.")
+    refused(404, "NOT_FOUND", client.models.count_tokens, model=model, contents=PROMPT)
+
+
+def test_a_model_retires_by_the_courses_clock(ask, gateway):
+    assert ask(model=OLDER).text == ANSWER
+    gateway.advance(hours=24 * 365)
+    refused(404, "NOT_FOUND", ask, model=OLDER)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        ({}, "contents"),
+        ({"contents": []}, "contents"),
+        ({"contents": [{"parts": []}]}, "parts must not be empty"),
+        ({"contents": [{"role": "assistant", "parts": [{"text": "x"}]}]}, "Please use a valid role: user, model."),
+        ({"contents": contents(), "max_tokens": 5}, 'Unknown name "max'),
+        ({"contents": [{"parts": [{"txt": "x"}]}]}, "Unknown name \"txt\" at 'contents[0].parts[0]'"),
+        ({"contents": [{"parts": [{"text": 5}]}]}, "Invalid value at 'contents[0].parts[0].text'"),
+        ({"contents": "x"}, "Invalid value at 'contents"),
+    ],
+)
+def test_a_body_that_does_not_do(post, body, words):
+    reply = post(body)
+    error = reply.json()["error"]
+    assert (reply.status_code, error["code"], error["status"]) == (400, 400, "INVALID_ARGUMENT")
+    assert words in error["message"]
+
+
+def test_a_body_that_is_no_json(gateway):
+    url = f"{gateway.base_url}/gemini/v1/models/{MODEL}:generateContent"
+    reply = httpx2.post(url, content=b"{", headers={"x-goog-api-key": "some-key"})
+    assert reply.status_code == 400 and "Invalid JSON payload received" in reply.json()["error"]["message"]
+
+
+def test_a_temperature_out_of_range(ask):
+    assert "temperature" in refused(400, "INVALID_ARGUMENT", ask, temperature=3.0)
+
+
+def test_a_prompt_that_is_too_long(ask):
+    text = refused(400, "INVALID_ARGUMENT", ask, "word " * 1_100_000)
+    assert "exceeds the maximum number of tokens allowed (1048576)" in text
+
+
+# ---- quotas --------------------------------------------------------------------------------------------------
+def test_a_quota_says_in_the_body_how_long_to_wait(ask, gateway):
+    gateway.limit("gemini", requests=2)
+    ask(), ask()
+    with pytest.raises(errors.ClientError) as caught:
+        ask()
+    assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
+    assert "limit: 2" in caught.value.message and "Please retry in 29." in caught.value.message
+    details = {detail["@type"].rpartition(".")[2]: detail for detail in caught.value.details["error"]["details"]}
+    assert details["RetryInfo"]["retryDelay"] == "29s"
+    assert details["QuotaFailure"]["violations"][0]["quotaValue"] == "2"
+    assert "retry-after" not in caught.value.response.headers
+    ask(model=OLDER)  # every model has a quota of its own
+    gateway.advance(seconds=30)
+    assert ask().text == ANSWER
+
+
+def test_a_quota_of_tokens_names_another_metric(ask, gateway):
+    gateway.limit("gemini", tokens=1000)
+    assert "input_token_count" in refused(429, "RESOURCE_EXHAUSTED", ask, LONG)
+
+
+def test_an_overloaded_model_is_a_server_error(ask, gateway):
+    gateway.fault("overloaded")
+    with pytest.raises(errors.ServerError) as caught:
+        ask()
+    assert (caught.value.code, caught.value.status) == (503, "UNAVAILABLE")

@@ -1,0 +1,54 @@
+"""litellm reaches every provider through the gateway with nothing but a model's name: the environment does the rest."""
+
+import warnings
+
+import pytest
+
+PROMPT = [{"role": "user", "content": "Say hello in five words."}]
+NAMES = {
+    "openai/gpt-6-luna": "openai",
+    "anthropic/claude-haiku-5-5": "anthropic",
+    "gemini/gemini-3.5-flash-lite": "gemini",
+    "bedrock/converse/us.anthropic.claude-haiku-5-5": "bedrock",
+    "bedrock/converse/amazon.nova-lite-v1:0": "bedrock",
+    "bedrock/converse/meta.llama3-1-8b-instruct-v1:0": "bedrock",
+    "azure/gpt-6-luna": "azure",
+}
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+@pytest.fixture(scope="module")
+def litellm():
+    """Imported once, and late: it costs seconds. Its price table is read from the wheel, not from the network."""
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        patch.setenv("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+        warnings.simplefilter("ignore")
+        import litellm
+    return litellm
+
+
+@pytest.fixture(autouse=True)
+def fresh_clients(litellm):
+    """litellm keeps its clients, and with them the port of the last test's gateway."""
+    litellm.in_memory_llm_clients_cache.flush_cache()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_completion_plain_and_streamed_says_the_same(litellm, gateway, name):
+    plain = litellm.completion(name, PROMPT)
+    chunks = list(litellm.completion(name, PROMPT, stream=True, stream_options={"include_usage": True}))
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+    assert text == plain.choices[0].message.content != ""
+
+    log = gateway.meter.log()
+    assert [(entry.provider, entry.status) for entry in log] == [(NAMES[name], 200)] * 2, str(log)
+    used = log[0].usage
+    for usage in (plain.usage, chunks[-1].usage):
+        assert (usage.prompt_tokens, usage.completion_tokens) == (used.input_tokens, used.output_tokens)
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "gemini/gemini-3.5-flash-lite", "azure/gpt-6-luna"])
+def test_a_rate_limit_has_one_name_for_all_providers(litellm, gateway, name):
+    gateway.fault("rate_limited", times=None)
+    with pytest.raises(litellm.RateLimitError):
+        litellm.completion(name, PROMPT, num_retries=0, max_retries=0)
