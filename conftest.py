@@ -1,7 +1,11 @@
-"""For every test and every notebook: offline, and without waiting for the pace of a real model."""
+"""For every test and every notebook: offline, without waiting for the pace of a real model, and on the day of the
+course's facts, so that a model that is shut down later breaks nothing."""
 
 import os
+import tomllib
+from pathlib import Path
 
 for name in ("COURSE_MODE", "COURSE_STRICT", "COURSE_BUDGET_USD", "COURSE_RECORD_TO"):
     os.environ.pop(name, None)
 os.environ["COURSE_PACE"] = "0"
+os.environ["COURSE_DATE"] = tomllib.loads((Path(__file__).parent / "helpers" / "models.toml").read_text())["date"]

@@ -32,14 +32,21 @@ def _is_number(value: Any) -> bool:
 
 
 def _cell(value: Any, side: str) -> str:
-    text = f"{value:,}" if _is_number(value) else str(value)
+    text = _number(value) if _is_number(value) else str(value)
     return f'<td style="text-align:{side}">{escape(text)}</td>'
+
+
+def _number(value: float | Decimal) -> str:
+    """Whole numbers with commas, prices with two decimals, small amounts with what they need."""
+    if isinstance(value, Decimal):
+        return f"{value:,.2f}" if value == 0 or value >= Decimal("0.05") else f"{value:.6f}"
+    return f"{value:,}"
 
 
 def side_by_side(columns: Mapping[str, Any]) -> HTML:
     """Values as JSON, one column each, to compare them; long strings are cut."""
     heads = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in columns)
-    cells = "".join(f'<td style="vertical-align:top;text-align:left"><pre>{escape(_json(value))}</pre></td>' for value in columns.values())
+    cells = "".join(f'<td style="vertical-align:top;text-align:left"><pre style="overflow-wrap:anywhere;word-break:normal;background:none">{escape(_json(value))}</pre></td>' for value in columns.values())
     return HTML(f"<table><tr>{heads}</tr><tr>{cells}</tr></table>")
 
 
@@ -59,16 +66,14 @@ def _shortened(value: Any) -> Any:
     return value[:LONGEST] + " ..." if isinstance(value, str) and len(value) > LONGEST else value
 
 
-def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str, log: bool = False) -> Image:
+def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str) -> Image:
     """Horizontal bars, the first value at the top. `alt` says in words what the picture shows."""
     figure, axes = _axes(0.45 * len(values) + 1.2, title)
     names, heights = list(values), [float(value) for value in values.values()]
     drawn = axes.barh(names, heights, color=COLOURS[0])
     axes.bar_label(drawn, labels=[f"{height:,.2f}" for height in heights], padding=4, color=INK)
     axes.invert_yaxis()
-    axes.set_xlabel(unit + (" (each grid line is ten times the one before)" if log else ""))
-    if log:
-        axes.set_xscale("log")
+    axes.set_xlabel(unit)
     axes.margins(x=0.15)
     axes.grid(axis="x", color=INK, alpha=0.25)
     return _image(figure, alt)

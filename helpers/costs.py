@@ -89,7 +89,7 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         rows = [(name, dollars(amount)) for name, amount in self.parts.items() if amount]
-        return html_table(("part", "USD"), [*rows, ("total", dollars(self.total))], f"{self.requests:,} x {self.model}, prices of {self.date}")
+        return html_table(("part", "cost"), [*rows, ("total", dollars(self.total))], f"{self.requests:,} x {self.model}, prices of {self.date}")
 
 
 def estimate(
@@ -148,21 +148,19 @@ def _parts(usage: Usage, rates: Price) -> dict[str, Decimal]:
 
 # ---- the bill ----------------------------------------------------------------
 class Bill:
-    """Calls, tokens and USD by model. A call to a server of one's own has no price per token."""
+    """Answered calls, tokens and USD by model. A refused call costs nothing; a server of one's own has no price per token."""
 
     def __init__(self, entries: Iterable[Entry], on: date | None = None) -> None:
         self.date = on or models.facts_date()
         self._rows: dict[tuple[str, str], dict[str, Any]] = {}
         self.spent = Decimal(0)
         for entry in entries:
-            if entry.model:
+            if entry.usage is not None:
                 self._add(entry)
 
     def _add(self, entry: Entry) -> None:
         row = self._rows.setdefault((entry.provider, entry.model), {"calls": 0, "usage": Usage(), "live": Decimal(0)})
         row["calls"] += 1
-        if entry.usage is None:
-            return
         row["usage"] = Usage(*(getattr(row["usage"], f.name) + getattr(entry.usage, f.name) for f in fields(Usage)))
         amount = self._cost(entry)
         row["live"] = None if amount is None or row["live"] is None else row["live"] + amount
@@ -194,7 +192,7 @@ class Bill:
     def _total(self) -> str:
         return f"Spent: {dollars(self.spent)}. The same calls live, at the prices of {self.date}: {dollars(self.live)}."
 
-    COLUMNS = ("provider", "model", "calls", "input", "of it cached", "output", "live")
+    COLUMNS = ("provider", "model", "answered", "input", "of it cached", "output", "live")
 
     def __str__(self) -> str:
         return "\n".join([*("  ".join(row) for row in (self.COLUMNS, *self._table())), self._total()])
@@ -216,8 +214,8 @@ def dollars(amount: Decimal | None) -> str:
 
 def html_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> str:
     """A plain table that takes the colours of the notebook's theme."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
+    head = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in columns)
+    body = "".join("<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
     return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(caption)}</p>"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from html import escape
 from pathlib import Path
@@ -124,6 +124,9 @@ def settings(
     mode = mode or os.environ.get("COURSE_MODE") or "offline"
     if mode not in MODES:
         raise CourseError(f"COURSE_MODE is {mode!r}; it can be {', '.join(MODES)}")
+    day = os.environ.get("COURSE_DATE")
+    if day and not _is_date(day):
+        raise CourseError(f"COURSE_DATE is {day!r}: give a day such as 2026-11-23, or unset it")
     folder = os.environ.get("COURSE_RECORD_TO")
     return Settings(
         mode,
@@ -145,6 +148,13 @@ def gateway_for(chosen: Settings) -> Gateway:
 
         upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder)
     return Gateway(strict=chosen.strict, pace=chosen.pace, recordings=chosen.folder or FOLDER, upstream=upstream)
+
+
+def _is_date(text: str) -> bool:
+    try:
+        return bool(date.fromisoformat(text))
+    except ValueError:
+        return False
 
 
 def _number(variable: str, given: float | Decimal | str | None, otherwise: Decimal) -> Decimal:

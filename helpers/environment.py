@@ -58,6 +58,9 @@ def variables(base_url: str) -> dict[str, str]:
 
 def point_sdks_at(base_url: str, environ: MutableMapping[str, str] = os.environ) -> None:
     """Set the variables in this process alone. What the shell holds is overwritten without being read."""
+    from helpers.gateway import tokens
+
     for name in REMOVED:
         environ.pop(name, None)
-    environ.update(variables(base_url))
+    # tiktoken would fetch its lists of tokens from the network.
+    environ.update(variables(base_url), TIKTOKEN_CACHE_DIR=str(tokens.files()))

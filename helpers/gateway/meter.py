@@ -64,8 +64,9 @@ class Log(list[Entry]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{name}</th>" for name in COLUMNS)
-        body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in entry.row()) + "</tr>" for entry in self)
+        head = "".join(f'<th style="text-align:left">{name}</th>' for name in COLUMNS)
+        rows = ("".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in entry.row()) for entry in self)
+        body = "".join(f"<tr>{cells}</tr>" for cells in rows)
         return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 

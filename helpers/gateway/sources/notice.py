@@ -7,8 +7,8 @@ from helpers.gateway.exchange import Draft, Provenance, Question
 TEXT = (
     "This is a notice from the course's offline gateway, not a model's answer: no recording matches this prompt. "
     "{nearest}"
-    "Ways on: run the cell as it stands in the chapter, look at course.log(), or start the kernel again with "
-    "COURSE_MODE=live to ask the real provider."
+    "Ways on: run the cell as it stands in the chapter, look at course.log(), or restart the kernel and begin with "
+    'helpers.start(mode="live") to ask the real provider.'
 )
 
 
