@@ -298,9 +298,7 @@ class Gateway:
     # ---- sending ---------------------------------------------------------
     async def _send(self, request: HTTPServerRequest, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
         connection = request.connection
-        headers = HTTPHeaders()
-        for name, value in response.headers:
-            headers.add(name, value)
+        headers = HTTPHeaders(dict(response.headers))
         start = ResponseStartLine("HTTP/1.1", response.status, REASONS.get(response.status, "Unknown"))
         if response.stream is None:
             headers["Content-Length"] = str(len(response.body))

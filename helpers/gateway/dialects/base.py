@@ -13,6 +13,8 @@ from functools import cached_property
 from math import isfinite
 from typing import Any, Protocol
 
+from pydantic_core import to_json
+
 from helpers import models
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
@@ -215,12 +217,12 @@ def _float(text: str) -> float:
 
 def compact(value: Any) -> bytes:
     """JSON without spaces, as most providers send it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return to_json(value)
 
 
 def pretty(value: Any) -> bytes:
     """JSON laid out with two spaces and a last newline, as OpenAI and Google send it."""
-    return json.dumps(value, ensure_ascii=False, indent=2).encode() + b"\n"
+    return to_json(value, indent=2) + b"\n"
 
 
 def own_words(refusal: Refusal) -> str:

@@ -68,9 +68,10 @@ class Recordings:
         """What is recorded for this question, or None."""
         self._load()
         meaning = question.meaning()
-        found = self._captured.get(key_of({**meaning, "shape": shape(question)}))
-        if found is not None:
-            return _captured(found)
+        if self._captured:
+            found = self._captured.get(key_of({**meaning, "shape": shape(question)}))
+            if found is not None:
+                return _captured(found)
         found = self._scripted.get(key_of(meaning))
         return _draft(found, question.n) if found is not None else None
 
