@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from html import escape
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from helpers import models
@@ -57,7 +58,7 @@ def price(model: str, provider: str | None = None, *, on: date | None = None, ba
         cache_write=_first_tier(rates.cache_write_mtok),
         cache_write_1h=_first_tier(rates.cache_write_1h_mtok),
         date=on,
-        source="genai-prices 0.2.3",
+        source=f"genai-prices {version('genai-prices')}",
     )
 
 

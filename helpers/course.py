@@ -91,6 +91,8 @@ def start(
     global _running
     chosen = settings(mode, strict, pace, budget_usd)
     if _running is not None:
+        if _running.mode != "offline" and _running.budget_usd != chosen.budget_usd:
+            raise CourseError("the budget of a kernel is set once: restart the kernel to change it")
         if _running.mode != chosen.mode:
             raise CourseError(f"this kernel runs in {_running.mode} mode: restart the kernel to change to {chosen.mode}")
         _running.gateway.strict, _running.gateway.pace = chosen.strict, chosen.pace
@@ -123,7 +125,7 @@ def settings(
     """What was asked for, else what the environment says; an empty variable counts as unset. Raises CourseError."""
     mode = mode or os.environ.get("COURSE_MODE") or "offline"
     if mode not in MODES:
-        raise CourseError(f"COURSE_MODE is {mode!r}; it can be {', '.join(MODES)}")
+        raise CourseError(f"the mode (COURSE_MODE) is {mode!r}; it can be {', '.join(MODES)}")
     day = os.environ.get("COURSE_DATE")
     if day and not _is_date(day):
         raise CourseError(f"COURSE_DATE is {day!r}: give a day such as 2026-11-23, or unset it")
@@ -131,8 +133,8 @@ def settings(
     return Settings(
         mode,
         os.environ.get("COURSE_STRICT") == "1" if strict is None else strict,
-        float(_number("COURSE_PACE", pace, Decimal(1))),
-        _number("COURSE_BUDGET_USD", budget_usd, BUDGET_USD),
+        float(_number("pace", pace, Decimal(1))),
+        _number("budget_usd", budget_usd, BUDGET_USD),
         Path(folder) if folder and mode == "record" else None,
     )
 
@@ -157,16 +159,18 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _number(variable: str, given: float | Decimal | str | None, otherwise: Decimal) -> Decimal:
+def _number(name: str, given: float | Decimal | str | None, otherwise: Decimal) -> Decimal:
+    variable = f"COURSE_{name.upper()}"
     text = os.environ.get(variable) if given is None else given
+    said = variable if given is None else name
     if text in (None, ""):
         return otherwise
     try:
         value = Decimal(str(text))
     except InvalidOperation:
-        raise CourseError(f"{variable} is {text!r}: give a number") from None
+        raise CourseError(f"{said} is {text!r}: give a number") from None
     if not value.is_finite() or value < 0:
-        raise CourseError(f"{variable} is {text!r}: give a number of 0 or more")
+        raise CourseError(f"{said} is {text!r}: give a number of 0 or more")
     return value
 
 

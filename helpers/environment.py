@@ -12,16 +12,21 @@ AZURE_API_VERSION = "2024-10-21"
 # Set in a learner's shell, these would send an SDK elsewhere or add a real credential to a request.
 REMOVED = (
     "ANTHROPIC_AUTH_TOKEN",
+    "ANTHROPIC_CUSTOM_HEADERS",
     "ANTHROPIC_PROFILE",
     "AWS_BEARER_TOKEN_BEDROCK",
+    "AWS_DEFAULT_PROFILE",
     "AWS_PROFILE",
     "AWS_SESSION_TOKEN",
     "AZURE_OPENAI_AD_TOKEN",
     "GOOGLE_API_KEY",  # it would win over GEMINI_API_KEY
+    "GOOGLE_CLOUD_LOCATION",
     "GOOGLE_CLOUD_PROJECT",
     "GOOGLE_GENAI_API_VERSION",
+    "GOOGLE_GENAI_USE_ENTERPRISE",
     "GOOGLE_GENAI_USE_VERTEXAI",
     "OPENAI_ADMIN_KEY",
+    "OPENAI_CUSTOM_HEADERS",
     "OPENAI_ORG_ID",
     "OPENAI_PROJECT_ID",
 )
@@ -49,6 +54,8 @@ def variables(base_url: str) -> dict[str, str]:
         "AWS_ENDPOINT_URL_BEDROCK_RUNTIME": f"{base_url}/bedrock",
         "AWS_BEDROCK_RUNTIME_ENDPOINT": f"{base_url}/bedrock",
         "AWS_EC2_METADATA_DISABLED": "true",
+        # Otherwise a setting of the learner's could make boto3 pass over the address above, and call AWS.
+        "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "false",
         "COMPATIBLE_BASE_URL": f"{base_url}/compatible/v1",
         "LITELLM_LOCAL_MODEL_COST_MAP": "True",
         "NO_PROXY": "127.0.0.1,localhost",

@@ -247,7 +247,7 @@ def request(id, **more):
 @pytest.fixture
 def slow_batches(gateway):
     """Two minutes of validating, five of running, one of finalizing: only the course's clock gets a batch on."""
-    gateway.batches = Batches(gateway.clock, speed=60)
+    gateway.batches = Batches(gateway.clock, speed=lambda: 60)
 
 
 def test_batch_life_cycle(client, gateway, slow_batches):

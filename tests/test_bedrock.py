@@ -1,6 +1,7 @@
 """Bedrock through boto3: Converse and InvokeModel, plain and streamed, caches, quotas and refusals."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import boto3
 import httpx2
@@ -276,3 +277,21 @@ def test_the_quota_is_reserved_by_max_tokens_and_unset_means_the_models_maximum(
     for _ in range(3):  # what was reserved and not used comes back
         bedrock.converse(modelId=NOVA, messages=MESSAGES, inferenceConfig={"maxTokens": 1700})
     refused("ThrottlingException", bedrock.converse, modelId=NOVA, messages=MESSAGES, inferenceConfig={"maxTokens": 1990})
+
+
+def test_calls_under_way_hold_their_tokens(gateway):
+    """Four calls that reserve 4,000 tokens each, of 6,000 a minute: the first holds its tokens until it has ended."""
+    gateway.pace = 0.2
+    gateway.limit("bedrock", tokens=6000)
+
+    def ask(_):
+        client = boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}))
+        message = {"role": "user", "content": [{"text": "Say hello in five words."}]}
+        try:
+            client.converse(modelId="us.anthropic.claude-haiku-5-5", messages=[message], inferenceConfig={"maxTokens": 4000})
+        except client.exceptions.ThrottlingException:
+            return "throttled"
+        return "answered"
+
+    with ThreadPoolExecutor(4) as pool:
+        assert sorted(pool.map(ask, range(4))).count("answered") == 1

@@ -12,13 +12,16 @@ import urllib.request
 from pathlib import Path
 
 import anthropic
+import boto3
 import openai
 import pytest
+from google import genai
 
 import helpers
 from helpers import course as course_module
 from helpers import environment
 from helpers.course import CourseError
+from helpers.gateway.server import Gateway
 
 ROOT = Path(__file__).parent.parent
 SETTINGS = ("COURSE_MODE", "COURSE_PACE", "COURSE_STRICT", "COURSE_BUDGET_USD", "COURSE_RECORD_TO")
@@ -266,3 +269,37 @@ def test_the_same_orders_in_python(gateway):
     gateway.limit("anthropic", tokens=5)
     with pytest.raises(anthropic.RateLimitError, match="5 input tokens per minute"):
         anthropic.Anthropic(max_retries=0).messages.create(**HELLO | {"model": "claude-haiku-5-5", "max_tokens": 99})
+
+
+HOSTILE = {
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
+    "AWS_DEFAULT_PROFILE": "nobody",
+    "ANTHROPIC_CUSTOM_HEADERS": "x-api-key: a-real-key",
+    "GOOGLE_GENAI_USE_ENTERPRISE": "true",
+    "GOOGLE_GENAI_USE_VERTEXAI": "true",
+    "GOOGLE_CLOUD_PROJECT": "somebody",
+    "OPENAI_ORG_ID": "somebody",
+}
+
+
+def test_settings_of_the_shell_lead_no_sdk_elsewhere(gateway, monkeypatch, tmp_path):
+    (tmp_path / "config").write_text("[default]\nignore_configured_endpoint_urls = true\n")
+    for name, value in {**HOSTILE, "AWS_CONFIG_FILE": str(tmp_path / "config")}.items():
+        monkeypatch.setenv(name, value)
+    environment.point_sdks_at(gateway.base_url)
+    assert boto3.client("bedrock-runtime").meta.endpoint_url.startswith(gateway.base_url)
+    assert "a-real-key" not in str(anthropic.Anthropic().default_headers)
+    client = genai.Client()
+    assert not client.vertexai
+    assert client.models.generate_content(model="gemini-3.5-flash-lite", contents="Say hello in five words.").text
+    assert len(gateway.meter.log()) == 1
+
+
+def test_a_gateway_that_does_not_run_says_so():
+    stopped = Gateway(pace=0)
+    with pytest.raises(RuntimeError, match="start"):
+        stopped.advance(seconds=1)
+
+
+def test_what_helpers_offers_is_listed():
+    assert {"start", "ask", "estimate", "price", "charts"} <= set(dir(helpers))

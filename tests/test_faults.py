@@ -412,3 +412,16 @@ def test_numbers_and_names_that_do_not_do(gateway, order, words):
     with pytest.raises(ValueError, match=words):
         gateway.fault(**order)
     assert openai_plain(max_retries=0)
+
+
+def test_a_fault_beyond_the_end_of_a_stream_is_said_not_to_have_struck(gateway):
+    gateway.fault("stream_cut", chunk=500)
+    hello = [{"role": "user", "content": "Say hello in five words."}]
+    list(openai.OpenAI(max_retries=0).chat.completions.create(model="gpt-4o-mini", messages=hello, stream=True))
+    [entry] = gateway.meter.log()
+    assert entry.fault == "stream_cut" and "did not strike" in entry.note
+
+
+def test_a_fault_at_a_chunk_before_the_first_is_refused(gateway):
+    with pytest.raises(ValueError, match="chunk"):
+        gateway.fault("stream_cut", chunk=-1)

@@ -256,7 +256,7 @@ def lines_of(client, file_id):
 @pytest.fixture
 def slow_batches(gateway):
     """Two minutes of validating, five of running, one of finalizing: only the course's clock gets a batch on."""
-    gateway.batches = Batches(gateway.clock, speed=60)
+    gateway.batches = Batches(gateway.clock, speed=lambda: 60)
 
 
 def test_files(client):
@@ -515,3 +515,11 @@ def test_bad_key_is_not_repeated_whole(gateway):
 def test_unknown_path(client):
     with pytest.raises(openai.NotFoundError):
         client.get("/nothing", cast_to=object)
+
+
+def test_a_stored_conversation_keeps_what_was_in_its_input_and_drops_its_instructions(gateway):
+    client = openai.OpenAI()
+    rules = {"role": "developer", "content": "Be brief. " * 100}
+    first = client.responses.create(model="gpt-6-luna", input=[rules, {"role": "user", "content": "Hi"}], instructions="Be kind. " * 100)
+    after = client.responses.create(model="gpt-6-luna", input="And now?", previous_response_id=first.id)
+    assert 300 < after.usage.input_tokens < first.usage.input_tokens

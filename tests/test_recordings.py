@@ -15,6 +15,7 @@ from google.genai import errors, types
 import helpers
 from helpers import models
 from helpers.costs import Bill
+from helpers.gateway.server import Gateway
 from helpers.gateway.sources.recordings import FOLDER
 
 FILES = sorted(FOLDER.glob("*.jsonl"))
@@ -212,3 +213,9 @@ def test_header_log_and_bill_agree_on_what_answered(gateway, prompt, kind, strea
     assert gateway.meter.log().sources() == {kind: 1}
     bill = Bill(gateway.meter.log())
     assert bill.spent == 0 and bill.live == helpers.cost(entry.usage, "gpt-6-luna", "openai")
+
+
+def test_a_line_that_is_no_recording_is_named_at_the_start(tmp_path):
+    (tmp_path / "broken.jsonl").write_text('{"kind": "scripted"}\n')
+    with pytest.raises(ValueError, match="broken.jsonl, line 1"):
+        Gateway(pace=0, recordings=tmp_path).start()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -38,7 +39,8 @@ class Batch:
     details: dict[str, Any] = field(default_factory=dict)
     cancelled: float | None = None
     failed: bool = False
-    ran: bool = False
+    answered: int = 0
+    _running: asyncio.Lock = field(default_factory=asyncio.Lock, repr=False)
 
     @property
     def started(self) -> float:
@@ -67,10 +69,11 @@ class Batch:
     async def settle(self, now: float) -> str:
         """The state, with all requests answered when it is an end state. A cancelled batch answers none."""
         state = self.state(now)
-        if state == "ended" and not self.ran:
-            self.ran = True
-            for item in self.items:
-                await self.run(item)
+        async with self._running:
+            while state == "ended" and self.answered < len(self.items):
+                await self.run(self.items[self.answered])
+                self.answered += 1
+                await asyncio.sleep(0)  # a large batch does not hold up the others
         return state
 
     def cancel(self, now: float) -> bool:
@@ -93,7 +96,7 @@ class File:
 class Batches:
     """All batches and files of this gateway; they are gone when it stops."""
 
-    def __init__(self, clock: Clock, speed: float) -> None:
+    def __init__(self, clock: Clock, speed: Callable[[], float]) -> None:
         self.clock = clock
         self._speed = speed
         self._batches: dict[str, Batch] = {}
@@ -104,7 +107,7 @@ class Batches:
         self.files.clear()
 
     def create(self, id: str, provider: str, items: list[Item], run: Callable[[Item], Awaitable[None]], **details: Any) -> Batch:
-        batch = Batch(id, provider, self.clock.now(), self._speed, items, run, details)
+        batch = Batch(id, provider, self.clock.now(), self._speed(), items, run, details)
         self._batches[id] = batch
         return batch
 

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from helpers.gateway.dialects.base import parse_json
+from helpers.gateway.wire import parse_json
 from helpers.gateway.faults import Fault
 
 if TYPE_CHECKING:

@@ -19,6 +19,7 @@ REFUSALS = {
 }
 # Done to the connection or to the stream.
 DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "overloaded_in_stream")
+IN_STREAM = ("stalled", "stream_cut", "overloaded_in_stream")  # after some chunks
 KINDS = (*REFUSALS, *DISTURBANCES)
 
 
@@ -38,7 +39,7 @@ class Fault:
         if self.kind not in REFUSALS:
             return None
         wait = self.seconds if self.kind == "rate_limited" else 0.0  # nobody says how long an outage lasts
-        return Refusal(REFUSALS[self.kind], wait=wait or 1.0, fault=self.kind)
+        return Refusal(REFUSALS[self.kind], wait=wait or 1.0)
 
 
 class Faults:
@@ -57,8 +58,8 @@ class Faults:
             raise ValueError(f"there is no provider {fault.provider!r}; there are {', '.join(providers)}")
         if fault.times is not None and (not isinstance(fault.times, int) or fault.times < 1):
             raise ValueError("times is how many requests the fault strikes: a whole number, 1 or more")
-        if not isinstance(fault.chunk, int) or not 0 <= fault.seconds <= CENTURY:
-            raise ValueError("chunk is a whole number, and seconds a number of 0 or more")
+        if not isinstance(fault.chunk, int) or fault.chunk < 0 or not 0 <= fault.seconds <= CENTURY:
+            raise ValueError("chunk is a whole number of 0 or more, and seconds a number of 0 or more")
         if fault.kind == "outage":
             if fault.seconds <= 0:
                 raise ValueError("an outage needs seconds=...: how long it lasts by the course's clock")

@@ -29,7 +29,6 @@ class Entry:
     fault: str = ""
     at: float = 0.0
     seconds: float = 0.0
-    first_byte: float | None = None
     note: str = ""
 
     def row(self) -> tuple[str, ...]:
@@ -41,7 +40,7 @@ class Entry:
 
 
 class Log(list[Entry]):
-    """Entries that show themselves as a table. `len(log)` is how many requests were really received."""
+    """Entries that show themselves as a table: one a request that was really received, and one an answered item of a batch."""
 
     def __getitem__(self, place):
         """An entry, or the entries of a slice as a log."""

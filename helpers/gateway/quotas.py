@@ -86,10 +86,16 @@ class Quotas:
             level.left -= wanted[family]
         return levels
 
+    def spare(self, question: Question, cache_read_tokens: int) -> None:
+        """Give back at once the input that was read from a cache: Anthropic does not count it."""
+        level = self.levels(question.model).get("input-tokens")
+        if level:
+            level.left = min(level.limit, level.left + cache_read_tokens)
+
     def settle(self, question: Question, usage: Usage) -> None:
-        """Correct the buckets by what was really used; input read from a cache does not count for Anthropic."""
+        """Replace the output that was reserved by what was written, when the answer has ended."""
         spent = usage.output_tokens
-        back = {"tokens": reserved_output(question) - spent, "output-tokens": -spent, "input-tokens": usage.cache_read_tokens}
+        back = {"tokens": reserved_output(question) - spent, "output-tokens": -spent}
         for family, level in self.levels(question.model).items():
             level.left = min(level.limit, max(0.0, level.left + back.get(family, 0)))
 

@@ -14,10 +14,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import aclosing, suppress
+from functools import partial
 from http.client import responses as REASONS
 from pathlib import Path
 from typing import TypeVar
 
+from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
 from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine, parse_qs_bytes
 from tornado.iostream import StreamClosedError
@@ -25,10 +27,10 @@ from tornado.iostream import StreamClosedError
 from helpers.gateway import control
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
-from helpers.gateway.dialects.base import Call, Cut, Dialect, Response, Route
+from helpers.gateway.wire import Call, Cut, Dialect, Response, Route
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Answer, Draft, Provenance, Question, Refusal, compose
-from helpers.gateway.faults import Fault, Faults
+from helpers.gateway.faults import IN_STREAM, Fault, Faults
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Quotas
@@ -61,21 +63,27 @@ class Gateway:
         self.faults = Faults(self.clock)
         self.quotas = Quotas(self.clock)
         self.prompt_cache = PromptCache(self.clock)
-        self.batches = Batches(self.clock, speed=max(pace, 0.02))
+        self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
         self.meter = Meter()
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
+        self._server: HTTPServer | None = None
         self.port = 0
 
     # ---- life ------------------------------------------------------------
     @property
     def base_url(self) -> str:
+        """Where the gateway listens, without a mount."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self, port: int = 0) -> Gateway:
-        """Serve on a loopback port (0: any free one) in a thread. Raises OSError when the port is taken."""
+        """Serve on a loopback port (0: any free one) in a thread. Raises OSError when the port is taken.
+
+        Raises ValueError for recordings that cannot be read, naming the line.
+        """
+        self.recordings.load()
         listener = socket.create_server(("127.0.0.1", port), backlog=256)
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
@@ -113,7 +121,9 @@ class Gateway:
         self._thread = None
 
     def in_loop(self, action: Callable[[], T]) -> T:
-        """Run a short action in the gateway's own thread and return what it returns."""
+        """Run a short action in the gateway's own thread and return what it returns. Raises RuntimeError when it is not running."""
+        if self._thread is None:
+            raise RuntimeError("the gateway is not running: call start() first")
 
         async def act() -> T:
             return action()
@@ -132,21 +142,22 @@ class Gateway:
         self.in_loop(lambda: self.faults.add(fault))
 
     def clear_faults(self) -> None:
+        """Go back to answering as well as it can."""
         self.in_loop(self.faults.clear)
 
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
-        """Move the course's clock: quotas refill, caches expire, batches end, outages pass."""
+        """Move the course's clock: quotas refill, caches expire, batches end, outages pass. Raises ValueError for a step back."""
         self.in_loop(lambda: self.clock.advance(seconds + 60 * minutes + 3600 * hours))
 
     def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None) -> None:
-        """Set a provider's limits a minute. For Anthropic, tokens are input tokens."""
+        """Set a provider's limits a minute. For Anthropic, tokens are input tokens. Raises ValueError for one that it does not have."""
         family = "input-tokens" if provider == "anthropic" else "tokens"
         for name, value in (("requests", requests), (family, tokens)):
             if value is not None:
                 self.in_loop(lambda name=name, value=value: self.quotas.set_limit(provider, name, value))
 
     def reset(self) -> None:
-        """Forget everything: log, faults, limits, caches, batches; recordings begin with their first answer."""
+        """Forget everything: log, faults, limits, caches, batches, conversations; recordings begin with their first answer."""
         for part in (self.meter, self.faults, self.prompt_cache, self.batches):
             self.in_loop(part.clear)
         self.in_loop(self.quotas.reset)
@@ -217,7 +228,11 @@ class Gateway:
             response = dialect.error(Refusal("server_error"), call)
             response.headers.append(("x-course-error", "internal"))
         entry.status = response.status
-        await self._send(request, response, entry, dialect, fault)
+        try:
+            await self._send(request, response, entry, dialect, fault)
+        finally:
+            if response.when_sent:
+                response.when_sent()
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
         if len(call.body) > LONG_BODY:
@@ -253,13 +268,17 @@ class Gateway:
         if isinstance(source, Captured):
             return self._replay(source, dialect, entry)
         answer = compose(question, source, self.prompt_cache.account(question), self.pace)
-        self.quotas.settle(question, answer.usage)
+        self.quotas.spare(question, answer.usage.cache_read_tokens)
+        settle = partial(self.quotas.settle, question, answer.usage)
         entry.source, entry.usage = answer.provenance, answer.usage
         content_type = ("Content-Type", dialect.content_type(question))
         headers = [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
         if question.stream:
-            return Response(200, headers, stream=route.stream(question, answer))
-        await answer.finished()
+            return Response(200, headers, stream=route.stream(question, answer), when_sent=settle)
+        try:
+            await answer.finished()
+        finally:
+            settle()
         return Response(200, headers, route.write(question, answer))
 
     def _source(self, question: Question) -> Draft | Captured:
@@ -309,18 +328,18 @@ class Gateway:
             return connection.finish()
         await connection.write_headers(start, headers)
         disturbance = fault.kind if fault else ""
-        sent, began = 0, time.monotonic()
+        sent = 0
         async with aclosing(response.stream) as stream:
             async for chunk in stream:
-                if sent == 0:
-                    entry.first_byte = time.monotonic() - began
                 if disturbance and fault and sent == fault.chunk and not await self._disturb(connection, disturbance, dialect):
                     return
                 await connection.write(chunk)
                 sent += 1
+            if fault and fault.kind in IN_STREAM and sent <= fault.chunk:
+                entry.note = f"it did not strike: the stream had {sent} chunks"
         connection.finish()
 
-    async def _disturb(self, connection, kind: str, dialect: Dialect) -> bool:
+    async def _disturb(self, connection: HTTP1Connection, kind: str, dialect: Dialect) -> bool:
         """Play a fault inside a stream. False when the stream is over."""
         if kind == "stream_cut":
             connection.stream.close()

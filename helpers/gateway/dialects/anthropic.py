@@ -11,7 +11,7 @@ from typing import Any
 from helpers import models
 from helpers.gateway.dialects import anthropic_messages as bodies
 from helpers.gateway.dialects.anthropic_batches import AnthropicBatches
-from helpers.gateway.dialects.base import Call, Dialect, Headers, Response, Route, compact, own_words, random_id, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, own_words, random_id, route
 from helpers.gateway.exchange import Answer, Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.batches import DAY, Batch, Item
 from helpers.gateway.dialects import anthropic_messages as bodies
-from helpers.gateway.dialects.base import Call, Response, Route, compact, random_id, route
+from helpers.gateway.wire import Call, Response, Route, compact, random_id, route
 from helpers.gateway.dialects.schema import OBJECT, checker, list_of, shape
 from helpers.gateway.exchange import Refusal
 

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
-from helpers.gateway.dialects.base import random_id
+from helpers.gateway.wire import random_id
 from helpers.gateway.dialects.schema import (
     ANY,
     BOOLEAN,

@@ -5,10 +5,9 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from math import ceil
-from typing import Any
 
 from helpers.gateway.dialects import openai_chat as chat
-from helpers.gateway.dialects.base import Call, Headers, Response, Route, compact, route
+from helpers.gateway.wire import Call, Headers, Response, Route, compact, route
 from helpers.gateway.dialects.openai import OpenAI, words
 from helpers.gateway.exchange import Answer, Question, Refusal
 from helpers.gateway.quotas import Level
@@ -73,10 +72,6 @@ class Azure(OpenAI):
             ("azureml-model-session", f"d-{question.model.id}"),
             *_limit_headers(levels),
         ]
-
-    def ok(self, body: Any) -> Response:
-        response = super().ok(body)
-        return Response(200, [*response.headers, *_limit_headers({})], response.body)
 
     def error(self, refusal: Refusal, call: Call) -> Response:
         headers = [("Content-Type", "application/json"), ("apim-request-id", str(uuid.uuid4()))]

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 
 from helpers import models
 from helpers.gateway.dialects import anthropic_messages, eventstream
-from helpers.gateway.dialects.base import Call, Dialect, Headers, Response, Route, compact, parse_json, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, parse_json, route
 from helpers.gateway.dialects.bedrock_converse import Converse, parse_converse_usage
 from helpers.gateway.dialects.bedrock_errors import words
 from helpers.gateway.dialects.bedrock_invoke import Invoke, parse_llama_usage

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.dialects import anthropic_messages, eventstream
-from helpers.gateway.dialects.base import LETTERS, Call, compact
+from helpers.gateway.wire import LETTERS, Call, compact
 from helpers.gateway.dialects.bedrock_errors import FROM_MODEL, from_claude
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
 from helpers.gateway.exchange import Answer, Choice, Message, Part, Question, Refusal, Usage

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from helpers.gateway.dialects import anthropic
-from helpers.gateway.dialects.base import own_words
+from helpers.gateway.wire import own_words
 from helpers.gateway.exchange import Refusal
 
 FIELD_AT_FAULT = ("missing", "wrong_type", "unknown_field", "bad_value", "unsupported")

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.dialects import anthropic_messages, bedrock_converse, eventstream
-from helpers.gateway.dialects.base import Call, compact, random_id
+from helpers.gateway.wire import Call, compact, random_id
 from helpers.gateway.dialects.schema import ANY, STRING, between, checker, list_of, shape
 from helpers.gateway.exchange import Answer, Message, Part, Question, Refusal, Usage
 from helpers.models import Model

@@ -9,7 +9,7 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.dialects import openai_chat as chat
-from helpers.gateway.dialects.base import Call, Headers, Response, Route, compact, hex_id, route
+from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
 from helpers.gateway.dialects.openai import OpenAI, words
 from helpers.gateway.dialects.schema import INTEGER, NUMBER, between, checker, nullable, shape
 from helpers.gateway.exchange import Answer, Question, Refusal

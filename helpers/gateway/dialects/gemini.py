@@ -9,7 +9,7 @@ from urllib.parse import unquote
 
 from helpers import models
 from helpers.gateway.dialects import gemini_contents as bodies
-from helpers.gateway.dialects.base import Call, Dialect, Headers, Response, Route, compact, pretty, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
 from helpers.gateway.dialects.gemini_batches import GeminiBatches
 from helpers.gateway.dialects.gemini_caches import GeminiCaches
 from helpers.gateway.dialects.gemini_errors import error_body

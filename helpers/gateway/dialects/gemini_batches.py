@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.batches import Batch, Item
 from helpers.gateway.dialects import gemini_contents as bodies
-from helpers.gateway.dialects.base import Call, Response, Route, random_id, route
+from helpers.gateway.wire import Call, Response, Route, random_id, route
 from helpers.gateway.dialects.gemini_caches import timestamp
 from helpers.gateway.dialects.gemini_errors import batch_error
 from helpers.gateway.dialects.gemini_fields import GENERATE, normalised

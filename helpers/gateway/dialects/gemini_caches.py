@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.dialects import gemini_contents as bodies
-from helpers.gateway.dialects.base import Call, Response, Route, random_id, route
+from helpers.gateway.wire import Call, Response, Route, random_id, route
 from helpers.gateway.dialects.gemini_fields import PROMPT, normalised, snake
 from helpers.gateway.dialects.schema import STRING, checker, shape
 from helpers.gateway.exchange import Refusal

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.gateway.dialects import gemini_fields as fields
-from helpers.gateway.dialects.base import LETTERS, random_id
+from helpers.gateway.wire import LETTERS, random_id
 from helpers.gateway.dialects.schema import checker
 from helpers.gateway.exchange import Answer, Choice, Message, Part, Question, Refusal, Usage
 from helpers.models import Model

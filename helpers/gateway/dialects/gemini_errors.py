@@ -6,7 +6,7 @@ import json
 import secrets
 from typing import Any
 
-from helpers.gateway.dialects.base import Call, own_words
+from helpers.gateway.wire import Call, own_words
 from helpers.gateway.dialects.gemini_fields import snake
 from helpers.gateway.exchange import Refusal
 

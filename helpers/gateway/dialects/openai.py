@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.dialects import openai_chat as chat
-from helpers.gateway.dialects.base import Call, Dialect, Headers, Response, Route, hex_id, own_words, pretty, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, own_words, pretty, route
 from helpers.gateway.dialects.openai_batches import OpenAIBatches
 from helpers.gateway.dialects.openai_responses import OpenAIResponses
 from helpers.gateway.dialects.schema import json_type
@@ -202,12 +202,12 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
 
 
 def _article(name: str) -> str:
-    name = {"integer": "integer", "number": "decimal"}.get(name, name)
+    name = "decimal" if name == "number" else name
     return f"{'an' if name[0] in 'aeio' else 'a'} {name}" if name != "null" else "null"
 
 
 def _bad_value(refusal: Refusal) -> tuple[str, str]:
-    value, bound, rule, param = (refusal.facts.get(name) for name in ("value", "bound", "rule", "param"))
+    value, bound, rule = (refusal.facts.get(name) for name in ("value", "bound", "rule"))
     param = refusal.param
     if rule == "minimum":
         code = "decimal_below_min_value" if isinstance(value, float) else "integer_below_min_value"

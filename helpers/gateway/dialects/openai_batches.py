@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tornado.httputil import HTTPFile, HTTPInputError, parse_multipart_form_data
 
 from helpers.gateway.batches import DAY, Batch, File, Item
-from helpers.gateway.dialects.base import Call, Read, Response, Route, Write, hex_id, parse_json, random_id, route
+from helpers.gateway.wire import Call, Read, Response, Route, Write, hex_id, parse_json, random_id, route
 from helpers.gateway.dialects.schema import OBJECT, STRING, checker, nullable, one_of, shape
 from helpers.gateway.exchange import Refusal
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
-from helpers.gateway.dialects.base import compact, random_id
+from helpers.gateway.wire import compact, random_id
 from helpers.gateway.dialects.schema import (
     ANY,
     ARRAY,

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.dialects import openai_chat as chat
-from helpers.gateway.dialects.base import Call, Response, Route, compact, hex_id, pretty, route
+from helpers.gateway.wire import Call, Response, Route, compact, hex_id, pretty, route
 from helpers.gateway.dialects.schema import (
     ANY,
     ARRAY,
@@ -206,7 +206,8 @@ class OpenAIResponses:
             response["output"].append(_message_item(ids, choice.text, choice.finish))
         response["usage"] = usage_body(answer.usage, answer.question)
         if response["store"]:
-            said = tuple(m for m in answer.question.messages if m.role != "system")
+            # Instructions hold for one response only; all that was in the input stays.
+            said = answer.question.messages[1 if answer.question.echo.get("instructions") else 0 :]
             self._stored[response["id"]] = (*said, Message("assistant", (Part(choice.text),)))
             if len(self._stored) > KEPT:
                 del self._stored[next(iter(self._stored))]
@@ -230,9 +231,10 @@ def _message(item: dict[str, Any], index: int) -> Message:
 
 def _part(given: dict[str, Any], path: str) -> Part:
     if given["type"] in ("input_text", "output_text", "text", "refusal"):
-        if not isinstance(given.get("text"), str):
+        text = given.get("text", given.get("refusal"))
+        if not isinstance(text, str):
             raise Refusal("missing", param=f"{path}.text")
-        return Part(given["text"])
+        return Part(text)
     return Part(chat.fingerprint(given), "image")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from helpers.gateway.dialects.anthropic import Anthropic
 from helpers.gateway.dialects.azure import Azure
-from helpers.gateway.dialects.base import Dialect
+from helpers.gateway.wire import Dialect
 from helpers.gateway.dialects.bedrock import Bedrock
 from helpers.gateway.dialects.compatible import Compatible
 from helpers.gateway.dialects.gemini import Gemini

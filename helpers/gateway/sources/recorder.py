@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from helpers.gateway.dialects.base import Call, Headers
+from helpers.gateway.wire import Call, Headers
 from helpers.gateway.exchange import Question
 from helpers.gateway.sources.recordings import FOLDER, shape
 from helpers.gateway.sources.scrub import Scrubber, spoken, zeros

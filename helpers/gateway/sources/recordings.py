@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,7 @@ class Recording:
 
     line: dict[str, Any]
     name: str
-    given: int = field(default=0)
+    given: int = 0
 
     @property
     def prompt(self) -> str:
@@ -56,7 +56,7 @@ class Recording:
 
 
 class Recordings:
-    """All recordings of a folder, read at the first question."""
+    """All recordings of a folder."""
 
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
@@ -66,7 +66,7 @@ class Recordings:
 
     def answer(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this question, or None."""
-        self._load()
+        self.load()
         meaning = question.meaning()
         if self._captured:
             found = self._captured.get(key_of({**meaning, "shape": shape(question)}))
@@ -77,7 +77,7 @@ class Recordings:
 
     def nearest(self, question: Question) -> Recording | None:
         """The recording of the same provider whose prompt is most like this one."""
-        self._load()
+        self.load()
         said = " ".join(message.text for message in question.messages)[:500]
         rows = [r for r in (*self._scripted.values(), *self._captured.values()) if r.line["provider"] == question.provider]
         return max(rows, key=lambda r: SequenceMatcher(None, r.prompt[:500], said).quick_ratio(), default=None)
@@ -100,12 +100,17 @@ class Recordings:
                     raise ValueError(f"two scripted recordings for {model}: {line['messages']!r}")
                 self._scripted[name] = Recording(line, name)
 
-    def _load(self) -> None:
-        if not self._loaded:
-            self._loaded = True
-            for path in sorted(self._folder.glob("*.jsonl")):
-                for line in path.read_text(encoding="utf-8").splitlines():
+    def load(self) -> None:
+        """Read the folder, once. Raises ValueError for a line that is no recording, naming it."""
+        if self._loaded:
+            return
+        for path in sorted(self._folder.glob("*.jsonl")):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                try:
                     self.add(json.loads(line))
+                except (ValueError, KeyError, TypeError) as error:
+                    raise ValueError(f"{path.name}, line {number} is no recording: {type(error).__name__}: {error}") from None
+        self._loaded = True
 
 
 def shape(question: Question) -> dict[str, Any]:

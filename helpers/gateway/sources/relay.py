@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from helpers.gateway.dialects.base import Cut, Dialect, Headers
+from helpers.gateway.wire import Cut, Dialect, Headers
 from helpers.gateway.exchange import Usage
 
 PATIENCE = 1.0  # seconds that an answer has to end after the client has read what it wanted

@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 import httpx2
 
-from helpers.gateway.dialects.base import Call, Dialect, Headers, Response
+from helpers.gateway.wire import Call, Dialect, Headers, Response
 from helpers.gateway.exchange import Provenance, Question, Refusal
 from helpers.gateway.sources import credentials
 from helpers.gateway.sources.budget import DEFAULT_USD, Budget, unpriced

@@ -1,4 +1,4 @@
-"""What every dialect is made of: routes, the call that came in, and the response that goes out."""
+"""What the server, the dialects and the sources pass to one another: calls, responses, routes, and what a dialect is."""
 
 from __future__ import annotations
 
@@ -72,6 +72,7 @@ class Response:
     headers: Headers
     body: bytes = b""
     stream: AsyncIterator[bytes] | None = None
+    when_sent: Callable[[], None] | None = None  # called once the answer has gone, or its client has
 
 
 class Cut(Exception):
