@@ -19,23 +19,22 @@ ROUNDS, CALLS, STREAMS, STARTS = 10, 20, 7, 5
 
 # ---- a request ---------------------------------------------------------------------------------------------
 class Fixed(http.server.BaseHTTPRequestHandler):
-    """The barest server of the standard library: the same bytes for every request."""
+    """The barest server of the standard library: one answer of the gateway's, headers and all, for every request."""
 
     protocol_version = "HTTP/1.1"
-    body = b""
+    answer = b""
 
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
-        head = f"Content-Type: application/json\r\nContent-Length: {len(self.body)}\r\n\r\n"
-        self.wfile.write(b"HTTP/1.1 200 OK\r\n" + head.encode() + self.body)
+        self.wfile.write(self.answer)
 
     def log_message(self, *_):
         pass
 
 
-def serve_fixed(body):
+def serve_fixed(answer):
     """Run the bare server in this process, and print its address."""
-    Fixed.body = body.encode()
+    Fixed.answer = answer.encode()
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Fixed)
     print(f"http://127.0.0.1:{server.server_port}/openai/v1", flush=True)
     server.serve_forever()
@@ -69,8 +68,9 @@ def request_ratio():
     """Median of a plain call to the gateway and to the bare server, the two taking turns."""
     with server("-m", "helpers.command", "gateway", "--port", "0", "--pace", "0") as address:
         ours = openai.OpenAI(base_url=address, api_key="none needed")
-        body = ours.chat.completions.with_raw_response.create(model=MODEL, messages=PROMPT).text
-        with server(__file__, "serve", body) as bare_address:
+        raw = ours.chat.completions.with_raw_response.create(model=MODEL, messages=PROMPT)
+        head = "".join(f"{name}: {value}\r\n" for name, value in raw.headers.items())
+        with server(__file__, "serve", f"HTTP/1.1 200 OK\r\n{head}\r\n{raw.text}") as bare_address:
             bare = openai.OpenAI(base_url=bare_address, api_key="none needed")
             times = {ours: [], bare: []}
             for client in times:

@@ -378,7 +378,8 @@ def test_a_client_that_goes_away_ends_its_own_stream_alone(gateway):
 @pytest.mark.parametrize(
     "foreign",
     [{"host": "evil.example"}, {"host": "evil.example:8080"}, {"host": "127.0.0.1.evil.example"}, {"host": "[2001:db8::1]:80"}, {"host": ""}]
-    + [{"origin": "https://evil.example"}, {"origin": "http://127.0.0.1.evil.example:80"}, {"origin": "null"}, {"origin": "http://localhost@evil.example"}],
+    + [{"origin": "https://evil.example"}, {"origin": "http://127.0.0.1.evil.example:80"}, {"origin": "null"}, {"origin": "http://localhost@evil.example"}]
+    + [{"origin": "http://localhost:8888"}, {"sec-fetch-site": "cross-site"}],
 )
 @pytest.mark.parametrize("path", ["/openai/v1/models", "/course/log", "/nothing"])
 def test_a_foreign_web_page_is_refused(gateway, foreign, path):
@@ -386,8 +387,8 @@ def test_a_foreign_web_page_is_refused(gateway, foreign, path):
     assert len(gateway.meter.log()) == 0
 
 
-@pytest.mark.parametrize("own", [{"host": "localhost:1234"}, {"host": "[::1]:80"}, {"host": "127.0.0.1"}, {"origin": "http://localhost:8888"}])
-def test_programs_and_notebooks_of_this_machine_are_welcome(gateway, own):
+@pytest.mark.parametrize("own", [{"host": "localhost:1234"}, {"host": "[::1]:80"}, {"host": "127.0.0.1"}, {"host": "localhost:80", "origin": "http://localhost:80"}])
+def test_programs_of_this_machine_are_welcome(gateway, own):
     assert send(gateway, "/openai/v1/models", None, "GET", {**HEADERS, **own})[0] == 200
 
 

@@ -598,3 +598,52 @@ def test_json_stays_json(before, secret, after, ascii):
     text = json.dumps([f"{before}\n{secret} {after}"], ensure_ascii=ascii).encode("utf-8", "replace")
     clean = Scrubber().scrub(text)
     assert secret not in json.loads(clean)[0] and len(clean) == len(text)
+
+
+# ---- ways around the budget, found by an attack on it -------------------------
+TINY = "0.001"
+LONG = "word " * 50_000
+ESCAPED = {
+    "a service tier": b'"service_tier":"\\u0070riority"',
+    "a stored conversation": b'"conversation":{"id":"conv_1"}',
+    "a stored prompt": b'"prompt":{"version":"1","id":"pmpt_1"}',
+}
+
+
+@pytest.mark.parametrize("field", ESCAPED.values(), ids=ESCAPED)
+def test_what_cannot_be_priced_is_refused_however_it_is_written(make, provider, field):
+    gateway = make("live")
+    body = b'{"model":"gpt-4o-mini","input":"Hi","max_output_tokens":16,' + field + b"}"
+    answer = httpx2.post(gateway.base_url + "/openai/v1/responses", content=body, headers={"authorization": "Bearer any"})
+    assert answer.status_code == 400 and not provider.meter.log()
+
+
+@pytest.mark.parametrize("more", [{"functions": [{"name": "f", "description": LONG}]}, {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "description": LONG}}}])
+def test_all_of_a_body_is_priced(make, provider, more):
+    make("live", budget=TINY)
+    with pytest.raises(openai.BadRequestError, match="budget"):
+        openai.OpenAI().chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "Hi"}], max_tokens=5, **more)
+    assert not provider.meter.log()
+
+
+def test_a_field_given_twice_is_sent_once(make, provider, monkeypatch):
+    gateway = make("live")
+    body = b'{"model":"gpt-4o-mini","max_tokens":500,"max_tokens":5,"messages":[{"role":"user","content":"Say hello in five words."}]}'
+    answer = httpx2.post(gateway.base_url + "/openai/v1/chat/completions", content=body, headers={"authorization": "Bearer any"})
+    assert answer.status_code == 200
+    assert provider.meter.log()[0].usage.output_tokens == 5
+
+
+@pytest.mark.parametrize("method, path", [("DELETE", "/openai/v1/files/file-1"), ("GET", "/openai/v1/models/..%2Fchat"), ("POST", "/gemini/v1beta/models/gemini-3.5-flash-lite%3AgenerateContent%23:countTokens")])
+def test_no_call_changes_what_the_learner_owns_or_its_path_on_the_way(make, provider, method, path):
+    gateway = make("live")
+    headers = {"authorization": "Bearer any", "x-goog-api-key": "any"}
+    answer = httpx2.request(method, gateway.base_url + path, headers=headers, json={"contents": [{"parts": [{"text": "Hi"}]}]} if method == "POST" else None)
+    assert answer.status_code in (400, 404) and not provider.meter.log()
+
+
+def test_a_key_with_a_line_break_is_refused_without_being_shown(make, provider):
+    make("live", keys={"OPENAI_API_KEY": KEY + "\n" + KEY})
+    with pytest.raises(openai.BadRequestError, match="OPENAI_API_KEY holds characters") as caught:
+        openai.OpenAI().models.list()
+    assert KEY not in str(caught.value)

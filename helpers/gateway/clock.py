@@ -6,6 +6,7 @@ import os
 import time
 from datetime import UTC, date, datetime
 
+LATEST = 32_503_680_000  # the year 3000: dates go no further than 9999
 CENTURY = 100 * 365 * 86_400  # seconds
 
 
@@ -29,6 +30,6 @@ class Clock:
 
     def advance(self, seconds: float) -> None:
         """Move the clock forward by `seconds`. Raises ValueError for a step back."""
-        if not 0 <= seconds <= CENTURY:
+        if not 0 <= seconds <= CENTURY or self.now() + seconds > LATEST:
             raise ValueError("the clock only moves forward, and by a century at most: give a number of seconds of 0 or more")
         self._added += seconds

@@ -32,7 +32,7 @@ class Fault:
     times: int | None = None
     seconds: float = 0.0  # slow: the delay; rate_limited: the wait it asks for; outage: how long it lasts
     chunk: int = 3  # stalled, stream_cut, overloaded_in_stream: after how many chunks of the stream
-    until: float | None = field(default=None, repr=False)
+    until: float | None = field(default=None, repr=False, init=False)
 
     def refusal(self) -> Refusal | None:
         """The refusal this fault stands for, or None where it disturbs the connection instead."""

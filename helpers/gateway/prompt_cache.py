@@ -13,6 +13,7 @@ from helpers.gateway import tokens
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import MESSAGE_OVERHEAD, Question, Usage
 
+MOST_ENTRIES = 500_000  # the oldest go first; an entry is some 250 bytes
 SECONDS = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43_200, "10m": 600}
 
 
@@ -94,7 +95,10 @@ class PromptCache:
         return True
 
     def _store(self, name: int, ttl: float) -> None:
+        self._entries.pop(name, None)  # a renewed entry is a young one
         self._entries[name] = Entry(self._clock.now() + ttl, ttl)
+        if len(self._entries) > MOST_ENTRIES:
+            del self._entries[next(iter(self._entries))]
 
 
 def _block_hashes(question: Question, size: int) -> list[int]:

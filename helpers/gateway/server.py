@@ -41,6 +41,7 @@ from helpers.gateway.sources.upstream import Upstream
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 LARGEST_BODY = 210_000_000  # OpenAI takes batch files of 200 MB
 LONG_BODY = 100_000  # bytes from which reading a request would hold up the others
+WATCH_AFTER = 0.02  # seconds
 STALL = 900.0  # seconds; longer than any SDK's time-out
 log = logging.getLogger("helpers.gateway")
 T = TypeVar("T")
@@ -97,7 +98,7 @@ class Gateway:
         asyncio.set_event_loop(self._loop)
 
         async def serve() -> None:
-            self._server = HTTPServer(self._receive, max_buffer_size=LARGEST_BODY, max_body_size=LARGEST_BODY)
+            self._server = HTTPServer(self._receive, max_buffer_size=LARGEST_BODY, max_body_size=LARGEST_BODY, body_timeout=120)
             self._server.add_socket(listener)
             ready.set()
 
@@ -166,8 +167,8 @@ class Gateway:
     # ---- one request -----------------------------------------------------
     def _receive(self, request: HTTPServerRequest) -> None:
         task = self._loop.create_task(self._serve(request))
-        # A client that goes away ends its own request, and nobody else's.
-        request.connection.set_close_callback(task.cancel)
+        # Most answers are over by then, and need no watch on their connection.
+        self._loop.call_later(WATCH_AFTER, _watch, request, task)
 
     async def _serve(self, request: HTTPServerRequest) -> None:
         began = time.monotonic()
@@ -357,6 +358,16 @@ class _Reset(Exception):
     """The connection is to be reset."""
 
 
+def _watch(request: HTTPServerRequest, task: asyncio.Task[None]) -> None:
+    """Let a client that goes away end its own request, and nobody else's."""
+    if task.done():
+        return
+    if request.connection.stream.closed():
+        task.cancel()
+    else:
+        request.connection.set_close_callback(task.cancel)
+
+
 def _match(routes: list[Route], call: Call) -> Route:
     for route in routes:
         found = route.pattern.match(call.path) if route.method == call.method else None
@@ -378,7 +389,8 @@ def _from_this_machine(request: HTTPServerRequest) -> bool:
     """False for a page in a browser that tries to reach the gateway, by its Origin or a name that is not ours."""
     host = request.host.rsplit(":", 1)[0] if not request.host.startswith("[") else request.host.partition("]")[0] + "]"
     origin = request.headers.get("Origin")
-    return host.lower() in LOOPBACK and (origin is None or origin.split("//")[-1].rsplit(":", 1)[0].lower() in LOOPBACK)
+    own = origin in (None, f"http://{request.host}") and request.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none")
+    return host.lower() in LOOPBACK and own
 
 
 def _course_headers(provenance: Provenance) -> list[tuple[str, str]]:

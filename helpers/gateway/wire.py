@@ -185,20 +185,27 @@ def parse_json(text: bytes | str) -> Any:
     That is NaN, numbers beyond 64 bits, halves of a surrogate pair, and nesting without end: none of them
     could be written into an answer.
     """
+    text = text.decode("utf-8") if isinstance(text, bytes) else text
     try:
         value = json.loads(text, parse_constant=_no_number, parse_int=_integer, parse_float=_float)
-        if text.count(b"\\u" if isinstance(text, bytes) else "\\u"):
+        if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeEncodeError:
         raise ValueError("half of a surrogate pair in a string") from None
+    # What has few brackets cannot be deep; most requests need no closer look.
+    if text.count("[") + text.count("{") > MOST_NESTED and _is_deep(value):
+        raise ValueError("nested too deeply")
+    return value
+
+
+def _is_deep(value: Any) -> bool:
+    """Whether lists and objects stand inside one another more than MOST_NESTED deep."""
     level = [value]
     for _ in range(MOST_NESTED):
-        level = [child for item in level for child in (item.values() if isinstance(item, dict) else item if isinstance(item, list) else ())]
-        if not level:
-            return value
-    raise ValueError("nested too deeply")
+        level = [child for item in level if isinstance(item, dict | list) for child in (item.values() if isinstance(item, dict) else item)]
+    return bool(level)
 
 
 def _no_number(text: str) -> Any:

@@ -125,12 +125,10 @@ def _created(model: models.Model) -> int:
 
 def limit_headers(levels: dict[str, Level]) -> Headers:
     """x-ratelimit-*: what is left of each bucket, and the time until it is full as a Go duration."""
-    out = []
-    for part in ("limit", "remaining", "reset"):
-        for family, level in levels.items():
-            value = {"limit": level.limit, "remaining": int(level.left), "reset": go_duration(level.seconds_to_full)}[part]
-            out.append((f"x-ratelimit-{part}-{family}", str(value)))
-    return out
+    limits = [(f"x-ratelimit-limit-{family}", str(level.limit)) for family, level in levels.items()]
+    left = [(f"x-ratelimit-remaining-{family}", str(int(level.left))) for family, level in levels.items()]
+    resets = [(f"x-ratelimit-reset-{family}", go_duration(level.seconds_to_full)) for family, level in levels.items()]
+    return [*limits, *left, *resets]
 
 
 def go_duration(seconds: float) -> str:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from helpers import costs
+from helpers.gateway import tokens
 from helpers.gateway.exchange import Question, Refusal, Usage
 
 DEFAULT_USD = Decimal("0.50")
@@ -19,11 +20,18 @@ MOST_IMAGE_TOKENS = 50_000
 # What has no price per token of the prompt: files of any length, tools and prompts that the provider runs or
 # stores, and the dearer ways of processing.
 UNPRICED = re.compile(
-    rb'"type"\s*:\s*"(?:document|file|input_file|input_audio)"|"(?:document|video|audio)"\s*:\s*\{\s*"(?:format|name|source)"'
+    rb'"type"\s*:\s*"(?:document|file|input_file|input_audio|item_reference)"|"(?:document|video|audio)"\s*:\s*\{\s*"(?:format|name|source)"'
     rb'|"file_?[dD]ata"\s*:|"mime_?[tT]ype"\s*:\s*"(?!image/)'
     rb'|"web_search_options"\s*:\s*\{|"mcp_servers"\s*:\s*\[\s*\{|"conversation"\s*:\s*"conv_|"prompt"\s*:\s*\{\s*"id"'
     rb'|"service_?[tT]ier"\s*:\s*(?:\{\s*"type"\s*:\s*)?"(?:priority|fast|scale)"|"speed"\s*:\s*"fast"|"inference_geo"\s*:\s*"(?!global)'
 )
+# Fields that bring in what the gateway cannot count, or go to the model unread.
+UNREAD = (
+    *("conversation", "prompt", "container", "mcp_servers", "context_management", "background"),
+    *("performanceConfig", "guardrailConfig", "additionalModelRequestFields", "prediction"),
+)
+# Fields whose text is counted with the question.
+COUNTED = ("messages", "input", "contents", "system", "systemInstruction", "system_instruction", "instructions", "tools", "toolConfig")
 # One of these is in every tool that the client runs itself (a cachePoint only marks the end of the tools).
 CLIENT_TOOL = {"name", "function", "toolSpec", "cachePoint"}
 
@@ -40,9 +48,11 @@ class Budget:
         """Set aside the most that a call can cost, and return it. Raises Refusal("over_budget")."""
         if question.provider == "compatible":
             return Decimal(0)
-        if UNPRICED.search(body) or any(_runs_at_provider(json.loads(tool)) for tool in question.tools):
-            raise unpriced("a file, a tool that the provider runs, or a dearer service tier")
-        most = _most(question)
+        asked = json.loads(body)
+        plain = json.dumps(asked, ensure_ascii=False).encode("utf-8", "replace")  # an escape hides nothing
+        if UNPRICED.search(plain) or any(asked.get(name) for name in UNREAD) or any(map(_runs_at_provider, map(json.loads, question.tools))):
+            raise unpriced("a file, a stored text, a tool that the provider runs, a dearer service tier or the like")
+        most = _most(question, _other_tokens(asked))
         if most > self.usd - self.spent_usd - self.reserved_usd:
             raise self._refusal(question, most)
         self.reserved_usd += most
@@ -58,7 +68,7 @@ class Budget:
         if question.provider == "compatible":
             return
         try:
-            self.spent_usd += most if usage is None else _cost(question, usage)
+            self.spent_usd += most if usage is None or not usage.input_tokens else _cost(question, usage)
         except (LookupError, ValueError):
             self.spent_usd += most
 
@@ -78,10 +88,16 @@ def unpriced(what: str) -> Refusal:
     return Refusal("over_budget", text)
 
 
-def _most(question: Question) -> Decimal:
+def _other_tokens(asked: dict[str, Any]) -> int:
+    """Tokens of all that stands in a body beside the question, such as the schema of an answer: it may be charged as input."""
+    more = [value for name, value in asked.items() if name not in COUNTED and isinstance(value, dict | list)]
+    return tokens.count(json.dumps(more, ensure_ascii=False)) if more else 0
+
+
+def _most(question: Question, other_tokens: int) -> Decimal:
     """The most in USD: all of the prompt at the dearest of the input prices, all of the output it allows."""
     images = sum(part.kind == "image" for message in question.messages for part in message.parts)
-    given = int(question.prompt_tokens * COUNT_MARGIN) + 1 + images * MOST_IMAGE_TOKENS
+    given = int((question.prompt_tokens + other_tokens) * COUNT_MARGIN) + 1 + images * MOST_IMAGE_TOKENS
     made = _most_output(question)
     ways = (
         Usage(given, output_tokens=made),
@@ -108,4 +124,4 @@ def _today() -> date:
 
 def _runs_at_provider(tool: dict[str, Any]) -> bool:
     """Whether a tool is not the client's own: web search and the like are charged by use."""
-    return not CLIENT_TOOL & set(tool) or (tool.get("type", "custom") not in ("function", "custom") and "input_schema" not in tool)
+    return not CLIENT_TOOL & set(tool) or tool.get("type", "custom") not in ("function", "custom")

@@ -52,6 +52,8 @@ class Keys:
             return self._signature(method, url, body, headers)
         name, header = KEYS[provider]
         key = self.get(name) or (self.get("GOOGLE_API_KEY") if provider == "gemini" else "")
+        if key and not (key.isascii() and key.isprintable()):
+            raise Refusal("no_upstream", f"{name} holds characters that no key has: copy the key again, without line breaks.", sent=False)
         if key:
             return {header: f"Bearer {key}" if header == "authorization" else key}
         if provider == "compatible":

@@ -15,7 +15,7 @@ ESCAPE = rb"(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4})"
 WORD = rb"(?:(?<![A-Za-z0-9])|" + ESCAPE + rb")"
 KEYS = re.compile(
     WORD + rb"(?:sk-[A-Za-z0-9_-]{16,}|A[KS]IA[0-9A-Z]{16}|AIza[0-9A-Za-z_-]{30,}|AQ\.[0-9A-Za-z_-]{20,}"
-    rb"|Bearer [A-Za-z0-9._~+/=-]{16,}|eyJ[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?)"
+    rb"|Bearer [A-Za-z0-9._~+/=-]{16,}|eyJ[A-Za-z0-9_-]{16,4096}\.[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)?)"
 )
 EMAIL = re.compile(
     rb"(?:(?<![\w.+\\-])|" + ESCAPE + rb")\w[\w.+-]*@(?!example\.)(?:[A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
@@ -29,7 +29,7 @@ ACCOUNTS = (
 )
 # What was asked: ids of requests, answers and tool calls.
 IDS = re.compile(
-    WORD + rb"(chatcmpl-|batch_req_|msg_bdrk_|(?:req|resp|msg|rs|fc|toolu|srvtoolu)_(?=\w*\d)|call_(?=[A-Za-z0-9]{24}\b))([A-Za-z0-9]{16,})"
+    WORD + rb"(chatcmpl-|batch_req_|msg_bdrk_|(?:req|resp|msg|rs|fc|toolu|srvtoolu)_(?=\w{0,64}\d)|call_(?=[A-Za-z0-9]{24}\b))([A-Za-z0-9]{16,})"
     rb'|("responseId":\s*")([^"\\]+)'
 )
 

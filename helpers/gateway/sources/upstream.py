@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import unquote, urlencode, urlsplit
 
 import httpx2
 
-from helpers.gateway.wire import Call, Dialect, Headers, Response
+from helpers.gateway.wire import Call, Dialect, Headers, Response, compact
 from helpers.gateway.exchange import Provenance, Question, Refusal
 from helpers.gateway.sources import credentials
 from helpers.gateway.sources.budget import DEFAULT_USD, Budget, unpriced
@@ -36,7 +37,6 @@ HOSTS = {
 TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
 FREE_POSTS = ("count tokens",)
 SENT = ("content-type", "accept", "anthropic-version", "anthropic-beta", "openai-beta", "user-agent")
-SENT_PREFIX = "x-amzn-bedrock-"
 # Failures before anything was sent: nobody can charge for these.
 UNSENT = (
     *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout),
@@ -86,6 +86,8 @@ class Upstream:
     # ---- calls -----------------------------------------------------------
     async def forward(self, dialect: Dialect, call: Call, question: Question, entry: Entry) -> Response:
         """Ask the provider. Raises Refusal("over_budget") before anything is sent, Refusal("no_upstream") when it cannot be."""
+        # Written anew, so that what was priced is what is sent: a field that is given twice is not.
+        call = replace(call, body=compact(call.json))
         request = self._request(dialect.provider, call)
         most, began = self._budget.reserve(question, call.body), time.monotonic()
         try:
@@ -106,7 +108,8 @@ class Upstream:
 
     async def pass_on(self, dialect: Dialect, call: Call, entry: Entry) -> Response:
         """Pass on a call that costs nothing. What cannot be priced before it is used is refused."""
-        if call.method not in ("GET", "DELETE") and entry.operation not in FREE_POSTS:
+        # A lesson that deletes what it made offline would delete what the learner owns.
+        if call.method != "GET" and entry.operation not in FREE_POSTS:
             raise unpriced(f"what {call.method} {call.path} starts (files, caches, batches)")
         answer = await self._send(self._request(dialect.provider, call))
         entry.source = self._provenance(dialect.provider)
@@ -119,7 +122,7 @@ class Upstream:
 
     def _end(self, relay: Relay, dialect: Dialect, call: Call, question: Question, entry: Entry, most: Decimal) -> None:
         """Once for every answer: the money, the log, and in record mode the recording."""
-        if relay.status == 200:
+        if relay.status < 300:
             entry.usage = relay.usage(dialect)
             self._budget.settle(question, most, entry.usage)
         else:
@@ -136,9 +139,10 @@ class Upstream:
     # ---- sending ---------------------------------------------------------
     def _request(self, provider: str, call: Call) -> httpx2.Request:
         """The request as the provider gets it. Raises Refusal("no_upstream") for a missing key or address."""
+        _check_path(provider, call)
         query = {name: value for name, value in call.query.items() if name != "key"}
         url = self._base(provider) + _path(provider, call) + (f"?{urlencode(query, encoding='latin-1')}" if query else "")
-        headers = {name: value for name, value in call.headers.items() if name in SENT or name.startswith(SENT_PREFIX)}
+        headers = {name: value for name, value in call.headers.items() if name in SENT}
         signed = {name: value for name, value in headers.items() if name != "user-agent"}
         headers |= {"accept-encoding": "identity", **self._keys.headers(provider, call.method, url, call.body, signed)}
         raw = {name: value.encode("latin-1", "replace") for name, value in headers.items()}
@@ -191,6 +195,14 @@ def _bases(keys: Keys) -> dict[str, str]:
         "compatible": keys.get("COMPATIBLE_BASE_URL").rstrip("/").removesuffix("/v1"),
     }
     return {provider: base for provider, base in found.items() if base}
+
+
+def _check_path(provider: str, call: Call) -> None:
+    """Refuse a path that the provider could read as another than the one that was priced."""
+    plain = unquote(call.path)
+    encoded = () if provider == "bedrock" else ("%2f", "%3a")  # an ARN has both
+    if "#" in plain or {".", ".."} & set(plain.split("/")) or any(code in call.path.lower() for code in encoded):
+        raise Refusal("no_route", path=call.path, method=call.method, sent=False)
 
 
 def _path(provider: str, call: Call) -> str:
