@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html import escape
 
@@ -89,11 +88,9 @@ class Meter:
         entry.model, entry.source, entry.usage, entry.batch, entry.status = model, source, usage, True, 200
 
     def log(self) -> Log:
+        """The entries so far."""
         with self._lock:
             return Log(self.entries)
-
-    def __iter__(self) -> Iterator[Entry]:
-        return iter(self.log())
 
     def clear(self) -> None:
         with self._lock:
