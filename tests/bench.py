@@ -14,7 +14,7 @@ from helpers import models
 
 PROMPT = [{"role": "user", "content": "Say hello in five words."}]
 MODEL = "gpt-6-luna"
-ROUNDS, CALLS, STREAMS, STARTS = 10, 20, 7, 5
+WARM_UP, CALLS, STREAMS, STARTS = 20, 200, 7, 5
 
 
 # ---- a request ---------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def seconds_a_call(client, calls):
 
 
 def request_ratio():
-    """Median of a plain call to the gateway and to the bare server, the two taking turns."""
+    """Median of a plain call to the gateway and to the bare server, the two taking turns call by call."""
     with server("-m", "helpers.command", "gateway", "--port", "0", "--pace", "0") as address:
         ours = openai.OpenAI(base_url=address, api_key="none needed")
         raw = ours.chat.completions.with_raw_response.create(model=MODEL, messages=PROMPT)
@@ -74,10 +74,10 @@ def request_ratio():
             bare = openai.OpenAI(base_url=bare_address, api_key="none needed")
             times = {ours: [], bare: []}
             for client in times:
-                seconds_a_call(client, CALLS)
-            for turn in range(ROUNDS):
+                seconds_a_call(client, WARM_UP)
+            for turn in range(CALLS):
                 for client in (ours, bare) if turn % 2 else (bare, ours):
-                    times[client] += seconds_a_call(client, CALLS)
+                    times[client] += seconds_a_call(client, 1)
     return statistics.median(times[ours]), statistics.median(times[bare])
 
 

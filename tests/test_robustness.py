@@ -12,6 +12,7 @@ import textwrap
 import time
 from pathlib import Path
 
+import httpx2
 import openai
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -444,3 +445,11 @@ def test_nothing_leaves_this_machine_whatever_the_shell_holds():
     found = json.loads(ran.stdout.splitlines()[-1])
     assert found["tried"] == []
     assert len(found["texts"]) == 6 and all(len(text.split()) == 5 for text in found["texts"].values()), found
+
+
+def test_a_broken_form_gets_the_providers_own_error(gateway):
+    """The parser of the HTTP server once answered such a body itself, with an empty 400."""
+    sent = {"Authorization": "Bearer x", "Content-Type": "multipart/form-data; boundary=here"}
+    reply = httpx2.post(f"{gateway.base_url}/openai/v1/files", headers=sent, content=b"--here\r\nno such form")
+    assert reply.status_code == 400
+    assert reply.json()["error"]["type"] == "invalid_request_error"

@@ -107,8 +107,10 @@ MESSAGE_OVERHEAD = {"openai": (4, 3), "azure": (4, 3), "compatible": (4, 3), "an
 
 def key_of(meaning: dict[str, Any]) -> str:
     """A short stable name for a meaning."""
-    text = json.dumps(meaning, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(_canonical.encode(meaning).encode()).hexdigest()[:16]
+
+
+_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
 @dataclass(frozen=True)

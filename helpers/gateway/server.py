@@ -9,28 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import struct
 import threading
 import time
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from functools import partial
-from http.client import responses as REASONS
 from pathlib import Path
 from typing import TypeVar
 
 from tornado.http1connection import HTTP1Connection
 from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPHeaders, HTTPServerRequest, ResponseStartLine, parse_qs_bytes
+from tornado.httputil import HTTPHeaders
 from tornado.iostream import StreamClosedError
 
-from helpers.gateway import control
+from helpers.gateway import control, http
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.wire import Call, Cut, Dialect, Response, Route
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Answer, Draft, Provenance, Question, Refusal, compose
 from helpers.gateway.faults import IN_STREAM, Fault, Faults
+from helpers.gateway.http import Request
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Quotas
@@ -38,10 +37,8 @@ from helpers.gateway.sources.notice import notice
 from helpers.gateway.sources.recordings import FOLDER, Captured, Recordings
 from helpers.gateway.sources.upstream import Upstream
 
-LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
-LARGEST_BODY = 210_000_000  # OpenAI takes batch files of 200 MB
 LONG_BODY = 100_000  # bytes from which reading a request would hold up the others
-WATCH_AFTER = 0.02  # seconds
+PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
 STALL = 900.0  # seconds; longer than any SDK's time-out
 log = logging.getLogger("helpers.gateway")
 T = TypeVar("T")
@@ -98,7 +95,7 @@ class Gateway:
         asyncio.set_event_loop(self._loop)
 
         async def serve() -> None:
-            self._server = HTTPServer(self._receive, max_buffer_size=LARGEST_BODY, max_body_size=LARGEST_BODY, body_timeout=120)
+            self._server = http.server(self._receive)
             self._server.add_socket(listener)
             ready.set()
 
@@ -165,24 +162,25 @@ class Gateway:
         self.in_loop(self.recordings.rewind)
 
     # ---- one request -----------------------------------------------------
-    def _receive(self, request: HTTPServerRequest) -> None:
+    def _receive(self, request: Request) -> None:
         task = self._loop.create_task(self._serve(request))
-        # Most answers are over by then, and need no watch on their connection.
-        self._loop.call_later(WATCH_AFTER, _watch, request, task)
+        # A client that goes away ends its own request, and nobody else's.
+        request.connection.set_close_callback(task.cancel)
 
-    async def _serve(self, request: HTTPServerRequest) -> None:
+    async def _serve(self, request: Request) -> None:
         began = time.monotonic()
-        if not _from_this_machine(request):
-            return await _send_plain(request, 403, b"This gateway answers programs on this machine only.\n")
+        if not request.is_from_this_machine:
+            return await request.answer(403, PLAIN, b"This gateway answers programs on this machine only.\n")
         if request.path.startswith("/course/"):
             status, body = control.handle(self, request.method, request.path, request.body)
-            return await _send_plain(request, status, body, "application/json")
+            return await request.answer(status, JSON, body)
         found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
         if found is None:
             mounts = ", ".join(d.mount for d, _ in self._dialects)
-            return await _send_plain(request, 404, f"Nothing is mounted here; there are {mounts}.\n".encode())
+            return await request.answer(404, PLAIN, f"Nothing is mounted here; there are {mounts}.\n".encode())
         dialect, routes = found
-        call = self._call(request, dialect)
+        path = request.path.removeprefix(dialect.mount)
+        call = Call(request.method, path, request.query, request.headers, request.body, self.base_url + dialect.mount, self)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
         try:
             await self._respond(request, dialect, routes, call, entry)
@@ -190,21 +188,15 @@ class Gateway:
             entry.note = entry.note or "the client went away"
         except Cut as cut:
             entry.note = str(cut)
-            request.connection.stream.close()
+            request.close()
         except Exception:
             # The answer had begun, so that no other can be given: an end is better than silence.
             log.exception("the gateway failed while it answered %s %s", call.method, call.path)
-            request.connection.stream.close()
+            request.close()
         finally:
             entry.seconds = time.monotonic() - began
 
-    def _call(self, request: HTTPServerRequest, dialect: Dialect) -> Call:
-        query = {name: values[-1].decode("latin-1") for name, values in parse_qs_bytes(request.query, True).items()}
-        headers = {name.lower(): value for name, value in request.headers.items()}
-        path = request.path.removeprefix(dialect.mount)
-        return Call(request.method, path, query, headers, request.body, self.base_url + dialect.mount, self)
-
-    async def _respond(self, request: HTTPServerRequest, dialect: Dialect, routes: list[Route], call: Call, entry: Entry) -> None:
+    async def _respond(self, request: Request, dialect: Dialect, routes: list[Route], call: Call, entry: Entry) -> None:
         fault = None
         try:
             route = _match(routes, call)
@@ -223,7 +215,7 @@ class Gateway:
         except Refusal as refusal:
             response = dialect.error(refusal, call)
         except _Reset:
-            return _reset(request)
+            return request.reset()
         except Exception:
             log.exception("the gateway failed on %s %s", call.method, call.path)
             response = dialect.error(Refusal("server_error"), call)
@@ -269,7 +261,8 @@ class Gateway:
         if isinstance(source, Captured):
             return self._replay(source, dialect, entry)
         answer = compose(question, source, self.prompt_cache.account(question), self.pace)
-        self.quotas.spare(question, answer.usage.cache_read_tokens)
+        if answer.usage.cache_read_tokens:
+            self.quotas.spare(question, answer.usage.cache_read_tokens)
         settle = partial(self.quotas.settle, question, answer.usage)
         entry.source, entry.usage = answer.provenance, answer.usage
         content_type = ("Content-Type", dialect.content_type(question))
@@ -316,18 +309,13 @@ class Gateway:
         return Response(captured.status, headers, stream=stream())
 
     # ---- sending ---------------------------------------------------------
-    async def _send(self, request: HTTPServerRequest, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
-        connection = request.connection
-        headers = HTTPHeaders(dict(response.headers))
-        start = ResponseStartLine("HTTP/1.1", response.status, REASONS.get(response.status, "Unknown"))
+    async def _send(self, request: Request, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
         if response.stream is None:
-            headers["Content-Length"] = str(len(response.body))
             if fault and fault.kind == "stream_cut" and response.status == 200:
-                await connection.write_headers(start, headers, response.body[: len(response.body) // 2])
-                return connection.stream.close()
-            await connection.write_headers(start, headers, _unless_head(request, response.body))
-            return connection.finish()
-        await connection.write_headers(start, headers)
+                return await self._send_half(request, response)
+            return await request.answer(response.status, response.headers, response.body)
+        connection = request.connection
+        await connection.write_headers(http.start_line(response.status), HTTPHeaders(dict(response.headers)))
         disturbance = fault.kind if fault else ""
         sent = 0
         async with aclosing(response.stream) as stream:
@@ -339,6 +327,11 @@ class Gateway:
             if fault and fault.kind in IN_STREAM and sent <= fault.chunk:
                 entry.note = f"it did not strike: the stream had {sent} chunks"
         connection.finish()
+
+    async def _send_half(self, request: Request, response: Response) -> None:
+        headers = HTTPHeaders({**dict(response.headers), "Content-Length": str(len(response.body))})
+        await request.connection.write_headers(http.start_line(response.status), headers, response.body[: len(response.body) // 2])
+        request.close()
 
     async def _disturb(self, connection: HTTP1Connection, kind: str, dialect: Dialect) -> bool:
         """Play a fault inside a stream. False when the stream is over."""
@@ -358,16 +351,6 @@ class _Reset(Exception):
     """The connection is to be reset."""
 
 
-def _watch(request: HTTPServerRequest, task: asyncio.Task[None]) -> None:
-    """Let a client that goes away end its own request, and nobody else's."""
-    if task.done():
-        return
-    if request.connection.stream.closed():
-        task.cancel()
-    else:
-        request.connection.set_close_callback(task.cancel)
-
-
 def _match(routes: list[Route], call: Call) -> Route:
     for route in routes:
         found = route.pattern.match(call.path) if route.method == call.method else None
@@ -385,33 +368,7 @@ def _check_key(key: str | None) -> None:
         raise Refusal("bad_key", key=key)
 
 
-def _from_this_machine(request: HTTPServerRequest) -> bool:
-    """False for a page in a browser that tries to reach the gateway, by its Origin or a name that is not ours."""
-    host = request.host.rsplit(":", 1)[0] if not request.host.startswith("[") else request.host.partition("]")[0] + "]"
-    origin = request.headers.get("Origin")
-    own = origin in (None, f"http://{request.host}") and request.headers.get("Sec-Fetch-Site") in (None, "same-origin", "none")
-    return host.lower() in LOOPBACK and own
-
-
 def _course_headers(provenance: Provenance) -> list[tuple[str, str]]:
     """Headers that say where an answer came from; no provider sends these."""
     found = [("x-course-source", provenance.kind), ("x-course-recording", provenance.recording)]
     return [(name, value) for name, value in found if value]
-
-
-def _reset(request: HTTPServerRequest) -> None:
-    stream = request.connection.stream
-    with suppress(OSError):
-        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    stream.close()
-
-
-def _unless_head(request: HTTPServerRequest, body: bytes) -> bytes:
-    """The body; an answer to HEAD states its length and has none."""
-    return b"" if request.method == "HEAD" else body
-
-
-async def _send_plain(request: HTTPServerRequest, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
-    headers = HTTPHeaders({"Content-Type": content_type, "Content-Length": str(len(body))})
-    await request.connection.write_headers(ResponseStartLine("HTTP/1.1", status, REASONS.get(status, "")), headers, _unless_head(request, body))
-    request.connection.finish()

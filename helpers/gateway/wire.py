@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import random
+import os
 import re
 import secrets
 import string
@@ -164,12 +164,9 @@ class Dialect:
 
 
 LETTERS = string.ascii_letters + string.digits
-_ids = random.Random()  # ids are no secrets, and this is ten times as fast; nobody else's seed reaches it
-
-
 def random_id(prefix: str, length: int, alphabet: str = LETTERS) -> str:
     """An id in a provider's style, such as chatcmpl- and 29 letters and digits."""
-    return prefix + "".join(_ids.choices(alphabet, k=length))
+    return prefix + "".join([alphabet[byte % len(alphabet)] for byte in os.urandom(length)])
 
 
 def hex_id(prefix: str, length: int) -> str:
@@ -187,7 +184,7 @@ def parse_json(text: bytes | str) -> Any:
     """
     text = text.decode("utf-8") if isinstance(text, bytes) else text
     try:
-        value = json.loads(text, parse_constant=_no_number, parse_int=_integer, parse_float=_float)
+        value = _strict.decode(text)
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except RecursionError:
@@ -221,6 +218,9 @@ def _integer(text: str) -> int:
 def _float(text: str) -> float:
     number = float(text)
     return number if isfinite(number) else _no_number(text)
+
+
+_strict = json.JSONDecoder(parse_constant=_no_number, parse_int=_integer, parse_float=_float)
 
 
 def compact(value: Any) -> bytes:
