@@ -7,15 +7,17 @@ CHAPTER := notebooks/00_start_here.ipynb
 # --no-compile: Python compiles a module when it is first imported; to compile all of them now nearly doubles the wait.
 PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-compile
 
-.PHONY: help setup lab test bench lock clean
+.PHONY: help setup lab test bench vllm house-model lock clean
 
 help:
 	@echo 'make setup   build .venv from requirements.lock (the other targets do this first)'
 	@echo 'make lab     open the course in JupyterLab; options go in LAB_ARGS="--no-browser --port 8899"'
 	@echo 'make test    run every test: offline, no key, no bill'
 	@echo 'make bench   time what a learner waits for'
+	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux, 4 GB or more)'
+	@echo 'make house-model   train the house model anew (needs a network for PyTorch; 25 minutes)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml (needs uv and a network)'
-	@echo 'make clean   remove .venv, build/ and caches'
+	@echo 'make clean   remove .venv, .vllm, .training, build/ and caches'
 
 setup: .venv/.installed
 
@@ -65,6 +67,19 @@ test: setup
 bench: setup
 	.venv/bin/python tests/bench.py
 
+# Does nothing when .vllm is as it should be. An environment of its own, as its packages and the course's would not agree.
+vllm:
+	@PYTHON='$(strip $(PYTHON))' helpers/serving/install.sh
+
+# The weights are in the repository; this makes them anew, for whoever changes what the model is taught. 25 minutes on one core.
+# PyTorch is needed for this alone, so it lives in an environment of its own. The .venv then says how good the new model is.
+TRAINING := torch==2.13.0 transformers==5.19.0 tokenizers==0.23.3
+house-model: setup
+	test -x .training/bin/python || .venv/bin/python -m venv .training
+	.training/bin/python -m pip install --quiet $(TRAINING)
+	.training/bin/python -m helpers.house_model.training.train helpers/house_model
+	.venv/bin/python -m helpers.house_model.training.score
+
 # --universal: one lock for every system, from --python-version upwards (left out, from the Python that uv meets).
 # Hashes: what was tested is what is installed.
 lock:
@@ -74,5 +89,5 @@ lock:
 	    --output-file requirements.lock
 
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv .vllm .training build *.egg-info .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

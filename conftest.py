@@ -9,3 +9,4 @@ for name in ("COURSE_MODE", "COURSE_STRICT", "COURSE_BUDGET_USD", "COURSE_RECORD
     os.environ.pop(name, None)
 os.environ["COURSE_PACE"] = "0"
 os.environ["COURSE_DATE"] = tomllib.loads((Path(__file__).parent / "helpers" / "models.toml").read_text())["date"]
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # the house model is too small to gain from more, and they would wait for one another

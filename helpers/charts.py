@@ -79,14 +79,35 @@ def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str) -> Ima
     return _image(figure, alt)
 
 
-def lines(series: Mapping[str, Sequence[float]], *, x: Sequence[float], title: str, x_label: str, y_label: str, alt: str) -> Image:
-    """One line for each series over the same x. `alt` says in words what the picture shows."""
+def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit: str, alt: str) -> Image:
+    """Horizontal bars of several series side by side, over the names of the first. `alt` says in words what the picture shows."""
+    names = list(next(iter(series.values())))
+    figure, axes = _axes(0.22 * len(names) * len(series) + 1.4, title)
+    height = 0.8 / len(series)
+    for place, ((label, values), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
+        at = [row + height * (place - (len(series) - 1) / 2) for row in range(len(names))]
+        axes.barh(at, [float(values[name]) for name in names], height=0.9 * height, color=colour, label=label)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.grid(axis="x", color=INK, alpha=0.25)
+    axes.legend(frameon=False, labelcolor=INK)
+    return _image(figure, alt)
+
+
+def lines(
+    series: Mapping[str, Sequence[float]], *, x: Sequence[float], title: str, x_label: str, y_label: str, alt: str, doubling: bool = False
+) -> Image:
+    """One line for each series over the same x. doubling: x doubles from step to step. `alt` says in words what the picture shows."""
     figure, axes = _axes(3.6, title)
     for (name, values), colour in zip(series.items(), COLOURS, strict=False):
         axes.plot(x, [float(value) for value in values], marker="o", markersize=4, color=colour, label=name)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_ylim(bottom=0)
+    if doubling:
+        axes.set_xscale("log", base=2)
+        axes.set_xticks(list(x), [f"{value:g}" for value in x], minor=False)
     axes.grid(color=INK, alpha=0.25)
     axes.legend(frameon=False, labelcolor=INK)
     return _image(figure, alt)

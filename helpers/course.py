@@ -59,7 +59,7 @@ class Course:
         if self.mode == "offline":
             return [
                 ("Mode", "offline: every call is answered on this machine, without a key and without cost"),
-                ("Answers", "recordings first; a prompt that nobody recorded gets a notice that says so"),
+                ("Answers", "recordings first; the house model, a very small one on this machine, for every other prompt"),
                 ("Models", f"{names} and others, under their real names"),
                 ("Next", "run the cells; course.log() shows what was sent, course.bill what it would cost live"),
             ]

@@ -83,12 +83,12 @@ def test_a_body_in_snake_case_means_the_same(post):
     body = {
         "contents": [{"parts": [{"text": PROMPT}, {"inline_data": {"mime_type": "image/png", "data": "aaaa"}}]}],
         "system_instruction": {"parts": [{"text": "Be brief."}]},
-        "generation_config": {"max_output_tokens": 5, "thinking_config": {"thinking_level": "minimal"}},
+        "generation_config": {"max_output_tokens": 5, "seed": 1, "thinking_config": {"thinking_level": "minimal"}},
     }
     camel = {
         "contents": [{"parts": [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": "aaaa"}}]}],
         "systemInstruction": {"parts": [{"text": "Be brief."}]},
-        "generationConfig": {"maxOutputTokens": 5, "thinkingConfig": {"thinkingLevel": "minimal"}},
+        "generationConfig": {"maxOutputTokens": 5, "seed": 1, "thinkingConfig": {"thinkingLevel": "minimal"}},
     }
     first, second = post(body).json(), post(camel).json()
     assert first["candidates"] == second["candidates"] and first["usageMetadata"] == second["usageMetadata"]
@@ -173,8 +173,8 @@ def test_thinking_that_a_model_does_not_do(ask, model, config, words):
 
 # ---- streams -------------------------------------------------------------------------------------------------
 def test_a_stream_says_the_same_as_a_plain_answer(ask, client):
-    plain = ask(UNKNOWN_PROMPT)
-    pieces = list(client.models.generate_content_stream(model=MODEL, contents=UNKNOWN_PROMPT))
+    plain = ask(UNKNOWN_PROMPT, seed=1)
+    pieces = list(client.models.generate_content_stream(model=MODEL, contents=UNKNOWN_PROMPT, config={"seed": 1}))
     assert len(pieces) > 2 and "".join(piece.text for piece in pieces) == plain.text
     assert [piece.candidates[0].finish_reason is not None for piece in pieces] == [False] * (len(pieces) - 1) + [True]
     totals = [piece.usage_metadata.total_token_count for piece in pieces]
@@ -201,8 +201,9 @@ def test_server_sent_events_end_in_crlf_and_without_done(post):
 
 
 def test_without_alt_sse_a_stream_is_one_json_array(post):
-    plain = post({"contents": contents(UNKNOWN_PROMPT)}).json()
-    reply = post({"contents": contents(UNKNOWN_PROMPT)}, "streamGenerateContent")
+    body = {"contents": contents(UNKNOWN_PROMPT), "generationConfig": {"seed": 1}}
+    plain = post(body).json()
+    reply = post(body, "streamGenerateContent")
     assert reply.headers["content-type"] == "application/json; charset=UTF-8"
     text = "".join(piece["candidates"][0]["content"]["parts"][0]["text"] for piece in reply.json())
     assert text == plain["candidates"][0]["content"]["parts"][0]["text"]

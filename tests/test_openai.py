@@ -520,6 +520,7 @@ def test_unknown_path(client):
 def test_a_stored_conversation_keeps_what_was_in_its_input_and_drops_its_instructions(gateway):
     client = openai.OpenAI()
     rules = {"role": "developer", "content": "Be brief. " * 100}
-    first = client.responses.create(model="gpt-6-luna", input=[rules, {"role": "user", "content": "Hi"}], instructions="Be kind. " * 100)
+    said = [rules, {"role": "user", "content": "Hi"}]
+    first = client.responses.create(model="gpt-6-luna", input=said, instructions="Be kind. " * 100, max_output_tokens=16)
     after = client.responses.create(model="gpt-6-luna", input="And now?", previous_response_id=first.id)
     assert 300 < after.usage.input_tokens < first.usage.input_tokens

@@ -54,6 +54,7 @@ RESPONSE = {
     "input": [
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": PROMPT}, {"type": "input_image", "image_url": "x"}]},
         {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "7"},
     ],
     "instructions": "Be brief.",
     "max_output_tokens": 300,

@@ -320,7 +320,7 @@ def test_a_client_that_leaves_early_is_charged_the_most(make, provider):
 
 
 def test_a_client_that_does_not_wait_for_the_answer_is_charged_the_most(make, provider):
-    provider.pace = 10
+    provider.fault("slow", seconds=3)
     gateway = make("live")
     with pytest.raises(openai.APITimeoutError):
         openai.OpenAI(timeout=0.5, max_retries=0).chat.completions.create(**CHAT, max_tokens=1000)
@@ -647,3 +647,11 @@ def test_a_key_with_a_line_break_is_refused_without_being_shown(make, provider):
     with pytest.raises(openai.BadRequestError, match="OPENAI_API_KEY holds characters") as caught:
         openai.OpenAI().models.list()
     assert KEY not in str(caught.value)
+
+
+def test_the_house_model_is_on_this_machine_in_live_mode_too(make, provider):
+    gateway = make("live")
+    gateway.upstream._bases.pop("compatible", None)
+    answer = openai.OpenAI(base_url=f"{gateway.base_url}/compatible/v1").chat.completions.create(model="house", messages=MESSAGES)
+    assert answer.choices[0].message.content
+    assert gateway.meter.log()[0].source.kind == "house" and len(provider.meter.log()) == 0

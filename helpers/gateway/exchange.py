@@ -65,6 +65,14 @@ class Message:
 
 
 @dataclass(frozen=True)
+class Function:
+    """A tool that the model may call: its name, and the JSON schema of its arguments."""
+
+    name: str
+    parameters: dict[str, Any]
+
+
+@dataclass(frozen=True)
 class Question:
     """A request to a model, in no provider's words. `limit` is in output tokens, thinking included."""
 
@@ -72,6 +80,10 @@ class Question:
     model: Model
     messages: tuple[Message, ...]
     tools: tuple[str, ...] = ()  # canonical JSON of each tool offered
+    functions: tuple[Function, ...] = field(default=(), hash=False)  # those of the tools that the client itself runs
+    must_call: tuple[str, ...] = ()  # names of functions, of which the answer has to call one
+    schema: dict[str, Any] | None = field(default=None, hash=False)  # JSON schema that the text of the answer has to fit
+    top_logprobs: int | None = None  # how many likely tokens to name beside each token; None: no log-probabilities
     limit: int | None = None
     stop: tuple[str, ...] = ()
     n: int = 1
@@ -89,7 +101,8 @@ class Question:
     def meaning(self) -> dict[str, Any]:
         """What a recording is matched on: never bytes, never parameters that only shape the answer."""
         said = [[m.role, [[p.kind, p.text] for p in m.parts] if any(p.kind != "text" for p in m.parts) else m.text] for m in self.messages]
-        return {"provider": self.provider, "model": self.model.id, "messages": said, "tools": sorted(self.tools)}
+        form = {name: value for name, value in (("schema", self.schema), ("must_call", list(self.must_call))) if value}
+        return {"provider": self.provider, "model": self.model.id, "messages": said, "tools": sorted(self.tools), **form}
 
     @cached_property
     def prompt_tokens(self) -> int:
@@ -115,7 +128,7 @@ _canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an answer came from. kind: scripted | captured | notice | live."""
+    """Where an answer came from. kind: scripted | captured | house | live."""
 
     kind: str
     date: str = ""
@@ -135,13 +148,27 @@ class Draft:
     thinking_tokens: int = 0
 
 
+@dataclass(frozen=True)
+class TokenScore:
+    """A token of an answer, the natural logarithm of its probability, and the likeliest tokens in its place with theirs."""
+
+    token: bytes
+    logprob: float
+    top: tuple[tuple[bytes, float], ...] = ()
+    ends: bool = False  # the token that ends the turn, which is no text
+
+
 @dataclass
 class Choice:
+    """One of the n answers. Where it calls a function, `function` is its name and `text` the arguments as JSON."""
+
     text: str
-    finish: str  # stop | length | stop_sequence
+    finish: str  # stop | length | stop_sequence | call
     stop_sequence: str | None = None
     thinking_tokens: int = 0
     text_tokens: int = 0
+    function: str | None = None
+    scores: list[TokenScore] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -152,6 +179,8 @@ class Piece:
     text: str
     due: float
     tokens_so_far: int
+    scores: tuple[TokenScore, ...] = ()
+    is_last: bool = False  # of its choice
 
 
 @dataclass
@@ -175,8 +204,13 @@ class Answer:
                     so_far = min((step + 1) * self.question.chunk_tokens, self.choices[index].text_tokens)
                     thought = self.choices[index].thinking_tokens
                     due = self.pace * (model.ttft + (thought + step * self.question.chunk_tokens) / model.tokens_per_second)
-                    out.append(Piece(index, stream[step], due, so_far))
+                    out.append(Piece(index, stream[step], due, so_far, is_last=step == len(stream) - 1))
         return out
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the first choice has nothing to say, known before it is streamed: its limit went on thinking."""
+        return not self.choices[0].text
 
     @property
     def latency_ms(self) -> int:

@@ -11,9 +11,8 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
-from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,15 +24,16 @@ from tornado.iostream import StreamClosedError
 from helpers.gateway import control, http
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
-from helpers.gateway.wire import Call, Cut, Dialect, Response, Route
+from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
 from helpers.gateway.dialects.table import DIALECTS
-from helpers.gateway.exchange import Answer, Draft, Provenance, Question, Refusal, compose
+from helpers.gateway.exchange import Answer, Draft, Provenance, Question, Refusal, Usage, compose
 from helpers.gateway.faults import IN_STREAM, Fault, Faults
 from helpers.gateway.http import Request
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
-from helpers.gateway.quotas import Quotas
-from helpers.gateway.sources.notice import notice
+from helpers.gateway.quotas import Level, Quotas
+from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
+from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import FOLDER, Captured, Recordings
 from helpers.gateway.sources.upstream import Upstream
 
@@ -63,6 +63,7 @@ class Gateway:
         self.prompt_cache = PromptCache(self.clock)
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
+        self.house = House()
         self.meter = Meter()
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
         self._loop = asyncio.new_event_loop()
@@ -112,6 +113,7 @@ class Gateway:
             await self._server.close_all_connections()
             if self.upstream:
                 await self.upstream.close()
+            self.house.close()
             self._loop.stop()
 
         asyncio.run_coroutine_threadsafe(close(), self._loop)
@@ -160,6 +162,7 @@ class Gateway:
             self.in_loop(part.clear)
         self.in_loop(self.quotas.reset)
         self.in_loop(self.recordings.rewind)
+        self.in_loop(self.house.forget)
 
     # ---- one request -----------------------------------------------------
     def _receive(self, request: Request) -> None:
@@ -254,42 +257,61 @@ class Gateway:
 
     # ---- the question ----------------------------------------------------
     async def _ask(self, dialect: Dialect, route: Route, call: Call, question: Question, entry: Entry) -> Response:
-        if self.upstream:
+        if self.upstream and not self._is_ours(question):
             return await self.upstream.forward(dialect, call, question, entry)
         levels = self.quotas.take(question)
-        source = self._source(question)
+        source = self._recorded(question)
         if isinstance(source, Captured):
             return self._replay(source, dialect, entry)
-        answer = compose(question, source, self.prompt_cache.account(question), self.pace)
+        try:
+            answer = await self._compose(question, source)
+        except Refusal:
+            self.quotas.settle(question, Usage())
+            raise
+        entry.source, entry.usage = answer.provenance, answer.usage
         if answer.usage.cache_read_tokens:
             self.quotas.spare(question, answer.usage.cache_read_tokens)
-        settle = partial(self.quotas.settle, question, answer.usage)
-        entry.source, entry.usage = answer.provenance, answer.usage
-        content_type = ("Content-Type", dialect.content_type(question))
-        headers = [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
         if question.stream:
-            return Response(200, headers, stream=route.stream(question, answer), when_sent=settle)
+            head = self._head(dialect, call, question, answer, levels)
+            stream = _metered(route.stream(question, answer), answer, entry)
+            return Response(200, head, stream=stream, when_sent=lambda: self.quotas.settle(question, answer.usage))
         try:
             await answer.finished()
+            # The limits that it states are those before the answer was settled.
+            return Response(200, self._head(dialect, call, question, answer, levels), route.write(question, answer))
         finally:
-            settle()
-        return Response(200, headers, route.write(question, answer))
+            entry.usage = answer.usage
+            self.quotas.settle(question, answer.usage)
 
-    def _source(self, question: Question) -> Draft | Captured:
+    def _head(self, dialect: Dialect, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
+        content_type = ("Content-Type", dialect.content_type(question))
+        return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
+
+    def _is_ours(self, question: Question) -> bool:
+        """The house model by name is on this machine in every mode, unless a server of the learner's own takes its place."""
+        return question.model.id == HOUSE_MODEL and not (self.upstream and self.upstream.knows("compatible"))
+
+    def _recorded(self, question: Question) -> Draft | Captured | None:
+        """What is recorded for a question, or None: the house model answers. Raises Refusal for a miss in strict mode."""
         found = self.recordings.answer(question)
-        if found is not None:
-            return found
-        nearest = self.recordings.nearest(question)
-        if self.strict:
+        if found is None and self.strict and question.model.id != HOUSE_MODEL:
+            nearest = self.recordings.nearest(question)
             raise Refusal("no_recording", nearest=nearest.prompt[:80] if nearest else None, model=question.model.id)
-        return notice(question, nearest.prompt[:80] if nearest else None)
+        return found
+
+    async def _compose(self, question: Question, draft: Draft | None) -> Answer:
+        cached = self.prompt_cache.account(question)
+        if draft is None:
+            return await self.house.answer(question, cached)
+        return compose(question, draft, cached, 0 if question.batch else self.pace)
 
     async def answer(self, question: Question) -> Answer:
         """Answer a question that came inside a batch, at once and outside the quotas."""
-        source = self._source(question)
+        source = self._recorded(question)
         if isinstance(source, Captured):
             raise Refusal("no_recording", model=question.model.id, nearest=None)
-        answer = compose(question, source, self.prompt_cache.account(question), pace=0)
+        answer = await self._compose(question, source)
+        await answer.finished()
         self.meter.add_item(question.provider, question.model.id, answer.provenance, answer.usage, self.mode, self.clock.now())
         return answer
 
@@ -349,6 +371,14 @@ class Gateway:
 
 class _Reset(Exception):
     """The connection is to be reset."""
+
+
+async def _metered(stream: AsyncIterator[bytes], answer: Answer, entry: Entry) -> AsyncIterator[bytes]:
+    """The stream; the log knows its usage before the client has the last of it."""
+    async with aclosing(stream):
+        async for chunk in stream:
+            entry.usage = answer.usage
+            yield chunk
 
 
 def _match(routes: list[Route], call: Call) -> Route:

@@ -151,7 +151,7 @@ def _model_body(model: models.Model) -> dict[str, Any]:
             "effort": {**thinks, **{name: thinks for name in ("low", "medium", "high", "xhigh", "max")}},
             "image_input": SUPPORT,
             "pdf_input": SUPPORT,
-            "structured_outputs": {"supported": False},
+            "structured_outputs": SUPPORT,
             "thinking": {**thinks, "types": kinds},
         },
     }

@@ -9,6 +9,7 @@ import secrets
 from collections.abc import AsyncIterator
 from typing import Any
 
+from helpers.gateway.dialects import anthropic_tools as tools
 from helpers.gateway.wire import random_id
 from helpers.gateway.dialects.schema import (
     ANY,
@@ -44,9 +45,9 @@ FIELDS = {
     "top_p": nullable(between("number", 0, 1)),
     "top_k": nullable(between("integer", 0)),
     "thinking": nullable(shape("type", type=one_of("enabled", "disabled", "adaptive", "between_tools"), budget_tokens=INTEGER)),
-    "output_config": nullable(shape(effort=nullable(one_of("low", "medium", "high", "xhigh", "max")), format=ANY)),
-    "tools": nullable(list_of(shape("name", name=STRING))),
-    "tool_choice": nullable(OBJECT),
+    "output_config": nullable(shape(effort=nullable(one_of("low", "medium", "high", "xhigh", "max")), format=nullable(tools.FORMAT))),
+    "tools": nullable(list_of(tools.TOOL)),
+    "tool_choice": nullable(tools.TOOL_CHOICE),
     "metadata": nullable(OBJECT),
     "cache_control": CACHE_CONTROL,
     "service_tier": nullable(one_of("auto", "standard_only")),
@@ -65,12 +66,16 @@ check_count = checker(shape("model messages", closed=True, **{name: FIELDS[name]
 def question(body: dict[str, Any], model: Model, provider: str, *, version: str = OLD) -> Question:
     """The neutral question of a body whose fields were checked. Raises Refusal for what this model or version refuses."""
     check_rules(body, model, version)
+    tools.check_tools(body)
     effort, budget = thinking(body, model)
     return Question(
         provider=provider,
         model=model,
         messages=messages(body, model, version),
         tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+        functions=tools.functions(body),
+        must_call=tools.must_call(body, model),
+        schema=tools.schema(body, model, provider),
         limit=body.get("max_tokens"),
         stop=tuple(body.get("stop_sequences") or ()),
         stream=bool(body.get("stream")),
@@ -199,7 +204,7 @@ def usage_body(usage: Usage, question: Question) -> dict[str, Any]:
 
 
 def stop_reason(choice: Choice) -> str:
-    return {"stop": "end_turn", "length": "max_tokens"}.get(choice.finish, choice.finish)
+    return {"stop": "end_turn", "length": "max_tokens", "call": "tool_use"}.get(choice.finish, choice.finish)
 
 
 def thinking_block() -> dict[str, Any]:
@@ -207,8 +212,10 @@ def thinking_block() -> dict[str, Any]:
     return {"type": "thinking", "thinking": "", "signature": base64.b64encode(secrets.token_bytes(96)).decode()}
 
 
-def content(choice: Choice) -> list[dict[str, Any]]:
+def content(question: Question, choice: Choice) -> list[dict[str, Any]]:
     blocks = [thinking_block()] if choice.thinking_tokens else []
+    if choice.function:
+        return [*blocks, tools.tool_use(question, choice.function, tools.arguments(choice.text))]
     return [*blocks, {"type": "text", "text": choice.text}] if choice.text else blocks
 
 
@@ -220,7 +227,7 @@ def message_body(answer: Answer, message_id: str) -> dict[str, Any]:
     choice = answer.choices[0]
     return {
         **head(answer.question, message_id),
-        "content": content(choice),
+        "content": content(answer.question, choice),
         "stop_reason": stop_reason(choice),
         "stop_sequence": choice.stop_sequence,
         "stop_details": None,
@@ -230,8 +237,10 @@ def message_body(answer: Answer, message_id: str) -> dict[str, Any]:
 
 async def stream_events(answer: Answer, message_id: str) -> AsyncIterator[dict[str, Any]]:
     """The typed events of a stream, from message_start to message_stop."""
-    choice, usage = answer.choices[0], usage_body(answer.usage, answer.question)
-    started = {**usage, "output_tokens": min(1, answer.usage.output_tokens)}
+    choice = answer.choices[0]
+    # An answer that is generated while it is sent has no more than begun: its output is counted at the end.
+    begun = min(1, answer.usage.output_tokens) if answer.is_silent else 1
+    started = {**usage_body(answer.usage, answer.question), "output_tokens": begun}
     started.pop("output_tokens_details", None)
     empty = {**head(answer.question, message_id), "content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
     yield {"type": "message_start", "message": {**empty, "usage": started}}
@@ -244,21 +253,33 @@ async def stream_events(answer: Answer, message_id: str) -> AsyncIterator[dict[s
         yield {"type": "content_block_delta", "index": 0, "delta": {"type": "signature_delta", "signature": block["signature"]}}
         yield {"type": "content_block_stop", "index": 0}
         index = 1
-    if choice.text:
-        yield {"type": "content_block_start", "index": index, "content_block": {"type": "text", "text": ""}}
-        if index == 0:
-            yield {"type": "ping"}
-        async for piece in answer.stream():
-            if piece.text:
-                yield {"type": "content_block_delta", "index": index, "delta": {"type": "text_delta", "text": piece.text}}
-        yield {"type": "content_block_stop", "index": index}
-    else:
+    if answer.is_silent:
         await answer.finished()
+    else:
+        async for event in _block_events(answer, index):
+            yield event
     delta = {"stop_reason": stop_reason(choice), "stop_sequence": choice.stop_sequence, "stop_details": None}
     # The usage here is cumulative: it repeats the input counts, and is not to be added to message_start's.
+    usage = usage_body(answer.usage, answer.question)
     repeated = {name: value for name, value in usage.items() if name not in ("cache_creation", "service_tier", "inference_geo")}
     yield {"type": "message_delta", "delta": delta, "usage": repeated}
     yield {"type": "message_stop"}
+
+
+async def _block_events(answer: Answer, index: int) -> AsyncIterator[dict[str, Any]]:
+    """The events of the block that holds the text, or the call; the JSON of a call's arguments comes in pieces of text."""
+    called = answer.choices[0].function
+    block = tools.tool_use(answer.question, called, {}) if called else {"type": "text", "text": ""}
+    yield {"type": "content_block_start", "index": index, "content_block": block}
+    if index == 0:
+        yield {"type": "ping"}
+    if called:
+        yield {"type": "content_block_delta", "index": index, "delta": {"type": "input_json_delta", "partial_json": ""}}
+    async for piece in answer.stream():
+        if piece.text:
+            delta = {"type": "input_json_delta", "partial_json": piece.text} if called else {"type": "text_delta", "text": piece.text}
+            yield {"type": "content_block_delta", "index": index, "delta": delta}
+    yield {"type": "content_block_stop", "index": index}
 
 
 def message_id() -> str:

@@ -7,10 +7,10 @@ import json
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from helpers.gateway.dialects import anthropic_messages, eventstream
-from helpers.gateway.wire import LETTERS, Call, compact
+from helpers.gateway.dialects import anthropic_messages, anthropic_tools, eventstream
+from helpers.gateway.wire import LETTERS, Call, compact, parse_json, random_id
 from helpers.gateway.dialects.bedrock_errors import FROM_MODEL, from_claude
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
 from helpers.gateway.exchange import Answer, Choice, Message, Part, Question, Refusal, Usage
@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 CACHE_POINT = shape("type", type=one_of("default"), ttl=one_of("5m", "1h"))
 BLOCK = shape(text=STRING, image=OBJECT, document=OBJECT, video=OBJECT, toolUse=OBJECT, toolResult=OBJECT, cachePoint=CACHE_POINT)
 MESSAGE = shape("role content", role=one_of("user", "assistant", "system"), content=list_of(BLOCK))
+TOOL = shape(
+    toolSpec=shape("name inputSchema", name=STRING, inputSchema=shape("json", json=OBJECT)),
+    systemTool=OBJECT,
+    cachePoint=CACHE_POINT,
+)
+TOOL_CHOICE = shape(closed=True, auto=OBJECT, any=OBJECT, tool=shape("name", name=STRING))
+TEXT_FORMAT = shape("type structure", type=one_of("json_schema"), structure=shape("jsonSchema", jsonSchema=shape("schema", schema=STRING)))
 FIELDS = {
     "messages": list_of(MESSAGE, minItems=1),
     "system": list_of(shape(text=STRING, cachePoint=CACHE_POINT, guardContent=OBJECT)),
@@ -31,8 +38,8 @@ FIELDS = {
         topP=between("number", 0, 1),
         stopSequences=list_of(STRING),
     ),
-    "toolConfig": shape("tools", tools=list_of(OBJECT), toolChoice=OBJECT),
-    "outputConfig": shape(effort=one_of("low", "medium", "high", "xhigh", "max")),
+    "toolConfig": shape("tools", tools=list_of(TOOL, minItems=1), toolChoice=TOOL_CHOICE),
+    "outputConfig": shape(effort=one_of("low", "medium", "high", "xhigh", "max"), textFormat=TEXT_FORMAT),
     "additionalModelRequestFields": shape(thinking=anthropic_messages.FIELDS["thinking"]),
     **{name: ANY for name in "additionalModelResponseFieldPaths guardrailConfig performanceConfig promptVariables".split()},
     **{name: ANY for name in ("requestMetadata", "serviceTier")},
@@ -52,7 +59,10 @@ class Converse:
         return self._dialect.check_length(self.question(call.json, model))
 
     def read_stream(self, call: Call) -> Question:
-        return replace(self.read(call), stream=True)
+        question = self.read(call)
+        if question.tools and is_llama(question.model):
+            raise Refusal("unsupported", "This model doesn't support tool use in streaming mode.", param="toolConfig")
+        return replace(question, stream=True)
 
     def question(self, body: dict[str, Any], model: Model) -> Question:
         check(body)
@@ -65,12 +75,22 @@ class Converse:
                 f"Try again with a maximum tokens value that is lower than {most}."
             )
             raise Refusal("bad_value", text, param="inferenceConfig.maxTokens")
-        effort, budget = thinking(body, limit or model.max_output, model)
+        check_tools(body, model)
+        asked = as_claude(body, limit or model.max_output)
+        try:
+            effort, budget = anthropic_messages.thinking(asked, model)
+            must_call = anthropic_tools.must_call(asked, model)
+            schema = anthropic_tools.schema(asked, model, "bedrock")
+        except Refusal as refusal:
+            raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
         return Question(
             provider="bedrock",
             model=model,
             messages=messages(body),
             tools=tools(body),
+            functions=anthropic_tools.functions(asked),
+            must_call=must_call,
+            schema=schema,
             limit=limit,
             stop=tuple(config.get("stopSequences") or ()),
             effort=effort,
@@ -103,24 +123,67 @@ class Converse:
             yield "contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"signature": signature}}}
             yield "contentBlockStop", {"contentBlockIndex": 0}
             index = 1
-        if choice.text:
-            async for piece in answer.stream():
-                if piece.text:
-                    yield "contentBlockDelta", {"contentBlockIndex": index, "delta": {"text": piece.text}}
-            yield "contentBlockStop", {"contentBlockIndex": index}
-        else:
+        if answer.is_silent:
             await answer.finished()
+        else:
+            async for event in block_events(answer, index):
+                yield event
         yield "messageStop", {"stopReason": anthropic_messages.stop_reason(choice)}
         yield "metadata", {"metrics": {"latencyMs": answer.latency_ms}, "usage": usage_body(answer.usage)}
 
 
-def thinking(body: dict[str, Any], limit: int, model: Model) -> tuple[str, int | None]:
-    """Effort and budget of thinking, which Converse hands on to Claude."""
-    asked = (body.get("additionalModelRequestFields") or {}).get("thinking")
+def is_llama(model: Model) -> bool:
+    return model.id.startswith("meta.llama")
+
+
+def check_tools(body: dict[str, Any], model: Model) -> None:
+    """Refuse what Converse itself refuses about tools and formats, before it asks the model."""
+    config = body.get("toolConfig") or {}
+    for index, tool in enumerate(config.get("tools", ())):
+        if tool.get("toolSpec", {}).get("inputSchema", {}).get("json", {}).get("type", "object") != "object":
+            text = f"The value at toolConfig.tools.{index}.toolSpec.inputSchema.json.type must be one of the following: object."
+            raise Refusal("bad_value", text, param="toolConfig.tools")
+    for kind in ("any", "tool"):
+        if is_llama(model) and kind in config.get("toolChoice", ()):
+            _unsupported(f"toolConfig.toolChoice.{kind}")
+    if "textFormat" in body.get("outputConfig", ()) and "anthropic." not in model.id:
+        _unsupported("outputConfig.textFormat")
+    used = [block for said in body["messages"] for block in said["content"] if "toolUse" in block or "toolResult" in block]
+    if used and not config:
+        text = "The toolConfig field must be defined when using toolUse and toolResult content blocks."
+        raise Refusal("bad_value", text, param="toolConfig")
+
+
+def _unsupported(field: str) -> NoReturn:
+    raise Refusal("unsupported", f"This model doesn't support the {field} field. Remove {field} and try again.", param=field)
+
+
+def as_claude(body: dict[str, Any], limit: int) -> dict[str, Any]:
+    """What Converse hands on to Claude, in the words of its Messages API: thinking, effort, tools, and the format of the text."""
+    config, output = body.get("toolConfig") or {}, body.get("outputConfig") or {}
+    specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
+    kind, choice = next(iter(config.get("toolChoice", {}).items()), ("auto", {}))
+    return {
+        "max_tokens": limit,
+        "thinking": (body.get("additionalModelRequestFields") or {}).get("thinking"),
+        "output_config": {"effort": output.get("effort"), "format": _format(output)},
+        "tools": [{"name": spec["name"], "input_schema": spec["inputSchema"]["json"]} for spec in specs],
+        "tool_choice": {**choice, "type": kind} if specs else None,
+    }
+
+
+def _format(output: dict[str, Any]) -> dict[str, Any] | None:
+    """The format of the text; its schema is a text that holds JSON."""
+    if "textFormat" not in output:
+        return None
     try:
-        return anthropic_messages.thinking({"thinking": asked, "max_tokens": limit, "output_config": body.get("outputConfig")}, model)
-    except Refusal as refusal:
-        raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
+        schema = parse_json(output["textFormat"]["structure"]["jsonSchema"]["schema"])
+    except ValueError:
+        schema = None
+    if not isinstance(schema, dict):
+        text = "The value at outputConfig.textFormat.structure.jsonSchema.schema must be a JSON schema."
+        raise Refusal("bad_value", text, param="outputConfig.textFormat")
+    return {"type": "json_schema", "schema": schema}
 
 
 def tools(body: dict[str, Any]) -> tuple[str, ...]:
@@ -175,7 +238,26 @@ def content(choice: Choice) -> list[dict[str, Any]]:
     if choice.thinking_tokens:
         signature = anthropic_messages.thinking_block()["signature"]
         blocks.append({"reasoningContent": {"reasoningText": {"signature": signature, "text": ""}}})
+    if choice.function:
+        return [*blocks, {"toolUse": {"input": anthropic_tools.arguments(choice.text), **tool_use(choice.function)}}]
     return [*blocks, {"text": choice.text}] if choice.text else blocks
+
+
+def tool_use(name: str) -> dict[str, str]:
+    return {"name": name, "toolUseId": random_id("tooluse_", 22)}
+
+
+async def block_events(answer: Answer, index: int) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """The events of the block that holds the text, or the call. Only a call has an event where it starts."""
+    called = answer.choices[0].function
+    if called:
+        yield "contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": tool_use(called)}}
+        yield "contentBlockDelta", {"contentBlockIndex": index, "delta": {"toolUse": {"input": ""}}}
+    async for piece in answer.stream():
+        if piece.text:
+            delta = {"toolUse": {"input": piece.text}} if called else {"text": piece.text}
+            yield "contentBlockDelta", {"contentBlockIndex": index, "delta": delta}
+    yield "contentBlockStop", {"contentBlockIndex": index}
 
 
 def usage_body(usage: Usage) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Invoke:
         return replace(self.read(call), stream=True)
 
     def question(self, body: dict[str, Any], model: Model) -> Question:
-        if is_llama(model):
+        if bedrock_converse.is_llama(model):
             return _llama_question(body, model)
         if is_nova(model):
             check_nova(body)
@@ -61,7 +61,7 @@ class Invoke:
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
-        if is_llama(question.model):
+        if bedrock_converse.is_llama(question.model):
             return compact(_llama_body(answer))
         if is_nova(question.model):
             return compact(_nova_body(answer))
@@ -77,15 +77,11 @@ class Invoke:
         yield _chunk({**(waiting or {}), "amazon-bedrock-invocationMetrics": _metrics(answer)})
 
     def _own_events(self, question: Question, answer: Answer) -> AsyncIterator[dict[str, Any]]:
-        if is_llama(question.model):
+        if bedrock_converse.is_llama(question.model):
             return _llama_events(answer)
         if is_nova(question.model):
             return _nova_events(answer)
         return anthropic_messages.stream_events(answer, _message_id())
-
-
-def is_llama(model: Model) -> bool:
-    return model.id.startswith("meta.llama")
 
 
 def is_nova(model: Model) -> bool:
@@ -106,7 +102,7 @@ def _metrics(answer: Answer) -> dict[str, int]:
         "inputTokenCount": answer.usage.uncached_tokens,
         "outputTokenCount": answer.usage.output_tokens,
         "invocationLatency": answer.latency_ms,
-        "firstByteLatency": round(1000 * answer.pace * answer.question.model.ttft) + 1,
+        "firstByteLatency": min(answer.latency_ms, round(1000 * answer.pace * answer.question.model.ttft) + 1),
     }
 
 
@@ -166,11 +162,8 @@ def _nova_body(answer: Answer) -> dict[str, Any]:
 
 
 async def _nova_events(answer: Answer) -> AsyncIterator[dict[str, Any]]:
-    choice = answer.choices[0]
     yield {"messageStart": {"role": "assistant"}}
-    async for piece in answer.stream():
-        if piece.text:
-            yield {"contentBlockDelta": {"contentBlockIndex": 0, "delta": {"text": piece.text}}}
-    yield {"contentBlockStop": {"contentBlockIndex": 0}}
-    yield {"messageStop": {"stopReason": anthropic_messages.stop_reason(choice)}}
+    async for kind, payload in bedrock_converse.block_events(answer, 0):
+        yield {kind: payload}
+    yield {"messageStop": {"stopReason": anthropic_messages.stop_reason(answer.choices[0])}}
     yield {"metadata": {"usage": bedrock_converse.usage_body(answer.usage)}}

@@ -1,10 +1,12 @@
-"""An OpenAI-compatible server as vLLM answers: no limits, a few fields more, errors with a number for a code."""
+"""An OpenAI-compatible server as vLLM 0.32.0 answers: no limits, a few fields more, errors with a number for a code.
+
+The bodies follow answers of a real vLLM on a CPU, captured on 2026-11-23.
+"""
 
 from __future__ import annotations
 
-import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from helpers import models
@@ -12,9 +14,13 @@ from helpers.gateway.dialects import openai_chat as chat
 from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
 from helpers.gateway.dialects.openai import OpenAI, words
 from helpers.gateway.dialects.schema import INTEGER, NUMBER, between, checker, nullable, shape
-from helpers.gateway.exchange import Answer, Question, Refusal
+from helpers.gateway.exchange import Answer, Choice, Piece, Question, Refusal, TokenScore
 from helpers.gateway.quotas import Level
 
+VERSION = "0.32.0"
+FINGERPRINT = f"vllm-{VERSION}-123ff4e6"
+# Fields at the end of a plain answer that are null unless a server is started, or asked, in special ways.
+LAST_FIELDS = ("prompt_logprobs", "prompt_token_ids", "prompt_text", "kv_transfer_params", "ec_transfer_params", "metrics")
 # vLLM takes these beside OpenAI's fields, and passes over fields that it does not know.
 EXTRAS = {"top_k": nullable(INTEGER), "min_p": nullable(between("number", 0, 1)), "repetition_penalty": nullable(NUMBER)}
 check = checker(shape("messages", **chat.FIELDS, **EXTRAS))
@@ -29,6 +35,7 @@ class Compatible(OpenAI):
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/health", "health", handle=self.health),
+            route("GET", "/version", "version", handle=self.version),
         ]
 
     def key(self, call: Call) -> str | None:
@@ -40,6 +47,9 @@ class Compatible(OpenAI):
             raise Refusal("missing", param="model")
         check(call.json)
         question = chat.question(call.json, self.model(call.json["model"], call), self.provider)
+        if question.limit is not None and question.limit > question.model.context:
+            name = "max_completion_tokens" if "max_completion_tokens" in call.json else "max_tokens"
+            raise Refusal("above_window", param=name, value=question.limit, maximum=question.model.context)
         return self.check_length(question)
 
     # ---- writing ---------------------------------------------------------
@@ -47,78 +57,162 @@ class Compatible(OpenAI):
         choices = [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": choice.text, "refusal": None, "reasoning": None, "tool_calls": []},
-                "logprobs": None,
-                "finish_reason": chat.finish_reason(choice),
+                "message": _message(choice),
+                "logprobs": _logprobs(choice.scores),
+                "finish_reason": chat.finish_reason(choice, question),
                 "stop_reason": choice.stop_sequence,
+                "token_ids": None,
+                "routed_experts": None,
             }
             for index, choice in enumerate(answer.choices)
         ]
-        body = {**self._head(answer, "chat.completion"), "choices": choices, "usage": _usage(answer), "prompt_logprobs": None}
-        return compact(body)
+        usage = {**_usage(answer), "prompt_tokens_details": None, "completion_tokens_details": None}
+        body = {**_head(answer, "chat.completion"), "choices": choices, "service_tier": None, "system_fingerprint": FINGERPRINT, "usage": usage}
+        return compact({**body, **dict.fromkeys(LAST_FIELDS)})
 
     async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
-        head = self._head(answer, "chat.completion.chunk")
-        async for chunk in chat.chunks(answer, head, {"role": "assistant", "content": ""}):
-            chunk.pop("usage", None)
-            if not chunk["choices"]:
-                chunk["usage"] = _usage(answer)
-            for choice in chunk["choices"]:
-                if choice["finish_reason"]:
-                    choice["stop_reason"] = answer.choices[choice["index"]].stop_sequence
-            yield chat.frame(chunk)
+        head, ended = _head(answer, "chat.completion.chunk"), set()
+        for index in range(len(answer.choices)):
+            first = {"index": index, "delta": {"role": "assistant", "content": ""}, "logprobs": None, "finish_reason": None}
+            yield chat.frame({**head, "choices": [first], "prompt_token_ids": None, "prompt_text": None})
+        for index, choice in enumerate(answer.choices):
+            if choice.function:
+                yield chat.frame({**head, "choices": [_piece(index, {"content": None, "tool_calls": [_opened(choice.function)]})]})
+        async for piece in answer.stream():
+            choice = answer.choices[piece.choice]
+            # The last token of a text ends it in the same chunk, but for the token that ends the turn: that one is empty.
+            ends = piece.is_last and (choice.finish != "stop" or not piece.text)
+            if piece.text or piece.scores or ends:
+                yield chat.frame({**head, "choices": [_piece(piece.choice, _delta(choice, piece), piece.scores, choice if ends else None, question)]})
+            ended |= {piece.choice} if ends else set()
+        for index, choice in enumerate(answer.choices):
+            if index not in ended:
+                yield chat.frame({**head, "choices": [_piece(index, {"content": ""}, (), choice, question)]})
+        if question.include_usage:
+            yield chat.frame({**head, "choices": [], "usage": _usage(answer), "system_fingerprint": FINGERPRINT})
         yield chat.DONE
-
-    def _head(self, answer: Answer, kind: str) -> dict[str, Any]:
-        return {"id": "chatcmpl-" + secrets.token_hex(16), "object": kind, "created": int(time.time()), "model": answer.question.model.id}
 
     # ---- the rest --------------------------------------------------------
     async def list_models(self, call: Call) -> Response:
-        rows = [
-            {"id": m.id, "object": "model", "created": int(time.time()), "owned_by": "vllm", "root": m.id, "max_model_len": m.context}
-            for m in models.of(self.provider)
-        ]
-        return Response(200, [("Content-Type", "application/json"), *self.base_headers()], compact({"object": "list", "data": rows}))
+        rows = [_model_body(model) for model in models.of(self.provider)]
+        return self._json({"object": "list", "data": rows})
+
+    async def version(self, call: Call) -> Response:
+        return self._json({"version": VERSION})
+
+    def _json(self, body: Any, status: int = 200) -> Response:
+        return Response(status, [("Content-Type", "application/json"), *self.base_headers()], compact(body))
 
     async def health(self, call: Call) -> Response:
         return Response(200, self.base_headers())
 
     def base_headers(self, milliseconds: int = 12) -> Headers:
-        return [("server", "uvicorn")]
+        return [("server", "uvicorn"), ("vary", "Origin")]
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         return self.base_headers()
 
     def error(self, refusal: Refusal, call: Call) -> Response:
+        if refusal.kind == "no_route":
+            return self._json({"detail": "Not Found"}, 404)
         status, kind, message = _words(refusal)
-        body = {"error": {"message": message, "type": kind, "param": refusal.param, "code": status}}
-        headers = [("Content-Type", "application/json"), *self.base_headers()]
+        response = self._json({"error": {"message": message, "type": kind, "param": _param(refusal), "code": status}}, status)
         if refusal.kind == "no_recording":
-            headers.append(("x-should-retry", "false"))
-        return Response(status, headers, compact(body))
+            response.headers.append(("x-should-retry", "false"))
+        return response
 
     def stream_error(self, refusal: Refusal) -> bytes:
         status, kind, message = _words(refusal)
         return chat.frame({"error": {"message": message, "type": kind, "param": None, "code": status}})
 
 
+def _head(answer: Answer, kind: str) -> dict[str, Any]:
+    return {"id": hex_id("chatcmpl-", 16), "object": kind, "created": int(time.time()), "model": answer.question.model.id}
+
+
+def _message(choice: Choice) -> dict[str, Any]:
+    nothing = {"refusal": None, "annotations": None, "audio": None, "function_call": None}
+    if choice.function and choice.finish == "call":
+        call = {**_opened(choice.function), "function": {"name": choice.function, "arguments": choice.text}}
+        call.pop("index")
+        return {"role": "assistant", "content": "", **nothing, "tool_calls": [call], "reasoning": None}
+    return {"role": "assistant", "content": choice.text, **nothing, "reasoning": None}
+
+
+def _opened(name: str) -> dict[str, Any]:
+    """A tool call whose arguments are still to come."""
+    return {"id": hex_id("chatcmpl-tool-", 16), "type": "function", "index": 0, "function": {"name": name}}
+
+
+def _delta(choice: Choice, piece: Piece) -> dict[str, Any]:
+    if choice.function:
+        return {"content": None, "tool_calls": [{"index": 0, "function": {"arguments": piece.text}}]}
+    return {"content": piece.text}
+
+
+def _piece(
+    index: int, delta: dict[str, Any], scores: Sequence[TokenScore] = (), ended: Choice | None = None, question: Question | None = None
+) -> dict[str, Any]:
+    """A choice in a chunk; with `ended` the one that ends it."""
+    finish = chat.finish_reason(ended, question) if ended else None
+    stop = {"stop_reason": ended.stop_sequence} if ended else {}
+    return {"index": index, "delta": delta, "logprobs": _logprobs(scores), "finish_reason": finish, **stop, "token_ids": None}
+
+
+def _logprobs(scores: Sequence[TokenScore]) -> dict[str, Any] | None:
+    """vLLM shows the token that ends the turn too."""
+    return {"content": chat.logprobs(scores)["content"]} if scores else None
+
+
 def _usage(answer: Answer) -> dict[str, Any]:
     usage = answer.usage
-    return {
-        "prompt_tokens": usage.input_tokens,
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-        "completion_tokens": usage.output_tokens,
-        "prompt_tokens_details": None,
-    }
+    total = usage.input_tokens + usage.output_tokens
+    return {"prompt_tokens": usage.input_tokens, "total_tokens": total, "completion_tokens": usage.output_tokens}
+
+
+def _model_body(model: models.Model) -> dict[str, Any]:
+    allowed = {"allow_create_engine": False, "allow_sampling": True, "allow_logprobs": True, "allow_search_indices": False, "allow_view": True}
+    permission = {"id": hex_id("modelperm-", 16), "object": "model_permission", "created": int(time.time()), **allowed, "allow_fine_tuning": False}
+    permission |= {"organization": "*", "group": None, "is_blocking": False}
+    head = {"id": model.id, "object": "model", "created": int(time.time()), "owned_by": "vllm", "root": model.id, "parent": None}
+    return {**head, "max_model_len": model.context, "permission": [permission]}
+
+
+RANGES = {"temperature": "[0, 2]", "top_p": "(0, 1]", "presence_penalty": "[-2, 2]", "frequency_penalty": "[-2, 2]"}
 
 
 def _words(refusal: Refusal) -> tuple[int, str, str]:
-    facts = refusal.facts
+    facts, param = refusal.facts, refusal.param
     if refusal.kind == "unknown_model":
         return 404, "NotFoundError", f"The model `{facts['model']}` does not exist."
     if refusal.kind == "too_long":
-        text = f"This model's maximum context length is {facts['maximum']} tokens. However, your request has {facts['tokens']} input tokens."
+        least = facts["maximum"] + 1
+        text = (
+            f"This model's maximum context length is {facts['maximum']} tokens. However, your prompt contains at least {least} input tokens, "
+            "which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. "
+            f"(parameter=input_tokens, value={least})"
+        )
         return 400, "BadRequestError", text
+    if refusal.kind == "missing":
+        return 400, "Bad Request", f"1 validation error:\n  {{'type': 'missing', 'loc': '{_place(param)}', 'msg': 'Field required'}}"
+    if refusal.kind == "bad_value" and param in RANGES and facts.get("rule") in ("minimum", "maximum"):
+        value = float(facts["value"])
+        return 400, "BadRequestError", f"{param} must be in {RANGES[param]}, got {value}. (parameter={param}, value={value})"
+    if refusal.kind == "above_window":
+        text = f"{param}={facts['value']} cannot be greater than max_model_len={facts['maximum']}. Please request fewer output tokens."
+        return 400, "BadRequestError", f"{text} (parameter={param}, value={facts['value']})"
     status, _, _, message = words(refusal, hex_id("", 8))
     names = {400: "BadRequestError", 401: "UnauthorizedError", 404: "NotFoundError", 429: "TooManyRequestsError", 503: "ServiceUnavailableError"}
     return status, names.get(status, "InternalServerError"), message
+
+
+def _param(refusal: Refusal) -> str | None:
+    """The param field: the place in the body for what is missing, input_tokens for a long prompt."""
+    if refusal.kind in ("unknown_model", "too_long"):
+        return "model" if refusal.kind == "unknown_model" else "input_tokens"
+    return _place(refusal.param) if refusal.kind == "missing" else refusal.param
+
+
+def _place(param: str | None) -> str:
+    """A path such as messages[0].role as pydantic writes it: body.messages.0.role."""
+    return "body." + (param or "").replace("[", ".").replace("]", "")

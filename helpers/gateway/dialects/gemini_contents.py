@@ -5,14 +5,16 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections import defaultdict
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.gateway.dialects import gemini_fields as fields
+from helpers.gateway.dialects import gemini_tools
 from helpers.gateway.wire import LETTERS, random_id
 from helpers.gateway.dialects.schema import checker
-from helpers.gateway.exchange import Answer, Choice, Message, Part, Question, Refusal, Usage
+from helpers.gateway.exchange import Answer, Choice, Function, Message, Part, Piece, Question, Refusal, TokenScore, Usage
 from helpers.models import Model
 
 check = checker(fields.GENERATE)
@@ -38,9 +40,11 @@ KINDS = {
 class Cached:
     """What an explicit cache holds: the beginning of every prompt that names it."""
 
-    messages: tuple[Message, ...]
-    tools: tuple[str, ...]
-    tokens: int
+    messages: tuple[Message, ...] = ()
+    tools: tuple[str, ...] = ()
+    tokens: int = 0
+    functions: tuple[Function, ...] = ()
+    must_call: tuple[str, ...] = ()
 
 
 # ---- reading ---------------------------------------------------------------
@@ -63,20 +67,23 @@ def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -
     """The neutral question of a checked body. Raises Refusal for what this model refuses."""
     config = body.get("generationConfig", {})
     effort, budget = thinking(config.get("thinkingConfig", {}), model)
-    if config.get("responseLogprobs"):
-        raise Refusal("unsupported", f"Logprobs is not enabled for models/{model.id}", param="generationConfig.responseLogprobs")
     if cached and any(body.get(name) for name in ("systemInstruction", "tools", "toolConfig")):
         text = (
             "CachedContent can not be used with GenerateContent request setting system_instruction, tools or tool_config.\n\n"
             "Proposed fix: move those values to CachedContent from GenerateContent request."
         )
         raise Refusal("bad_value", text, param="cachedContent")
-    held = cached or Cached((), (), 0)
+    held = cached or Cached()
+    functions = gemini_tools.functions(body)
     return Question(
         provider="gemini",
         model=model,
         messages=(*held.messages, *messages(body, model)),
         tools=(*held.tools, *tools(body)),
+        functions=(*held.functions, *functions),
+        must_call=(*held.must_call, *gemini_tools.must_call(body, functions)),
+        schema=gemini_tools.schema(body, model),
+        top_logprobs=gemini_tools.top_logprobs(body, model),
         limit=config.get("maxOutputTokens"),
         stop=tuple(config.get("stopSequences", ())),
         n=config.get("candidateCount", 1),
@@ -84,12 +91,13 @@ def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -
         thinking_limit=budget,
         sampling=tuple((name, config[name]) for name in SAMPLING if name in config),
         cached_prefix_tokens=held.tokens,
+        echo={"bare": gemini_tools.is_bare(body)},
         chunk_tokens=CHUNK_TOKENS,
     )
 
 
 def streamed(question: Question, *, sse: bool) -> Question:
-    return replace(question, stream=True, echo={"sse": sse})
+    return replace(question, stream=True, echo={**question.echo, "sse": sse})
 
 
 def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
@@ -121,6 +129,7 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     """The turns, with the system instruction first."""
     out = []
+    gemini_tools.check_turns(body.get("contents", ()))
     if "systemInstruction" in body:
         out.append(Message("system", parts(body["systemInstruction"], "systemInstruction", model)))
     for index, content in enumerate(body.get("contents", ())):
@@ -218,38 +227,74 @@ def count_body(question: Question) -> dict[str, Any]:
 
 
 def finish_reason(choice: Choice) -> str:
-    return "MAX_TOKENS" if choice.finish == "length" else "STOP"
+    if choice.finish == "length":
+        return "MAX_TOKENS"
+    return "MALFORMED_FUNCTION_CALL" if choice.function and gemini_tools.arguments(choice) is None else "STOP"
 
 
 def _head(answer: Answer) -> dict[str, Any]:
     return {"modelVersion": answer.question.model.served_as, "responseId": random_id("", 22, LETTERS + "-_")}
 
 
-def _candidate(index: int, text: str, choice: Choice | None = None) -> dict[str, Any]:
-    """A candidate, or a piece of one; with the choice it is the end of it. Without text its content has no parts."""
-    content = {"parts": [{"text": text}], "role": "model"} if text else {"role": "model"}
-    finish = {"finishReason": finish_reason(choice)} if choice else {}
-    return {"content": content, **finish, "index": index}
+def _text_parts(text: str) -> list[dict[str, Any]]:
+    return [{"text": text}] if text else []
+
+
+def _parts(question: Question, choice: Choice) -> list[dict[str, Any]]:
+    """The parts of a whole candidate."""
+    if choice.function:
+        return gemini_tools.call_parts(choice, question.model)
+    return _text_parts(gemini_tools.bare(choice.text) if question.echo["bare"] else choice.text)
+
+
+def _candidate(index: int, parts: list[dict[str, Any]], scores: Sequence[TokenScore], choice: Choice | None = None) -> dict[str, Any]:
+    """A candidate, or a piece of one; with the choice it is the end of it. Without parts its content has none, not an empty list."""
+    body: dict[str, Any] = {"content": {"parts": parts, "role": "model"} if parts else {"role": "model"}}
+    if choice:
+        body["finishReason"] = finish_reason(choice)
+        if choice.scores:
+            body["avgLogprobs"] = sum(score.logprob for score in choice.scores) / len(choice.scores)
+    if scores:
+        body["logprobsResult"] = gemini_tools.logprobs_result(scores)
+    return {**body, "index": index}
 
 
 def response_body(answer: Answer) -> dict[str, Any]:
-    candidates = [_candidate(index, choice.text, choice) for index, choice in enumerate(answer.choices)]
-    return {"candidates": candidates, "usageMetadata": usage_body(answer.usage, answer.question), **_head(answer)}
+    question = answer.question
+    candidates = [_candidate(i, _parts(question, choice), choice.scores, choice) for i, choice in enumerate(answer.choices)]
+    return {"candidates": candidates, "usageMetadata": usage_body(answer.usage, question), **_head(answer)}
 
 
 async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
-    """The pieces of a stream, each with the usage so far; the last one ends every candidate."""
+    """The pieces of a stream, each with the usage so far; the last one ends every candidate. Calls and words of an enum come whole."""
     head, question = _head(answer), answer.question
-    written = [piece for piece in answer.pieces() if piece.text]
-    last = written.pop() if written else None
-    so_far: dict[int, int] = {}
-    for piece in written:
-        await answer.wait_until(piece.due)
-        so_far[piece.choice] = piece.tokens_so_far
-        usage = usage_body(answer.usage, question, sum(so_far.values()))
-        yield {"candidates": [_candidate(piece.choice, piece.text)], "usageMetadata": usage, **head}
-    await answer.finished()
-    ends = [_candidate(i, last.text if last and last.choice == i else "", choice) for i, choice in enumerate(answer.choices)]
+    whole = question.echo["bare"] or answer.choices[0].function is not None
+    scores: dict[int, list[TokenScore]] = defaultdict(list)  # of what was not sent yet
+    tokens: dict[int, int] = {}
+    held: Piece | None = None  # until it is known whether it is the last
+    length = 0
+
+    def said(piece: Piece) -> dict[str, Any]:
+        tokens[piece.choice] = piece.tokens_so_far
+        candidate = _candidate(piece.choice, _text_parts(piece.text), scores.pop(piece.choice, ()))
+        return {"candidates": [candidate], "usageMetadata": usage_body(answer.usage, question, sum(tokens.values())), **head}
+
+    async for piece in answer.stream():
+        if held and piece.text:
+            yield said(held)
+            held = None
+        scores[piece.choice] += piece.scores
+        length += len(piece.text)
+        if piece.text and not whole:
+            held = piece
+        # Of a recorded answer all is known from its beginning, so that only its last piece has to wait.
+        if held and length < sum(len(choice.text) for choice in answer.choices):
+            yield said(held)
+            held = None
+    parts = [_parts(question, choice) if whole else [] for choice in answer.choices]
+    if held:
+        parts[held.choice] = _text_parts(held.text)
+    ends = [_candidate(i, parts[i], scores[i], choice) for i, choice in enumerate(answer.choices)]
     yield {"candidates": ends, "usageMetadata": usage_body(answer.usage, question), **head}
 
 

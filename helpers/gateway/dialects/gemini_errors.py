@@ -40,6 +40,11 @@ TYPES = {
     "parts": MESSAGES + "Part",
     "tools": MESSAGES + "Tool",
     "function_declarations": MESSAGES + "FunctionDeclaration",
+    "parameters": MESSAGES + "Schema",
+    "response_schema": MESSAGES + "Schema",
+    "items": MESSAGES + "Schema",
+    "value": MESSAGES + "Schema",
+    "mode": MESSAGES + "FunctionCallingConfig.Mode",
     "ttl": "type.googleapis.com/google.protobuf.Duration",
     "expire_time": "type.googleapis.com/google.protobuf.Timestamp",
 }

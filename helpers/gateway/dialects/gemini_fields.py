@@ -47,7 +47,7 @@ CONFIG = shape(
     frequencyPenalty=NUMBER,
     responseMimeType=STRING,
     responseLogprobs=BOOLEAN,
-    logprobs=INTEGER,
+    logprobs=between("integer", 0, 20),
     enableEnhancedCivicAnswers=BOOLEAN,
     continuationToken=ANY,
     thinkingConfig=THINKING,
@@ -66,12 +66,14 @@ FUNCTION = shape(
 )
 SERVER_TOOLS = "googleSearch googleSearchRetrieval googleMaps codeExecution urlContext fileSearch computerUse mcpServers"
 TOOL = shape(closed=True, functionDeclarations=list_of(FUNCTION), **{name: ANY for name in SERVER_TOOLS.split()})
+CALLING = shape(closed=True, mode=STRING, allowedFunctionNames=list_of(STRING))
+TOOL_CONFIG = shape(closed=True, functionCallingConfig=CALLING, retrievalConfig=ANY, includeServerSideToolInvocations=BOOLEAN)
 SAFETY = shape(closed=True, category=STRING, threshold=STRING, method=STRING)
 PROMPT: dict[str, Schema] = {
     "contents": list_of(CONTENT),
     "systemInstruction": CONTENT,
     "tools": list_of(TOOL),
-    "toolConfig": OBJECT,
+    "toolConfig": TOOL_CONFIG,
 }
 GENERATE = shape(
     closed=True,
@@ -106,5 +108,5 @@ def camel(name: str) -> str:
 
 
 def snake(path: str) -> str:
-    """A path of fields as Google's errors name it: generation_config.max_output_tokens."""
-    return re.sub(r"(?<=[a-z0-9])[A-Z]", lambda letter: "_" + letter[0].lower(), path)
+    """A path of fields as Google's errors name it: generation_config.max_output_tokens. What stands in brackets is the user's own."""
+    return re.sub(r"(?<=[a-z0-9])[A-Z](?![^\[]*\])", lambda letter: "_" + letter[0].lower(), path)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from helpers.gateway.wire import compact, random_id
@@ -24,7 +24,7 @@ from helpers.gateway.dialects.schema import (
     one_of,
     shape,
 )
-from helpers.gateway.exchange import Answer, Choice, Message, Part, Question, Refusal, Usage
+from helpers.gateway.exchange import Answer, Choice, Function, Message, Part, Question, Refusal, TokenScore, Usage
 from helpers.models import Model
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
@@ -43,6 +43,7 @@ MESSAGE = shape(
     tool_call_id=STRING,
     name=STRING,
 )
+TOOL = shape("type", type=STRING, function=shape("name", name=STRING, parameters=nullable(OBJECT)))
 FIELDS = {
     "model": STRING,
     "messages": list_of(MESSAGE, minItems=1),
@@ -74,8 +75,8 @@ FIELDS = {
     "stream": nullable(BOOLEAN),
     "stream_options": nullable(shape(include_usage=nullable(BOOLEAN), include_obfuscation=nullable(BOOLEAN))),
     "temperature": nullable(between("number", 0, 2)),
-    "tool_choice": ANY,
-    "tools": nullable(list_of(shape("type", type=STRING))),
+    "tool_choice": {"type": ["string", "object", "null"]},
+    "tools": nullable(list_of(TOOL)),
     "top_logprobs": nullable(between("integer", 0, 20)),
     "top_p": nullable(between("number", 0, 1)),
     "user": nullable(STRING),
@@ -98,6 +99,10 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
         model=model,
         messages=tuple(message(m, f"messages[{i}]") for i, m in enumerate(body["messages"])),
         tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+        functions=functions(body),
+        must_call=must_call(body),
+        schema=schema(body.get("response_format")),
+        top_logprobs=(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
         limit=limit,
         stop=(stop,) if isinstance(stop, str) else tuple(stop),
         n=body.get("n") or 1,
@@ -107,6 +112,54 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         echo=body,
     )
+
+
+def functions(body: dict[str, Any]) -> tuple[Function, ...]:
+    """The tools that are functions. Raises Refusal for one without a function."""
+    found = []
+    for index, tool in enumerate(body.get("tools") or []):
+        if tool["type"] == "function":
+            if "function" not in tool:
+                raise Refusal("missing", param=f"tools[{index}].function")
+            found.append(Function(tool["function"]["name"], tool["function"].get("parameters") or {}))
+    return tuple(found)
+
+
+def must_call(body: dict[str, Any]) -> tuple[str, ...]:
+    """The functions of which one has to be called: all for `required`, one that is named, else none. Raises Refusal."""
+    choice, names = body.get("tool_choice"), tuple(f.name for f in functions(body))
+    if choice in (None, "auto", "none"):
+        return ()
+    if not names:
+        raise Refusal("bad_value", "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
+    if choice == "required":
+        return names
+    named = (choice.get("function") or choice).get("name") if isinstance(choice, dict) else choice
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        return _allowed(choice, names)
+    if named not in names:
+        raise Refusal("bad_value", f"Tool choice '{named}' not found in 'tools' parameter.", param="tool_choice")
+    return (named,)
+
+
+def _allowed(choice: dict[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    """tool_choice allowed_tools: some of the tools, in mode auto or required."""
+    allowed = choice.get("allowed_tools") or choice
+    named = [(tool.get("function") or tool).get("name") for tool in allowed.get("tools") or []]
+    return tuple(name for name in names if name in named) if allowed.get("mode") == "required" else ()
+
+
+def schema(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The JSON schema that a response format asks for; any object for JSON mode."""
+    kind = (response_format or {}).get("type")
+    if kind == "json_object":
+        return {"type": "object"}
+    if kind != "json_schema":
+        return None
+    asked = response_format.get("json_schema") or {}
+    if not isinstance(asked.get("name"), str):
+        raise Refusal("missing", param="response_format.json_schema.name")
+    return asked.get("schema") or {"type": "object"}
 
 
 def sampling(body: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
@@ -187,7 +240,10 @@ def usage_body(usage: Usage, model: Model) -> dict[str, Any]:
     }
 
 
-def finish_reason(choice: Choice) -> str:
+def finish_reason(choice: Choice, question: Question) -> str:
+    """stop, length or tool_calls; a call of the one function that tool_choice names ends with stop."""
+    if choice.finish == "call":
+        return "stop" if isinstance(question.echo.get("tool_choice"), dict) else "tool_calls"
     return "length" if choice.finish == "length" else "stop"
 
 
@@ -196,16 +252,39 @@ def fingerprint_of(model: Model) -> str | None:
     return f"fp_{hashlib.sha256(model.served_as.encode()).hexdigest()[:10]}" if model.thinks == "never" else None
 
 
-def choice_body(index: int, choice: Choice, model: Model) -> dict[str, Any]:
+def choice_body(index: int, choice: Choice, question: Question) -> dict[str, Any]:
     body = {
         "index": index,
         "message": {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []},
-        "logprobs": None,
-        "finish_reason": finish_reason(choice),
+        "logprobs": logprobs(said(choice.scores)),
+        "finish_reason": finish_reason(choice, question),
     }
-    if model.thinks != "never":
+    if choice.function:
+        body["message"] |= {"content": None, "tool_calls": [tool_call(choice.function, choice.text)]}
+    if question.model.thinks != "never" and not choice.scores:
         del body["logprobs"]
     return body
+
+
+def tool_call(name: str, arguments: str) -> dict[str, Any]:
+    return {"id": random_id("call_", 24), "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def logprobs(scores: Sequence[TokenScore]) -> dict[str, Any] | None:
+    """The logprobs field of a choice; null where none were asked for."""
+    if not scores:
+        return None
+    content = [{**_scored(s.token, s.logprob), "top_logprobs": [_scored(*pair) for pair in s.top]} for s in scores]
+    return {"content": content, "refusal": None}
+
+
+def said(scores: Sequence[TokenScore]) -> list[TokenScore]:
+    """The scores of the tokens that are text: OpenAI does not show the one that ends the turn."""
+    return [score for score in scores if not score.ends]
+
+
+def _scored(token: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": token.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(token)}
 
 
 def completion(answer: Answer) -> dict[str, Any]:
@@ -215,7 +294,7 @@ def completion(answer: Answer) -> dict[str, Any]:
         "object": "chat.completion",
         "created": int(time.time()),
         "model": model.served_as,
-        "choices": [choice_body(i, choice, model) for i, choice in enumerate(answer.choices)],
+        "choices": [choice_body(i, choice, answer.question) for i, choice in enumerate(answer.choices)],
         "usage": usage_body(answer.usage, model),
         "service_tier": "default",
         "system_fingerprint": fingerprint_of(model),
@@ -233,16 +312,20 @@ async def chunks(answer: Answer, head: dict[str, Any], first_delta: dict[str, An
     """The chunks of a stream: a role, the text, a finish reason, for each choice; then the usage if asked for."""
     tail = {"usage": None} if answer.question.include_usage else {}
 
-    def chunk(index: int, delta: dict[str, Any], finish: str | None = None) -> dict[str, Any]:
-        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": None, "finish_reason": finish}], **tail}
+    def chunk(index: int, delta: dict[str, Any], finish: str | None = None, scores: Sequence[TokenScore] = ()) -> dict[str, Any]:
+        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": logprobs(scores), "finish_reason": finish}], **tail}
 
-    for index in range(len(answer.choices)):
-        yield chunk(index, first_delta)
-    async for piece in answer.stream():
-        if piece.text:
-            yield chunk(piece.choice, {"content": piece.text})
     for index, choice in enumerate(answer.choices):
-        yield chunk(index, {}, finish_reason(choice))
+        call = {"content": None, "tool_calls": [{"index": 0, **tool_call(choice.function, "")}]} if choice.function else {}
+        yield chunk(index, {**first_delta, **call})
+    async for piece in answer.stream():
+        called = answer.choices[piece.choice].function
+        if piece.text and called:
+            yield chunk(piece.choice, {"tool_calls": [{"index": 0, "function": {"arguments": piece.text}}]})
+        elif piece.text or said(piece.scores):
+            yield chunk(piece.choice, {"content": piece.text}, scores=said(piece.scores))
+    for index, choice in enumerate(answer.choices):
+        yield chunk(index, {}, finish_reason(choice, answer.question))
     if answer.question.include_usage:
         yield {**head, "choices": [], "usage": usage_body(answer.usage, answer.question.model)}
 

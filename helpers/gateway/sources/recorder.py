@@ -12,7 +12,7 @@ from typing import Any
 
 from helpers.gateway.wire import Call, Headers
 from helpers.gateway.exchange import Question
-from helpers.gateway.sources.recordings import FOLDER, shape
+from helpers.gateway.sources.recordings import FORM, FOLDER, shape
 from helpers.gateway.sources.scrub import Scrubber, spoken, zeros
 
 FILE = "captured.jsonl"
@@ -86,10 +86,9 @@ def _line(question: Question, call: Call, server: str) -> dict[str, Any]:
         "date": datetime.now(UTC).date().isoformat(),
         "server": server,
         "versions": _versions(call),
-        "provider": meaning["provider"],
-        "models": [meaning["model"]],
-        "messages": meaning["messages"],
-        "tools": meaning["tools"],
+        "provider": meaning.pop("provider"),
+        "models": [meaning.pop("model")],
+        **meaning,
         "shape": shape(question),
         "answers": [],
     }
@@ -97,7 +96,7 @@ def _line(question: Question, call: Call, server: str) -> dict[str, Any]:
 
 def _name(line: dict[str, Any]) -> str:
     """What a line is sorted and found by: its answers and their date are no part of it."""
-    return json.dumps([line[name] for name in ("provider", "models", "messages", "tools", "shape")], sort_keys=True)
+    return json.dumps([line[name] for name in ("provider", "models", "messages", "tools", "shape")] + [line.get(name) for name in FORM], sort_keys=True)
 
 
 def _versions(call: Call) -> str:

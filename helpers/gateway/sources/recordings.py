@@ -17,6 +17,7 @@ from typing import Any
 
 from helpers.gateway.exchange import Draft, Provenance, Question, key_of
 
+FORM = ("schema", "must_call")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
 
 
@@ -91,6 +92,7 @@ class Recordings:
         """Know a recording from now on."""
         for model in line["models"]:
             meaning = {"provider": line["provider"], "model": model, "messages": line["messages"], "tools": line.get("tools", [])}
+            meaning |= {name: line[name] for name in FORM if name in line}
             if line["kind"] == "captured":
                 name = key_of({**meaning, "shape": line["shape"]})
                 self._captured[name] = Recording(line, name)

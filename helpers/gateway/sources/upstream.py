@@ -79,6 +79,10 @@ class Upstream:
         """USD held for calls under way."""
         return self._budget.reserved_usd
 
+    def knows(self, provider: str) -> bool:
+        """Whether there is an address to forward to."""
+        return provider in self._bases
+
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()

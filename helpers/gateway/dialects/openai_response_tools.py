@@ -1,0 +1,130 @@
+"""Functions and structured answers in OpenAI's Responses, whose fields are flatter than those of chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, Schema, list_of, nullable, one_of, shape
+from helpers.gateway.exchange import Function, Message, Refusal
+
+TOOL = shape("type", type=STRING, name=STRING, parameters=nullable(OBJECT), strict=nullable(BOOLEAN))
+TOOL_CHOICE = {"type": ["string", "object", "null"]}
+FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), name=STRING, schema=OBJECT, strict=nullable(BOOLEAN))
+TEXT = shape(format=nullable(FORMAT), verbosity=nullable(one_of("low", "medium", "high")))
+LOGPROBS = "message.output_text.logprobs"
+INCLUDE = list_of(
+    one_of(
+        LOGPROBS,
+        "message.input_image.image_url",
+        "file_search_call.results",
+        "web_search_call.results",
+        "web_search_call.action.sources",
+        "computer_call_output.output.image_url",
+        "code_interpreter_call.outputs",
+        "reasoning.encrypted_content",
+    )
+)
+
+
+def functions(body: dict[str, Any]) -> tuple[Function, ...]:
+    """The tools that are functions. Raises Refusal for one without a name."""
+    found = []
+    for index, tool in enumerate(body.get("tools") or []):
+        if tool["type"] == "function":
+            if "name" not in tool:
+                raise Refusal("missing", param=f"tools[{index}].name")
+            found.append(Function(tool["name"], tool.get("parameters") or {}))
+    return tuple(found)
+
+
+def must_call(body: dict[str, Any]) -> tuple[str, ...]:
+    """The functions of which one has to be called: all for `required`, one that is named, else none. Raises Refusal."""
+    choice, names = body.get("tool_choice"), tuple(function.name for function in functions(body))
+    if choice in (None, "auto", "none"):
+        return ()
+    if not body.get("tools"):
+        raise Refusal("bad_value", "Tool choice 'required' must be specified with 'tools' parameter.", param="tool_choice")
+    if choice == "required":
+        return names
+    if isinstance(choice, str):
+        raise Refusal("bad_value", param="tool_choice", rule="enum", bound=["none", "auto", "required"], value=choice)
+    if choice.get("type") == "allowed_tools":
+        named = [tool.get("name") for tool in choice.get("tools") or [] if isinstance(tool, dict)]
+        return tuple(name for name in names if name in named) if choice.get("mode") == "required" else ()
+    if choice.get("type") != "function":
+        return ()  # one of the tools that OpenAI runs
+    if choice.get("name") not in names:
+        raise Refusal("bad_value", "Tool choice 'function' not found in 'tools' parameter.", param="tool_choice")
+    return (choice["name"],)
+
+
+def schema(body: dict[str, Any]) -> Schema | None:
+    """The JSON schema that text.format asks for; any object for JSON mode. Raises Refusal."""
+    asked = (body.get("text") or {}).get("format") or {}
+    if asked.get("type") == "json_object":
+        return {"type": "object"}
+    if asked.get("type") != "json_schema":
+        return None
+    for name in ("name", "schema"):
+        if name not in asked:
+            raise Refusal("missing", param=f"text.format.{name}")
+    return asked["schema"] or {"type": "object"}
+
+
+def check_json_word(body: dict[str, Any], messages: Sequence[Message]) -> None:
+    """JSON mode wants the word in a message; it may stand in any case, and instructions do not count."""
+    if ((body.get("text") or {}).get("format") or {}).get("type") != "json_object":
+        return
+    if not any("json" in message.text.lower() for message in messages):
+        text = "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
+        raise _refusal(text)
+
+
+def top_logprobs(body: dict[str, Any], effort: str) -> int | None:
+    """How many likely tokens to name beside each token; None where no logprobs are included. A model has none while it thinks."""
+    if body.get("top_logprobs") and effort != "none":
+        raise Refusal("unsupported", param="top_logprobs")
+    if LOGPROBS not in (body.get("include") or []):
+        return None
+    if effort != "none":
+        raise Refusal("bad_value", "logprobs are not supported with reasoning models.", param="include")
+    return body.get("top_logprobs") or 0
+
+
+def echoed(tool: dict[str, Any]) -> dict[str, Any]:
+    """A tool as the response repeats it: functions are strict unless the request says otherwise."""
+    if tool["type"] != "function":
+        return tool
+    strict = tool.get("strict") is not False
+    return {**tool, "description": tool.get("description"), "parameters": tool.get("parameters"), "strict": strict}
+
+
+def echoed_text(body: dict[str, Any]) -> dict[str, Any]:
+    """text as the response repeats it."""
+    asked = body.get("text") or {}
+    form = asked.get("format") or {"type": "text"}
+    if form["type"] == "json_schema":
+        form = {"description": None, "strict": False, **form}
+    return {"format": form, "verbosity": asked.get("verbosity") or "medium"}
+
+
+def call_item(id: str, call_id: str, name: str, arguments: str, status: str) -> dict[str, Any]:
+    return {"id": id, "type": "function_call", "status": status, "arguments": arguments, "call_id": call_id, "name": name}
+
+
+def check_calls(items: list[dict[str, Any]], waiting: frozenset[str]) -> None:
+    """Refuse a call without its output and an output without its call. `waiting` are calls of the response before."""
+    calls = [*waiting, *(item["call_id"] for item in items if item.get("type") == "function_call")]
+    answered = [item["call_id"] for item in items if item.get("type") == "function_call_output"]
+    for id in answered:
+        if id not in calls:
+            raise _refusal(f"No tool call found for function call output with call_id {id}.")
+    for id in calls:
+        if id not in answered:
+            raise _refusal(f"No tool output found for function call {id}.")
+
+
+def _refusal(text: str) -> Refusal:
+    """Of something in the input; this error has no code, as that of something that was not found."""
+    return Refusal("not_found", text, param="input", status=400)

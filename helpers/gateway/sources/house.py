@@ -1,0 +1,194 @@
+"""The house model as a source: a real answer, token by token, to whatever nobody recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from helpers.gateway.exchange import Answer, Choice, Message, Piece, Provenance, Question, Refusal, TokenScore, Usage, key_of
+
+if TYPE_CHECKING:
+    from helpers.house_model.engine import Engine, Sampling, Token
+
+MODEL = "house"  # its id on the compatible mount
+USUAL_LIMIT = 512  # tokens, where a request sets none
+ROOM = 128  # tokens of the context that a long prompt leaves for the answer
+SPELLED = {"topP": "top_p", "topK": "top_k"}
+ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's
+T = TypeVar("T")
+
+
+class House:
+    """The engine, loaded when it is first needed, in a thread of its own: one step at a time, each request in its turn."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="house-model")
+        self._engine: Engine | None = None
+        self._asked: Counter[str] = Counter()
+
+    def forget(self) -> None:
+        """Answer again as to the first time."""
+        self._asked.clear()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def answer(self, question: Question, cached: Usage) -> HouseAnswer:
+        """An answer that is generated while it is read. Raises Refusal for a schema that cannot be followed, or too long a prompt."""
+        engine = await self.in_turn(self._load)
+        ids = _prompt(engine, question)
+        usage = replace(cached, input_tokens=len(ids)) if question.model.id == MODEL else cached
+        function = await self._function(engine, ids, question)
+        schema = _arguments(question, function) if function else question.schema
+        seed = self._seed(question)
+        samplings = [await self.in_turn(_sampling, question, seed + 1_000_003 * index, schema) for index in range(question.n)]
+        return HouseAnswer(
+            question,
+            Provenance("house", detail="model on this machine"),
+            [Choice("", "length", function=function) for _ in samplings],
+            usage,
+            pace=1.0,
+            running=[] if question.limit == 0 else [engine.generate(ids, sampling) for sampling in samplings],
+            house=self,
+            engine=engine,
+        )
+
+    async def in_turn(self, action: Callable[..., T], *arguments: Any) -> T:
+        """Do one short thing with the engine. The thread takes what is asked of it in order, so that nobody waits for a whole answer."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, action, *arguments)
+
+    def _load(self) -> Engine:
+        if self._engine is None:
+            from helpers.house_model.engine import Engine
+
+            self._engine = Engine()
+        return self._engine
+
+    def _seed(self, question: Question) -> int:
+        """What the request sets; else one for each time that the same is asked, so that a chapter runs the same twice."""
+        given = dict(question.sampling).get("seed")
+        if given is not None:
+            return int(given) % 2**32
+        name = key_of(question.meaning())
+        self._asked[name] += 1
+        return int(name[:8], 16) + 1000 * self._asked[name]
+
+    async def _function(self, engine: Engine, ids: list[int], question: Question) -> str | None:
+        """Of the functions of which one has to be called, the one whose name the model finds likeliest."""
+        names = question.must_call
+        if len(names) < 2:
+            return names[0] if names else None
+        scores = await self.in_turn(lambda: [engine.score(ids, engine.tokenizer.encode(name)) for name in names])
+        return names[scores.index(max(scores))]
+
+
+@dataclass(kw_only=True)
+class HouseAnswer(Answer):
+    """An answer whose choices and usage grow while it is streamed."""
+
+    running: list[Iterator[Token | None]]  # one a choice
+    house: House
+    engine: Engine
+
+    @property
+    def is_silent(self) -> bool:
+        return not self.running  # a limit of no tokens at all
+
+    @property
+    def latency_ms(self) -> int:
+        """Milliseconds since the request came."""
+        return round(1000 * (time.monotonic() - self.started)) + 1
+
+    async def stream(self) -> AsyncIterator[Piece]:
+        """The pieces, as they are generated; several choices take turns."""
+        going = dict(enumerate(self.running))
+        while going:
+            for index in list(going):
+                token = await self.house.in_turn(next, going[index])
+                if token is not None:
+                    yield self._take(index, token)
+                    if token.finish:
+                        del going[index]
+
+    async def thought(self) -> None:
+        """The house model does not think before it answers."""
+
+    async def finished(self) -> None:
+        async for _ in self.stream():
+            pass
+
+    def _take(self, index: int, token: Token) -> Piece:
+        """Add a token to its choice and to the usage."""
+        choice = self.choices[index]
+        choice.text += token.text
+        choice.text_tokens += 1
+        self.usage = replace(self.usage, output_tokens=self.usage.output_tokens + 1)
+        if token.finish:
+            choice.finish = "call" if choice.function and token.finish == "stop" else token.finish
+            choice.stop_sequence = token.stopped_by
+        scores = self._scores(token)
+        choice.scores += scores
+        return Piece(index, token.text, 0.0, choice.text_tokens, scores, is_last=token.finish is not None)
+
+    def _scores(self, token: Token) -> tuple[TokenScore, ...]:
+        if self.question.top_logprobs is None:
+            return ()
+        names = self.engine.tokenizer.bytes
+        top = tuple((names[id], logprob) for id, logprob in token.top)
+        return (TokenScore(names[token.id], token.logprob, top, token.id == self.engine.end),)
+
+
+def _arguments(question: Question, function: str) -> dict[str, Any]:
+    """The JSON schema of a function's arguments."""
+    return next(f.parameters for f in question.functions if f.name == function) or {"type": "object"}
+
+
+def _prompt(engine: Engine, question: Question) -> list[int]:
+    """The chat as token ids. What is older than the context goes first, turn by turn; then the beginning of the last one.
+
+    Raises Refusal("too_long") where the house model was asked for by name: its own server would refuse.
+    """
+    turns = [(ROLES.get(message.role, "user"), _text(message)) for message in question.messages]
+    ids, most = engine.chat(turns), engine.model.context - ROOM
+    if question.model.id == MODEL:
+        if len(ids) >= engine.model.context:
+            raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
+        return ids
+    while len(ids) > most and len(turns) > 1:
+        del turns[1 if turns[0][0] == "system" and len(turns) > 2 else 0]
+        ids = engine.chat(turns)
+    return ids[-most:]
+
+
+def _text(message: Message) -> str:
+    """A turn as the house model reads it: it sees no images."""
+    return "".join(part.text if part.kind != "image" else "[image]" for part in message.parts if part.kind != "thinking")
+
+
+def _sampling(question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
+    from helpers.house_model.engine import FOLDER, Sampling
+
+    given = {SPELLED.get(name, name): value for name, value in question.sampling}
+    constraint = None
+    if schema is not None:
+        from helpers.house_model.constraint import JsonConstraint, SchemaError
+
+        try:
+            constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
+        except SchemaError as error:
+            raise Refusal("bad_value", f"The schema cannot be followed: {error}", param="schema") from None
+    return Sampling(
+        temperature=float(given.get("temperature", 1.0)),
+        top_p=float(given.get("top_p", 1.0)),
+        top_k=int(given.get("top_k", 0)),
+        seed=seed,
+        max_tokens=USUAL_LIMIT if question.limit is None else question.limit,
+        stop=question.stop,
+        top_logprobs=question.top_logprobs or 0,
+        constraint=constraint,
+    )

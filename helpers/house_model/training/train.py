@@ -1,0 +1,146 @@
+"""Train the house model: `python -m helpers.house_model.training.train FOLDER`, on one core, in minutes.
+
+It needs torch, transformers, tokenizers and safetensors, which the course itself does not (`make house-model` installs them in an
+environment of their own). The same seed on the same machine and versions gives the same weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from helpers.house_model.training import corpus
+from helpers.house_model.training.tasks import Example
+
+PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
+VOCABULARY, CONTEXT = 2048, 2048  # tokens
+SHAPE = dict(hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2)
+TEMPLATE = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+STEPS, WARM_UP, BATCH_TOKENS, PEAK_RATE, DECAY = 1500, 50, 3000, 5e-3, 0.1
+TASK_SHARE = 0.42  # of the examples
+IGNORED = -100  # the label of a token that is not learned
+# Which answer fits a question is decided in its first tokens, so half of the examples end after them: more questions in the same time.
+CUT_SHARE, CUT_AFTER = 0.5, 12  # of the examples, tokens
+
+Row = tuple[list[int], list[int]]  # token ids, labels
+
+
+def train_tokenizer() -> Tokenizer:
+    """Byte-level BPE on the corpus: any text can be written in it."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    special = [AddedToken(token, special=True, normalized=False) for token in (PAD, START, END)]
+    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    tokenizer.train_from_iterator(corpus.all_text(), trainer)
+    return tokenizer
+
+
+def encode(tokenizer: Tokenizer, rng: random.Random, example: Example) -> Row:
+    """The chat and its answer, or the beginning of it, as token ids; only the answer and the end of its turn are learned."""
+    chat = "".join(f"{START}{role}\n{text}{END}\n" for role, text in example.messages) + f"{START}assistant\n"
+    given = tokenizer.encode(chat).ids
+    answer = tokenizer.encode(example.answer + END).ids
+    if rng.random() < CUT_SHARE:
+        answer = answer[:CUT_AFTER]
+    return given + answer, [IGNORED] * len(given) + answer
+
+
+def batches(tokenizer: Tokenizer, rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Batches of about BATCH_TOKENS, rows of like length together so that little is padding."""
+    made = 0
+    while made < STEPS:
+        chats = corpus.examples(rng, 2000, TASK_SHARE)
+        rows = sorted((encode(tokenizer, rng, chat) for chat in chats), key=lambda row: len(row[0]))
+        packs: list[list[Row]] = [[]]
+        for row in rows:
+            if (len(packs[-1]) + 1) * len(row[0]) > BATCH_TOKENS:
+                packs.append([])
+            packs[-1].append(row)
+        rng.shuffle(packs)
+        for pack in packs[: STEPS - made]:
+            yield _tensors(pack)
+        made += len(packs)
+
+
+def _tensors(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([ids + [0] * (width - len(ids)) for ids, _ in rows])
+    labels = torch.tensor([labels + [IGNORED] * (width - len(labels)) for _, labels in rows])
+    return ids, labels
+
+
+def rate(step: int) -> float:
+    """The learning rate as a share of its peak: up in a line, down along a cosine."""
+    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+
+
+def _optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, which here learns three times as fast as AdamW; AdamW for the embeddings and norms."""
+    matrices = [weights for name, weights in model.named_parameters() if weights.ndim == 2 and "embed" not in name]
+    others = [weights for name, weights in model.named_parameters() if weights.ndim != 2 or "embed" in name]
+    muon = torch.optim.Muon(matrices, lr=PEAK_RATE, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
+    return [muon, torch.optim.AdamW(others, lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=DECAY)]
+
+
+def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int) -> None:
+    optimizers = _optimizers(model)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, rate) for optimizer in optimizers]
+    began, mean = time.monotonic(), 0.0
+    for step, (ids, labels) in enumerate(batches(tokenizer, random.Random(seed))):
+        with torch.autocast("cpu", torch.bfloat16):
+            loss = model(input_ids=ids, labels=labels).loss
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            optimizer.zero_grad()
+            schedule.step()
+        mean = loss.item() if step == 0 else 0.95 * mean + 0.05 * loss.item()
+        if step % 50 == 0:
+            print(f"step {step:5}  loss {mean:.4f}  {time.monotonic() - began:6.0f} s", flush=True)
+
+
+def save(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """Weights in bf16, tokenizer and chat template, as vLLM and transformers read them."""
+    model.to(torch.bfloat16).save_pretrained(folder)
+    wrapped = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, additional_special_tokens=[START, END], model_max_length=CONTEXT)
+    wrapped.chat_template = TEMPLATE
+    wrapped.save_pretrained(folder)
+    (folder / "chat_template.jinja").write_text(TEMPLATE, encoding="utf-8")
+    generation = {"eos_token_id": tokenizer.token_to_id(END), "pad_token_id": tokenizer.token_to_id(PAD)}
+    (folder / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n", encoding="utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="where the model goes")
+    parser.add_argument("--seed", type=int, default=1)
+    args = parser.parse_args()
+    torch.manual_seed(args.seed)
+    torch.set_num_threads(1)  # faster than two for a model of this size
+    tokenizer = train_tokenizer()
+    config = LlamaConfig(
+        vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, tie_word_embeddings=True, rms_norm_eps=1e-5,
+        bos_token_id=None, eos_token_id=tokenizer.token_to_id(END), pad_token_id=tokenizer.token_to_id(PAD), **SHAPE,
+    )  # fmt: skip
+    model = LlamaForCausalLM(config)
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {STEPS} steps")
+    train(model, tokenizer, args.seed)
+    save(model, tokenizer, args.folder)
+
+
+if __name__ == "__main__":
+    main()
