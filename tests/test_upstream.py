@@ -284,20 +284,30 @@ def test_the_most_is_the_dearest_input_and_all_the_output_allowed(make, provider
 
 
 def test_parallel_calls_do_not_overspend_together(make, provider):
-    provider.pace = 1
     gateway = make("live", budget="0.0000400")  # one call of 50 tokens can cost 0.0000327 at most
 
     def call(_: int) -> bool:
         try:
             openai.OpenAI(max_retries=0).chat.completions.create(**CHAT, max_tokens=50)
         except openai.BadRequestError as error:
-            assert "held for calls under way" in str(error)
+            assert "This call was not sent" in str(error)
             return False
         return True
 
     with ThreadPoolExecutor(4) as pool:
         assert sum(pool.map(call, range(4))) == 1
     assert len(provider.meter.log()) == 1 and gateway.upstream.reserved_usd == 0
+
+
+def test_what_a_call_under_way_may_cost_is_held_for_it(make, provider):
+    provider.fault("stalled", chunk=2)
+    make("live", budget="0.0000400")
+    client = openai.OpenAI(max_retries=0)
+    with client.chat.completions.create(**CHAT, max_tokens=50, stream=True) as under_way:
+        next(iter(under_way))
+        with pytest.raises(openai.BadRequestError, match="held for calls under way"):
+            client.chat.completions.create(**CHAT, max_tokens=50)
+    assert len(provider.meter.log()) == 1
 
 
 def test_a_stream_that_does_not_state_its_usage_counts_as_the_most(make):
