@@ -88,7 +88,9 @@ class _Front(HTTPServerConnectionDelegate):
 
 def server(then: Callable[[Request], None]) -> HTTPServer:
     """A tornado server that hands over each whole request."""
-    return HTTPServer(_Front(then), max_buffer_size=LARGEST_BODY, max_body_size=LARGEST_BODY)
+    made = HTTPServer(_Front(then), max_buffer_size=LARGEST_BODY, max_body_size=LARGEST_BODY)
+    made.conn_params.header_timeout = None  # else every request sets a timer; on loopback an idle client may stay
+    return made
 
 
 def start_line(status: int) -> ResponseStartLine:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -62,30 +63,29 @@ class Recordings:
     def __init__(self, folder: Path = FOLDER) -> None:
         self._folder = folder
         self._scripted: dict[str, Recording] = {}
-        self._captured: dict[str, Recording] = {}
+        self._captured: dict[str, list[Recording]] = {}  # by meaning; one for each shape of the request
         self._loaded = False
 
     def answer(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this question, or None."""
         self.load()
-        meaning = question.meaning()
-        if self._captured:
-            found = self._captured.get(key_of({**meaning, "shape": shape(question)}))
-            if found is not None:
-                return _captured(found)
-        found = self._scripted.get(key_of(meaning))
+        meaning = key_of(question.meaning())
+        for captured in self._captured.get(meaning, ()):
+            if captured.line["shape"] == shape(question):
+                return _captured(captured)
+        found = self._scripted.get(meaning)
         return _draft(found, question.n) if found is not None else None
 
     def nearest(self, question: Question) -> Recording | None:
         """The recording of the same provider whose prompt is most like this one."""
         self.load()
         said = " ".join(message.text for message in question.messages)[:500]
-        rows = [r for r in (*self._scripted.values(), *self._captured.values()) if r.line["provider"] == question.provider]
+        rows = [r for r in self._all() if r.line["provider"] == question.provider]
         return max(rows, key=lambda r: SequenceMatcher(None, r.prompt[:500], said).quick_ratio(), default=None)
 
     def rewind(self) -> None:
         """Begin again with the first answer of every recording."""
-        for recording in (*self._scripted.values(), *self._captured.values()):
+        for recording in self._all():
             recording.given = 0
 
     def add(self, line: dict[str, Any]) -> None:
@@ -93,14 +93,17 @@ class Recordings:
         for model in line["models"]:
             meaning = {"provider": line["provider"], "model": model, "messages": line["messages"], "tools": line.get("tools", [])}
             meaning |= {name: line[name] for name in FORM if name in line}
+            name = key_of(meaning)
             if line["kind"] == "captured":
-                name = key_of({**meaning, "shape": line["shape"]})
-                self._captured[name] = Recording(line, name)
+                alike = [known for known in self._captured.get(name, ()) if known.line["shape"] != line["shape"]]
+                self._captured[name] = [*alike, Recording(line, key_of({**meaning, "shape": line["shape"]}))]
+            elif name in self._scripted:
+                raise ValueError(f"two scripted recordings for {model}: {line['messages']!r}")
             else:
-                name = key_of(meaning)
-                if name in self._scripted:
-                    raise ValueError(f"two scripted recordings for {model}: {line['messages']!r}")
                 self._scripted[name] = Recording(line, name)
+
+    def _all(self) -> Iterable[Recording]:
+        return (*self._scripted.values(), *chain.from_iterable(self._captured.values()))
 
     def load(self) -> None:
         """Read the folder, once. Raises ValueError for a line that is no recording, naming it."""
