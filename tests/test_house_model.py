@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -106,6 +107,11 @@ def test_greedy_answers_are_vllms(engine):
         assert (len(ids), len(tokens), tokens[-1].finish) == (row["prompt_tokens"], row["completion_tokens"], row["finish_reason"])
 
 
+@pytest.mark.parametrize("word", ["acgt" * 40, "ab" * 99, "aaaaaaa", "banana" * 9, "x", ""])
+def test_a_long_word_is_joined_as_the_reference_does(engine, reference, word):
+    assert engine.tokenizer.encode(word) == reference.encode(word, add_special_tokens=False).ids
+
+
 # ---- sampling ----------------------------------------------------------------------------------------------
 LOGITS = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
 
@@ -115,6 +121,7 @@ LOGITS = np.log(np.array([0.5, 0.25, 0.125, 0.125]))
     [
         ({}, [0.5, 0.25, 0.125, 0.125]),
         ({"temperature": 0}, [1, 0, 0, 0]),
+        ({"temperature": 1e-310}, [1, 0, 0, 0]),
         ({"temperature": 0.5}, [16 / 22, 4 / 22, 1 / 22, 1 / 22]),
         ({"top_p": 0.6}, [2 / 3, 1 / 3, 0, 0]),
         ({"top_p": 0.01}, [1, 0, 0, 0]),
@@ -172,6 +179,18 @@ def test_a_character_of_several_tokens_is_shown_whole():
 def test_a_prompt_that_fills_the_context_is_refused(engine):
     with pytest.raises(ValueError, match="2048"):
         next(engine.generate([5] * 2048, Sampling()))
+
+
+def test_special_tokens_are_never_shown(engine):
+    class OnlySpecial:
+        def allowed(self):
+            return np.isin(np.arange(engine.model.config["vocab_size"]), list(set(engine.tokenizer.special.values()) - {engine.end}))
+
+        def accept(self, token):
+            pass
+
+    tokens = ask(engine, QUESTION, max_tokens=3, constraint=OnlySpecial())
+    assert len(tokens) == 3 and text_of(tokens) == ""
 
 
 # ---- what it knows -----------------------------------------------------------------------------------------
@@ -241,6 +260,14 @@ def deep(levels):
 def test_a_schema_that_cannot_be_followed_is_refused(schema):
     with pytest.raises(SchemaError):
         JsonConstraint(schema, FOLDER / "tokenizer.json").allowed()
+
+
+@pytest.mark.parametrize("more", [{"type": "array", "uniqueItems": True, "items": {"type": "string"}}, {"type": "string", "format": "binary"}, {"not": {"type": "null"}, "type": "integer"}], ids=str)
+def test_keywords_that_cannot_be_followed_are_passed_over(engine, more):
+    schema = {"type": "object", "properties": {"a": more}, "required": ["a"]}
+    constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
+    found = json.loads(text_of(ask(engine, "Go on.", temperature=1, seed=1, max_tokens=600, constraint=constraint)))
+    assert type(found["a"]).__name__ == {"array": "list", "string": "str", "integer": "int"}[more["type"]]
 
 
 # ---- as a source -------------------------------------------------------------------------------------------
@@ -335,3 +362,40 @@ def test_a_property_may_have_the_name_of_a_keyword(engine):
     constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
     tokens = ask(engine, "Go on.", temperature=1.5, seed=1, max_tokens=600, constraint=constraint)
     jsonschema.validate(json.loads(text_of(tokens)), schema)
+
+
+# ---- tools -------------------------------------------------------------------------------------------------
+def tool(name, parameters=None):
+    return {"type": "function", "function": {"name": name, **({"parameters": parameters} if parameters else {})}}
+
+
+def test_one_of_several_tools_is_chosen_even_where_the_prompt_fills_the_context(gateway, engine):
+    """The prompt leaves less room than the names take."""
+    tools = [tool("get_weather_in_the_city_now_please"), tool("b_other_function_name_quite_long")]
+    word = len(engine.tokenizer.encode(" Paris"))
+    prompt = " Paris" * ((2045 - len(engine.chat([("user", "")]))) // word)
+    done = chat(prompt, tools=tools, tool_choice="required", max_tokens=5)
+    assert done.choices[0].finish_reason == "length"
+
+
+TOO_LARGE = {"type": "object", "properties": {"a": {"type": "integer", "multipleOf": 9973}}, "required": ["a"]}
+
+
+def test_a_schema_that_gets_too_large_to_follow_is_the_requests_fault(gateway):
+    asked = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": TOO_LARGE}}}
+    with pytest.raises(openai.BadRequestError, match="cannot be followed"):
+        chat("Hi", **asked)
+    with pytest.raises(openai.APIError, match="cannot be followed"):
+        list(chat("Hi", stream=True, **asked))
+
+
+def test_a_client_that_leaves_before_the_answer_begins_gets_its_tokens_back(gateway):
+    gateway.limit("openai", tokens=60_000)
+    client, asked = openai.OpenAI(max_retries=0), {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Zork"}]}
+    free = threading.Event()
+    gateway.house._pool.submit(free.wait, 30)  # the engine is busy
+    with pytest.raises(openai.APITimeoutError):
+        client.chat.completions.create(**asked, max_completion_tokens=16_000, timeout=0.3)
+    free.set()
+    raw = client.chat.completions.with_raw_response.create(**asked, max_completion_tokens=10)
+    assert int(raw.headers["x-ratelimit-remaining-tokens"]) > 50_000

@@ -524,3 +524,30 @@ def test_a_stored_conversation_keeps_what_was_in_its_input_and_drops_its_instruc
     first = client.responses.create(model="gpt-6-luna", input=said, instructions="Be kind. " * 100, max_output_tokens=16)
     after = client.responses.create(model="gpt-6-luna", input="And now?", previous_response_id=first.id)
     assert 300 < after.usage.input_tokens < first.usage.input_tokens
+
+
+TOOLS = [{"type": "function", "function": {"name": "a"}}]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"tools": TOOLS, "tool_choice": {"type": "function", "function": "a"}},
+        {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": "a"}},
+        {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": ["a"]}}},
+        {"tools": TOOLS, "tool_choice": {"type": "allowed_tools", "tools": 3}},
+        {"tools": [{"type": "function", "function": "a"}]},
+        {"response_format": {"type": "json_schema", "json_schema": "x"}},
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": True}}},
+    ],
+    ids=str,
+)
+def test_a_tool_or_format_of_the_wrong_type_is_refused(gateway, wrong):
+    with pytest.raises(openai.BadRequestError):
+        openai.OpenAI().chat.completions.create(model="gpt-4o-mini", messages=[{"role": "user", "content": "Hi"}], **wrong)
+
+
+def test_a_tool_choice_of_the_wrong_type_is_refused_by_responses(gateway):
+    choice = {"type": "allowed_tools", "mode": "required", "tools": 5}
+    with pytest.raises(openai.BadRequestError):
+        openai.OpenAI().responses.create(model="gpt-4o-mini", input="Hi", tools=[{"type": "function", "name": "a", "parameters": {}}], tool_choice=choice)

@@ -266,6 +266,12 @@ def test_one_that_never_gets_ready_is_ended(environment, model):
     assert not running(said(log)["pids"])
 
 
+@pytest.mark.parametrize("option", ["--host", "--host=0.0.0.0", "--port", "--api-key"])
+def test_options_that_would_open_or_lock_the_server_are_refused(model, option):
+    with pytest.raises(CourseError, match="cannot be set"):
+        server.serve(model, options=(option, "0.0.0.0"))
+
+
 def test_one_that_ignores_the_signal_to_end_is_killed(environment, model, monkeypatch):
     monkeypatch.setattr(server, "PATIENCE", 0.3)
     with server.serve(model, options=("--behave", "stubborn")) as vllm:

@@ -102,6 +102,7 @@ class Gateway:
 
         self._loop.run_until_complete(serve())
         self._loop.run_forever()
+        self._loop.close()
 
     def stop(self) -> None:
         """Close the port and end the thread."""
@@ -265,7 +266,7 @@ class Gateway:
             return self._replay(source, dialect, entry)
         try:
             answer = await self._compose(question, source)
-        except Refusal:
+        except BaseException:  # a client that goes away too
             self.quotas.settle(question, Usage())
             raise
         entry.source, entry.usage = answer.provenance, answer.usage
@@ -338,17 +339,30 @@ class Gateway:
             return await request.answer(response.status, response.headers, response.body)
         connection = request.connection
         await connection.write_headers(http.start_line(response.status), HTTPHeaders(dict(response.headers)))
+        try:
+            is_whole = await self._send_stream(connection, response.stream, entry, dialect, fault)
+        except Refusal as refusal:  # an answer that cannot go on
+            entry.note = str(refusal)
+            await connection.write(dialect.stream_error(refusal))
+            is_whole = True
+        if is_whole:
+            connection.finish()
+
+    async def _send_stream(
+        self, connection: HTTP1Connection, chunks: AsyncIterator[bytes], entry: Entry, dialect: Dialect, fault: Fault | None
+    ) -> bool:
+        """Send chunk by chunk. False when a fault has ended the stream already."""
         disturbance = fault.kind if fault else ""
         sent = 0
-        async with aclosing(response.stream) as stream:
+        async with aclosing(chunks) as stream:
             async for chunk in stream:
                 if disturbance and fault and sent == fault.chunk and not await self._disturb(connection, disturbance, dialect):
-                    return
+                    return False
                 await connection.write(chunk)
                 sent += 1
             if fault and fault.kind in IN_STREAM and sent <= fault.chunk:
                 entry.note = f"it did not strike: the stream had {sent} chunks"
-        connection.finish()
+        return True
 
     async def _send_half(self, request: Request, response: Response) -> None:
         headers = HTTPHeaders({**dict(response.headers), "Content-Length": str(len(response.body))})

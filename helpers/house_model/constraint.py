@@ -22,6 +22,8 @@ MOST_ITEMS = 4
 LARGEST_NUMBER = 1_000_000  # likewise
 PATIENCE = 160  # tokens after which whatever can be closed is closed
 LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes it
+# Keywords that cannot be followed, such as uniqueItems, are passed over: ordinary tools have them, and providers take them.
+LENIENT = {"lenient": True, "coerce_one_of": True}
 CLOSERS = ("}", "]", '"')  # outside a string; inside, only the quotation mark closes
 MOST_NESTED = 30  # levels of a schema
 
@@ -36,7 +38,7 @@ class JsonConstraint:
     def __init__(self, schema: Schema, tokenizer: Path) -> None:
         self._tokenizer = _tokenizer(tokenizer)
         try:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema)), overrides=LAYOUT)
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema)), overrides=LAYOUT | LENIENT)
         except (ValueError, TypeError) as error:  # TypeError: a bound or a type that is no number or name
             raise SchemaError(str(error)) from None
         self._matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
@@ -45,7 +47,7 @@ class JsonConstraint:
         self._raise_error()
 
     def allowed(self) -> Array:
-        """True for each token that may come next."""
+        """True for each token that may come next. Raises SchemaError where the schema turns out to be too large to follow."""
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         mask = np.unpackbits(bits, bitorder="little")[: self._tokenizer.vocab_size].astype(bool)
         self._raise_error()

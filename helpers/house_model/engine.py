@@ -11,6 +11,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,6 +20,7 @@ import regex
 
 FOLDER = Path(__file__).parent
 PREFILL_CHUNK = 128  # prompt tokens that one step reads, so that a long prompt does not hold up the others
+COLDEST = 1e-5  # a temperature below is taken for 0, as vLLM does: the division would overflow
 Array = np.ndarray
 
 
@@ -66,13 +68,22 @@ class Tokenizer:
     def _join(self, word: str) -> tuple[int, ...]:
         parts = [self._letters[byte] for byte in word.encode()]
         while len(parts) > 1:
-            pairs = list(zip(parts, parts[1:], strict=False))
-            best = min(pairs, key=lambda pair: self._rank.get(pair, len(self._rank)))
+            best = min(zip(parts, parts[1:], strict=False), key=lambda pair: self._rank.get(pair, len(self._rank)))
             if best not in self._rank:
                 break
-            at = pairs.index(best)
-            parts[at : at + 2] = ["".join(best)]
+            parts = _joined(parts, best)
         return tuple(self.ids[part] for part in parts)
+
+
+def _joined(parts: list[str], pair: tuple[str, str]) -> list[str]:
+    """The parts, with the two of the pair made one wherever they stand side by side."""
+    out: list[str] = []
+    for part in parts:
+        if out and (out[-1], part) == pair:
+            out[-1] += part
+        else:
+            out.append(part)
+    return out
 
 
 # ---- model: token ids -> the score of every possible next token --------------------------------------------
@@ -226,7 +237,7 @@ class Sampling:
 
 def probabilities(logits: Array, temperature: float = 1.0, top_p: float = 1.0, top_k: int = 0) -> Array:
     """The distribution that the next token is drawn from. temperature 0 leaves the best token alone."""
-    if temperature == 0:
+    if temperature < COLDEST:
         return (np.arange(len(logits)) == logits.argmax()).astype(np.float64)
     found = softmax(logits.astype(np.float64) / temperature)
     if top_k <= 0 and top_p >= 1:
@@ -264,23 +275,37 @@ class Engine:
         self.tokenizer = Tokenizer(folder / "tokenizer.json")
         self.model = Model(folder)
         self.end: int = self.tokenizer.special["<|im_end|>"]
+        self._unseen = set(self.tokenizer.special.values())  # tokens that are no text
+        self._begin = self.tokenizer.encode("<|im_start|>assistant\n")
 
     def chat(self, messages: list[tuple[str, str]]) -> list[int]:
         """The token ids of a chat of (role, text), up to where the assistant begins: the chat template."""
-        turns = "".join(f"<|im_start|>{role}\n{text}<|im_end|>\n" for role, text in messages)
-        return self.tokenizer.encode(turns + "<|im_start|>assistant\n")
+        return self.chat_of([self.turn(role, text) for role, text in messages])
+
+    def turn(self, role: str, text: str) -> list[int]:
+        """The token ids of one turn. A special token ends it, so that turns can be encoded one by one."""
+        return self.tokenizer.encode(f"<|im_start|>{role}\n{text}<|im_end|>\n")
+
+    def chat_of(self, turns: list[list[int]]) -> list[int]:
+        """The token ids of a chat whose turns are encoded."""
+        return [*chain.from_iterable(turns), *self._begin]
 
     def next_token(self, ids: list[int]) -> Array:
         """The scores (logits) of every token that could follow these."""
         return self.model.forward(ids, self.model.cache(len(ids)))
 
-    def score(self, ids: list[int], more: list[int]) -> float:
-        """How likely these tokens are after a prompt: the mean of their log-probabilities."""
-        cache = self.model.cache(len(ids) + len(more))
-        logits, total = self.model.forward(ids, cache), 0.0
-        for id in more:
+    def prefill(self, ids: list[int], cache: Cache) -> Iterator[Array]:
+        """Read a prompt piece by piece. Yields the scores of what could follow each piece; those of the last one count."""
+        for start in range(0, len(ids), PREFILL_CHUNK):
+            yield self.model.forward(ids[start : start + PREFILL_CHUNK], cache)
+
+    def score(self, logits: Array, more: list[int], cache: Cache) -> float:
+        """How likely these tokens are after what was read into a cache: the mean of their log-probabilities."""
+        total = 0.0
+        for place, id in enumerate(more, start=1):
             total += logprobs(logits, id, 0)[0]
-            logits = self.model.forward([id], cache)
+            if place < len(more):
+                logits = self.model.forward([id], cache)
         return total / max(1, len(more))
 
     def generate(self, ids: list[int], sampling: Sampling) -> Iterator[Token | None]:
@@ -293,9 +318,8 @@ class Engine:
             raise ValueError(f"the prompt has {len(ids)} tokens; with at least one to write it has to be below {self.model.context}")
         limit = min(sampling.max_tokens, room)
         cache = self.model.cache(len(ids) + limit)
-        for start in range(0, len(ids), PREFILL_CHUNK):
-            logits = self.model.forward(ids[start : start + PREFILL_CHUNK], cache)
-            if start + PREFILL_CHUNK < len(ids):
+        for logits in self.prefill(ids, cache):
+            if cache.used < len(ids):
                 yield None
         random, shown = np.random.default_rng(sampling.seed), Shown(sampling.stop)
         for left in range(limit, 0, -1):
@@ -306,7 +330,7 @@ class Engine:
             if id == self.end:
                 yield Token(id, shown.rest(), logprob, top, "stop")
                 return
-            text, stopped_by = shown.add(self.tokenizer.bytes[id])
+            text, stopped_by = shown.add(b"" if id in self._unseen else self.tokenizer.bytes[id])
             if stopped_by is not None:
                 yield Token(id, text, logprob, top, "stop_sequence", stopped_by)
                 return
@@ -321,7 +345,7 @@ def choose(logits: Array, sampling: Sampling, random: np.random.Generator) -> in
     """The next token by these rules."""
     if sampling.constraint:
         logits = np.where(sampling.constraint.allowed(), logits, -np.inf)
-    if sampling.temperature == 0:
+    if sampling.temperature < COLDEST:
         return int(logits.argmax())
     return int(random.choice(len(logits), p=probabilities(logits, sampling.temperature, sampling.top_p, sampling.top_k)))
 

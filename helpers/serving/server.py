@@ -30,6 +30,7 @@ FIRST_ERROR = re.compile(r"(\(.*?\) )?(ERROR .*?\] )?[\w.]*(Error|Exception): ")
 
 # Left out of vLLM's environment: they would lead it to other packages, or make it ask for a key.
 LEFT_OUT = ("PYTHONHOME", "PYTHONPATH", "VLLM_API_KEY")
+NOT_YOURS = ("--host", "--port", "--api-key")  # options of vLLM that the launcher sets, or that would lock it out
 WEIGHTS = (".safetensors", ".bin", ".pt")
 BESIDE_WEIGHTS = (".json", ".jinja", ".model", ".txt")  # configuration, tokenizer, chat template
 
@@ -201,7 +202,10 @@ def run_batch(
 
 
 def _flags(installation: Installation, max_model_len: int, options: Sequence[str], dummy: Mapping[str, Any] | None) -> list[str]:
-    """vLLM's options that say how to run a model. The caller's come last, so that they win."""
+    """vLLM's options that say how to run a model. The caller's come last, so that they win. Raises CourseError for some."""
+    ours = [option for option in options if option.partition("=")[0] in NOT_YOURS]
+    if ours:
+        raise CourseError(f"{ours[0]} cannot be set: the server listens on a free port of this machine only, and without a key")
     flags = ["--max-model-len", str(max_model_len)]
     if installation.build == "cpu":
         flags.append("--enforce-eager")  # compiled, the model is a third faster, but every start takes a minute longer

@@ -44,6 +44,10 @@ MESSAGE = shape(
     name=STRING,
 )
 TOOL = shape("type", type=STRING, function=shape("name", name=STRING, parameters=nullable(OBJECT)))
+NAMED = shape(name=STRING)  # a tool, by its name
+ALLOWED = shape(mode=STRING, tools=list_of(shape(name=STRING, function=NAMED)))
+TOOL_CHOICE = {"type": ["string", "object", "null"], "properties": {"function": NAMED, "allowed_tools": ALLOWED, **ALLOWED["properties"], "name": STRING}}
+FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), json_schema=nullable(shape(name=STRING, schema=nullable(OBJECT))))
 FIELDS = {
     "model": STRING,
     "messages": list_of(MESSAGE, minItems=1),
@@ -66,7 +70,7 @@ FIELDS = {
     "prompt_cache_options": nullable(OBJECT),
     "prompt_cache_retention": nullable(STRING),
     "reasoning_effort": nullable(one_of(*EFFORTS)),
-    "response_format": nullable(shape("type", type=one_of("text", "json_object", "json_schema"))),
+    "response_format": nullable(FORMAT),
     "safety_identifier": nullable(STRING),
     "seed": nullable(INTEGER),
     "service_tier": nullable(one_of("auto", "default", "flex", "scale", "priority", "fast")),
@@ -75,7 +79,7 @@ FIELDS = {
     "stream": nullable(BOOLEAN),
     "stream_options": nullable(shape(include_usage=nullable(BOOLEAN), include_obfuscation=nullable(BOOLEAN))),
     "temperature": nullable(between("number", 0, 2)),
-    "tool_choice": {"type": ["string", "object", "null"]},
+    "tool_choice": TOOL_CHOICE,
     "tools": nullable(list_of(TOOL)),
     "top_logprobs": nullable(between("integer", 0, 20)),
     "top_p": nullable(between("number", 0, 1)),

@@ -9,7 +9,7 @@ from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, Schema, lis
 from helpers.gateway.exchange import Function, Message, Refusal
 
 TOOL = shape("type", type=STRING, name=STRING, parameters=nullable(OBJECT), strict=nullable(BOOLEAN))
-TOOL_CHOICE = {"type": ["string", "object", "null"]}
+TOOL_CHOICE = {"type": ["string", "object", "null"], "properties": {"name": STRING, "mode": STRING, "tools": list_of(shape(name=STRING))}}
 FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), name=STRING, schema=OBJECT, strict=nullable(BOOLEAN))
 TEXT = shape(format=nullable(FORMAT), verbosity=nullable(one_of("low", "medium", "high")))
 LOGPROBS = "message.output_text.logprobs"

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -41,7 +42,7 @@ class House:
     async def answer(self, question: Question, cached: Usage) -> HouseAnswer:
         """An answer that is generated while it is read. Raises Refusal for a schema that cannot be followed, or too long a prompt."""
         engine = await self.in_turn(self._load)
-        ids = _prompt(engine, question)
+        ids = await self.in_turn(_prompt, engine, question)
         usage = replace(cached, input_tokens=len(ids)) if question.model.id == MODEL else cached
         function = await self._function(engine, ids, question)
         schema = _arguments(question, function) if function else question.schema
@@ -83,7 +84,13 @@ class House:
         names = question.must_call
         if len(names) < 2:
             return names[0] if names else None
-        scores = await self.in_turn(lambda: [engine.score(ids, engine.tokenizer.encode(name)) for name in names])
+        named = [engine.tokenizer.encode(name) for name in names]
+        room = min(engine.model.context - len(ids), max(map(len, named)))
+        cache = engine.model.cache(len(ids) + room)
+        pieces = engine.prefill(ids, cache)
+        while cache.used < len(ids):
+            logits = await self.in_turn(next, pieces)
+        scores = [await self.in_turn(engine.score, logits, tokens[:room], cache.copy()) for tokens in named]
         return names[scores.index(max(scores))]
 
 
@@ -105,11 +112,11 @@ class HouseAnswer(Answer):
         return round(1000 * (time.monotonic() - self.started)) + 1
 
     async def stream(self) -> AsyncIterator[Piece]:
-        """The pieces, as they are generated; several choices take turns."""
+        """The pieces, as they are generated; several choices take turns. Raises Refusal for a schema that gets too large to follow."""
         going = dict(enumerate(self.running))
         while going:
             for index in list(going):
-                token = await self.house.in_turn(next, going[index])
+                token = await self.house.in_turn(_next, going[index])
                 if token is not None:
                     yield self._take(index, token)
                     if token.finish:
@@ -153,21 +160,38 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
 
     Raises Refusal("too_long") where the house model was asked for by name: its own server would refuse.
     """
-    turns = [(ROLES.get(message.role, "user"), _text(message)) for message in question.messages]
-    ids, most = engine.chat(turns), engine.model.context - ROOM
+    turns = [engine.turn(ROLES.get(message.role, "user"), _text(message)) for message in question.messages]
     if question.model.id == MODEL:
+        ids = engine.chat_of(turns)
         if len(ids) >= engine.model.context:
             raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
         return ids
-    while len(ids) > most and len(turns) > 1:
-        del turns[1 if turns[0][0] == "system" and len(turns) > 2 else 0]
-        ids = engine.chat(turns)
-    return ids[-most:]
+    most = engine.model.context - ROOM
+    oldest = 1 if question.messages and question.messages[0].role == "system" else 0
+    while sum(map(len, turns)) > most and len(turns) > oldest + 1:
+        del turns[oldest]
+    return engine.chat_of(turns)[-most:]
 
 
 def _text(message: Message) -> str:
     """A turn as the house model reads it: it sees no images."""
     return "".join(part.text if part.kind != "image" else "[image]" for part in message.parts if part.kind != "thinking")
+
+
+def _next(tokens: Iterator[Token | None]) -> Token | None:
+    with _refusing():
+        return next(tokens)
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """A schema that cannot be followed is the request's fault."""
+    from helpers.house_model.constraint import SchemaError
+
+    try:
+        yield
+    except SchemaError as error:
+        raise Refusal("bad_value", f"The schema cannot be followed: {error}", param="schema") from None
 
 
 def _sampling(question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
@@ -176,12 +200,10 @@ def _sampling(question: Question, seed: int, schema: dict[str, Any] | None) -> S
     given = {SPELLED.get(name, name): value for name, value in question.sampling}
     constraint = None
     if schema is not None:
-        from helpers.house_model.constraint import JsonConstraint, SchemaError
+        from helpers.house_model.constraint import JsonConstraint
 
-        try:
+        with _refusing():
             constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
-        except SchemaError as error:
-            raise Refusal("bad_value", f"The schema cannot be followed: {error}", param="schema") from None
     return Sampling(
         temperature=float(given.get("temperature", 1.0)),
         top_p=float(given.get("top_p", 1.0)),
