@@ -267,7 +267,7 @@ def test_one_that_never_gets_ready_is_ended(environment, model):
 
 
 @pytest.mark.parametrize("option", ["--host", "--host=0.0.0.0", "--port", "--api-key"])
-def test_options_that_would_open_or_lock_the_server_are_refused(model, option):
+def test_options_that_would_open_or_lock_the_server_are_refused(environment, model, option):
     with pytest.raises(CourseError, match="cannot be set"):
         server.serve(model, options=(option, "0.0.0.0"))
 
