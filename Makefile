@@ -15,7 +15,7 @@ help:
 	@echo 'make test    run every test: offline, no key, no bill'
 	@echo 'make bench   time what a learner waits for'
 	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux, 4 GB or more)'
-	@echo 'make house-model   train the house model anew (needs a network for PyTorch; 25 minutes)'
+	@echo 'make house-model   train the house model anew (needs a network for PyTorch; about an hour)'
 	@echo 'make lock    write requirements.lock anew from pyproject.toml (needs uv and a network)'
 	@echo 'make clean   remove .venv, .vllm, .training, build/ and caches'
 
@@ -71,7 +71,7 @@ bench: setup
 vllm:
 	@PYTHON='$(strip $(PYTHON))' helpers/serving/install.sh
 
-# The weights are in the repository; this makes them anew, for whoever changes what the model is taught. 25 minutes on one core.
+# The weights are in the repository; this makes them anew, for whoever changes what the model is taught. About an hour on one core.
 # PyTorch is needed for this alone, so it lives in an environment of its own. The .venv then says how good the new model is.
 TRAINING := torch==2.13.0 transformers==5.19.0 tokenizers==0.23.3
 house-model: setup

@@ -408,6 +408,40 @@ def _from_template(rng: random.Random, held_out: bool) -> str:
             return _capital(text) if template[0] == "{" else text
 
 
+def strange(rng: random.Random) -> Example:
+    """A question about something that the course has nothing to do with, or that nobody knows: never one of the held-out words."""
+    while True:
+        template = rng.choice(_part("off_subject_templates", False))
+        if "{" in template:
+            word = rng.choice(_new_words()) if rng.random() < 0.6 else _invented(rng).lower()
+            text = _SLOT.sub(word, template)
+            return _single(_as_typed(rng, _capital(text)), rng.choice(_rows("off_subject_answers"))[0], "off_subject", _OFF_SUBJECT_SAYS)
+
+
+@lru_cache(maxsize=None)
+def _new_words() -> Row:
+    """The everyday words that stand in no held-out prompt."""
+    slots = {slot for (template,) in _rows("off_subject_templates") for slot in _SLOT.findall(template)}
+    names = ("off_subject_prompts", *(f"off_{slot}" for slot in sorted(slots)))
+    held_out = {word for name in names for entry in _all_plain(name, True) for word in entry.split()}
+    return tuple(word for (word,) in _rows("off_words") if not held_out & {*word.split(), *(f"{part}s" for part in word.split())})
+
+
+# ---------------------------------------------------------------------------- repetition
+
+
+def _repeat(rng: random.Random, held_out: bool) -> Example:
+    """Give back a few words that nobody knows, letter for letter: so the model learns to copy."""
+    words = (_unknown_word(rng) for _ in range(rng.choice((1, 2, 2, 3, 4, 6))))
+    text = " ".join(words)
+    return _single(_fill(rng.choice(_rows("repeat_wordings"))[0], text=text), text, "repeat", ((text,),))
+
+
+def _unknown_word(rng: random.Random) -> str:
+    """A made-up name, with or without a capital, or a number."""
+    return rng.choice((_invented(rng), _invented(rng).lower(), str(rng.randint(0, 9999))))
+
+
 KINDS: tuple[tuple[Callable[[random.Random, bool], Example], int], ...] = (
     (_sentiment, 15),
     (_extract_person, 10),
@@ -417,6 +451,7 @@ KINDS: tuple[tuple[Callable[[random.Random, bool], Example], int], ...] = (
     (_haiku, 7),
     (_small_talk, 10),
     (_memory, 16),
-    (_off_subject, 20),
+    (_off_subject, 28),
+    (_repeat, 14),
 )
 """What makes each kind of example, and how often it is drawn."""

@@ -12,9 +12,12 @@ import math
 import random
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
+from torch.nn.functional import cross_entropy
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -28,7 +31,19 @@ TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-STEPS, WARM_UP, BATCH_TOKENS, PEAK_RATE, DECAY = 1500, 50, 3000, 5e-3, 0.1
+WARM_UP, BATCH_TOKENS, DECAY = 100, 1200, 0.1
+
+
+class Stage(NamedTuple):
+    """A stretch of the training, with a learning rate that rises to its peak and falls to nothing."""
+
+    steps: int
+    peak_rate: float
+    strange_share: float  # of the examples: questions about what the course has nothing to do with
+
+
+# The second stage teaches the model to decline what it does not know, once it knows its subject.
+STAGES = (Stage(6500, 5e-3, 0.0), Stage(900, 1e-3, 0.2))
 TASK_SHARE = 0.42  # of the examples
 IGNORED = -100  # the label of a token that is not learned
 # Which answer fits a question is decided in its first tokens, so half of the examples end after them: more questions in the same time.
@@ -58,11 +73,11 @@ def encode(tokenizer: Tokenizer, rng: random.Random, example: Example) -> Row:
     return given + answer, [IGNORED] * len(given) + answer
 
 
-def batches(tokenizer: Tokenizer, rng: random.Random) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(tokenizer: Tokenizer, rng: random.Random, stage: Stage) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Batches of about BATCH_TOKENS, rows of like length together so that little is padding."""
     made = 0
-    while made < STEPS:
-        chats = corpus.examples(rng, 2000, TASK_SHARE)
+    while made < stage.steps:
+        chats = corpus.examples(rng, 2000, TASK_SHARE, stage.strange_share)
         rows = sorted((encode(tokenizer, rng, chat) for chat in chats), key=lambda row: len(row[0]))
         packs: list[list[Row]] = [[]]
         for row in rows:
@@ -70,7 +85,7 @@ def batches(tokenizer: Tokenizer, rng: random.Random) -> Iterator[tuple[torch.Te
                 packs.append([])
             packs[-1].append(row)
         rng.shuffle(packs)
-        for pack in packs[: STEPS - made]:
+        for pack in packs[: stage.steps - made]:
             yield _tensors(pack)
         made += len(packs)
 
@@ -82,26 +97,33 @@ def _tensors(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, labels
 
 
-def rate(step: int) -> float:
+def rate(step: int, steps: int) -> float:
     """The learning rate as a share of its peak: up in a line, down along a cosine."""
-    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / STEPS))
+    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _optimizers(model: LlamaForCausalLM) -> list[torch.optim.Optimizer]:
+def _optimizers(model: LlamaForCausalLM, peak_rate: float) -> list[torch.optim.Optimizer]:
     """Muon for the matrices, which here learns three times as fast as AdamW; AdamW for the embeddings and norms."""
     matrices = [weights for name, weights in model.named_parameters() if weights.ndim == 2 and "embed" not in name]
     others = [weights for name, weights in model.named_parameters() if weights.ndim != 2 or "embed" in name]
-    muon = torch.optim.Muon(matrices, lr=PEAK_RATE, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
-    return [muon, torch.optim.AdamW(others, lr=PEAK_RATE, betas=(0.9, 0.98), weight_decay=DECAY)]
+    muon = torch.optim.Muon(matrices, lr=peak_rate, weight_decay=DECAY, adjust_lr_fn="match_rms_adamw")
+    return [muon, torch.optim.AdamW(others, lr=peak_rate, betas=(0.9, 0.98), weight_decay=DECAY)]
 
 
-def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int) -> None:
-    optimizers = _optimizers(model)
-    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, rate) for optimizer in optimizers]
+def _loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """The cross-entropy of the tokens that are learned. Only for these are scores computed, which is a third of all."""
+    states, following = model.model(input_ids=ids).last_hidden_state[:, :-1], labels[:, 1:]
+    learned = following != IGNORED
+    return cross_entropy(model.lm_head(states[learned]).float(), following[learned])
+
+
+def train(model: LlamaForCausalLM, tokenizer: Tokenizer, stage: Stage, seed: int) -> None:
+    optimizers = _optimizers(model, stage.peak_rate)
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate, steps=stage.steps)) for optimizer in optimizers]
     began, mean = time.monotonic(), 0.0
-    for step, (ids, labels) in enumerate(batches(tokenizer, random.Random(seed))):
+    for step, (ids, labels) in enumerate(batches(tokenizer, random.Random(seed), stage)):
         with torch.autocast("cpu", torch.bfloat16):
-            loss = model(input_ids=ids, labels=labels).loss
+            loss = _loss(model, ids, labels)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer, schedule in zip(optimizers, schedules, strict=True):
@@ -109,7 +131,7 @@ def train(model: LlamaForCausalLM, tokenizer: Tokenizer, seed: int) -> None:
             optimizer.zero_grad()
             schedule.step()
         mean = loss.item() if step == 0 else 0.95 * mean + 0.05 * loss.item()
-        if step % 50 == 0:
+        if step % 100 == 0:
             print(f"step {step:5}  loss {mean:.4f}  {time.monotonic() - began:6.0f} s", flush=True)
 
 
@@ -137,8 +159,10 @@ def main() -> None:
         bos_token_id=None, eos_token_id=tokenizer.token_to_id(END), pad_token_id=tokenizer.token_to_id(PAD), **SHAPE,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
-    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {STEPS} steps")
-    train(model, tokenizer, args.seed)
+    print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {sum(stage.steps for stage in STAGES)} steps")
+    for number, stage in enumerate(STAGES):
+        train(model, tokenizer, stage, args.seed + number)
+        model.to(torch.bfloat16).to(torch.float32)  # as a saved model is: a stage can begin with one
     save(model, tokenizer, args.folder)
 
 
