@@ -378,6 +378,22 @@ def test_one_of_several_tools_is_chosen_even_where_the_prompt_fills_the_context(
     assert done.choices[0].finish_reason == "length"
 
 
+def test_a_long_conversation_is_encoded_once_and_not_in_the_gateways_thread(gateway, monkeypatch):
+    """It used to be encoded again for every turn that was left out, while all other requests waited."""
+    encode, seen = engines.Tokenizer.encode, []
+
+    def noted(tokenizer, text):
+        seen.append((len(text), threading.current_thread().name))
+        return encode(tokenizer, text)
+
+    turns = [{"role": ("user", "assistant")[n % 2], "content": f"Turn {n}: the model answers about tokens and cost of a call."} for n in range(401)]
+    monkeypatch.setattr(engines.Tokenizer, "encode", noted)
+    done = openai.OpenAI().chat.completions.create(model="gpt-6-luna", messages=turns, max_completion_tokens=5)
+    assert done.usage.completion_tokens > 0
+    assert sum(length for length, _ in seen) < 2 * sum(len(turn["content"]) + 40 for turn in turns)
+    assert all(name.startswith("house-model") for _, name in seen)
+
+
 TOO_LARGE = {"type": "object", "properties": {"a": {"type": "integer", "multipleOf": 9973}}, "required": ["a"]}
 
 

@@ -340,29 +340,27 @@ class Gateway:
         connection = request.connection
         await connection.write_headers(http.start_line(response.status), HTTPHeaders(dict(response.headers)))
         try:
-            is_whole = await self._send_stream(connection, response.stream, entry, dialect, fault)
+            await self._send_stream(connection, response.stream, entry, dialect, fault)
         except Refusal as refusal:  # an answer that cannot go on
             entry.note = str(refusal)
             await connection.write(dialect.stream_error(refusal))
-            is_whole = True
-        if is_whole:
             connection.finish()
 
     async def _send_stream(
         self, connection: HTTP1Connection, chunks: AsyncIterator[bytes], entry: Entry, dialect: Dialect, fault: Fault | None
-    ) -> bool:
-        """Send chunk by chunk. False when a fault has ended the stream already."""
+    ) -> None:
+        """Send chunk by chunk, until the end or until a fault ends it."""
         disturbance = fault.kind if fault else ""
         sent = 0
         async with aclosing(chunks) as stream:
             async for chunk in stream:
                 if disturbance and fault and sent == fault.chunk and not await self._disturb(connection, disturbance, dialect):
-                    return False
+                    return
                 await connection.write(chunk)
                 sent += 1
             if fault and fault.kind in IN_STREAM and sent <= fault.chunk:
                 entry.note = f"it did not strike: the stream had {sent} chunks"
-        return True
+        connection.finish()
 
     async def _send_half(self, request: Request, response: Response) -> None:
         headers = HTTPHeaders({**dict(response.headers), "Content-Length": str(len(response.body))})

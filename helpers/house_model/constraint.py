@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
-from helpers.house_model.engine import Array
+from helpers.house_model.engine import Array, ConstraintError
 
 Schema = dict[str, Any]
 
@@ -28,7 +28,7 @@ CLOSERS = ("}", "]", '"')  # outside a string; inside, only the quotation mark c
 MOST_NESTED = 30  # levels of a schema
 
 
-class SchemaError(ValueError):
+class SchemaError(ConstraintError):
     """A schema that cannot be followed, and why."""
 
 

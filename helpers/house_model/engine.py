@@ -212,11 +212,15 @@ def softmax(x: Array) -> Array:
 
 
 # ---- sampling: scores -> one token -------------------------------------------------------------------------
+class ConstraintError(ValueError):
+    """A constraint that cannot be followed, and why."""
+
+
 class Constraint(Protocol):
     """What a text has to be, such as JSON of a schema: which tokens may come next."""
 
     def allowed(self) -> Array:
-        """True for each token that may come next."""
+        """True for each token that may come next. Raises ConstraintError."""
 
     def accept(self, token: int) -> None: ...
 
@@ -311,7 +315,7 @@ class Engine:
     def generate(self, ids: list[int], sampling: Sampling) -> Iterator[Token | None]:
         """Tokens after a prompt, one a step. Yields None for a step that only read a part of a long prompt.
 
-        Raises ValueError for a prompt that fills the context.
+        Raises ValueError for a prompt that fills the context, and ConstraintError for a constraint that cannot be followed.
         """
         room = self.model.context - len(ids)
         if room < 1:

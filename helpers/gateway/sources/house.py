@@ -186,11 +186,11 @@ def _next(tokens: Iterator[Token | None]) -> Token | None:
 @contextmanager
 def _refusing() -> Iterator[None]:
     """A schema that cannot be followed is the request's fault."""
-    from helpers.house_model.constraint import SchemaError
+    from helpers.house_model.engine import ConstraintError
 
     try:
         yield
-    except SchemaError as error:
+    except ConstraintError as error:
         raise Refusal("bad_value", f"The schema cannot be followed: {error}", param="schema") from None
 
 

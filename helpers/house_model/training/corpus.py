@@ -63,9 +63,9 @@ SHORTER = ("Shorter, please.", "Can you say that in one sentence?", "Say that in
 
 
 def examples(rng: random.Random, count: int, task_share: float, strange_share: float = 0.0) -> Iterator[Example]:
-    """Yield `count` chats to train on: that share of them questions about strange things, of the others that share small tasks.
+    """Yield `count` chats to train on; the same rng gives the same ones.
 
-    The same rng gives the same ones.
+    `strange_share` of them are questions about strange things. Of the others, `task_share` are small tasks.
     """
     small = tasks.examples(rng, count)
     for _ in range(count):
