@@ -113,6 +113,13 @@ def test_prompt_too_long_says_so(client):
         chat(client, "word " * 135_000)
 
 
+def test_an_unknown_model_is_told_which_there_are(client):
+    with pytest.raises(openai.NotFoundError) as caught:
+        chat(client, model="llama-99")
+    served = ", ".join(model.id for model in client.models.list())
+    assert caught.value.body["message"] == f"The model `llama-99` does not exist. Valid aliases: {served}."
+
+
 def test_unknown_path(client):
     with pytest.raises(openai.NotFoundError):
         client.get("/nothing", cast_to=object)

@@ -87,7 +87,8 @@ GPU = Configuration(
     document_tokens=(1024, 4096, 8192, 16384),
     repeats=5,
 )
-ON_CPU = (HOUSE, replace(HOUSE, name="medium", dummy=MEDIUM))
+LARGER = replace(HOUSE, name="medium", dummy=MEDIUM)
+ON_CPU = (HOUSE, LARGER)
 ON_GPU = (GPU, replace(GPU, name="8b fp8", options=(*GPU.options, "--quantization", "fp8_per_tensor"), weight_bytes=1))
 
 

@@ -184,7 +184,8 @@ RANGES = {"temperature": "[0, 2]", "top_p": "(0, 1]", "presence_penalty": "[-2, 
 def _words(refusal: Refusal) -> tuple[int, str, str]:
     facts, param = refusal.facts, refusal.param
     if refusal.kind == "unknown_model":
-        return 404, "NotFoundError", f"The model `{facts['model']}` does not exist."
+        served = ", ".join(model.id for model in models.of("compatible"))
+        return 404, "NotFoundError", f"The model `{facts['model']}` does not exist. Valid aliases: {served}."
     if refusal.kind == "too_long":
         least = facts["maximum"] + 1
         text = (
