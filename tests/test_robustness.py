@@ -395,7 +395,7 @@ def test_programs_of_this_machine_are_welcome(gateway, own):
 
 
 def test_only_loopback_is_bound(gateway):
-    assert gateway.in_loop(lambda: [s.getsockname()[0] for s in gateway._server._sockets.values()]) == ["127.0.0.1"]
+    assert gateway.in_loop(lambda: gateway._server.addresses) == ["127.0.0.1"]
     with socket.socket() as probe:
         assert probe.connect_ex(("127.0.0.2", gateway.port)) != 0
 

@@ -16,19 +16,14 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TypeVar
 
-from tornado.http1connection import HTTP1Connection
-from tornado.httpserver import HTTPServer
-from tornado.httputil import HTTPHeaders
-from tornado.iostream import StreamClosedError
-
-from helpers.gateway import control, http
+from helpers.gateway import control
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Answer, Draft, Provenance, Question, Refusal, Usage, compose
 from helpers.gateway.faults import IN_STREAM, Fault, Faults
-from helpers.gateway.http import Request
+from helpers.gateway.http import Request, Server
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level, Quotas
@@ -68,7 +63,7 @@ class Gateway:
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
         self._loop = asyncio.new_event_loop()
         self._thread: threading.Thread | None = None
-        self._server: HTTPServer | None = None
+        self._server = Server(self._receive)
         self.port = 0
 
     # ---- life ------------------------------------------------------------
@@ -95,12 +90,8 @@ class Gateway:
     def _run(self, listener: socket.socket, ready: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)
 
-        async def serve() -> None:
-            self._server = http.server(self._receive)
-            self._server.add_socket(listener)
-            ready.set()
-
-        self._loop.run_until_complete(serve())
+        self._loop.run_until_complete(self._server.listen(listener))
+        ready.set()
         self._loop.run_forever()
         self._loop.close()
 
@@ -110,8 +101,7 @@ class Gateway:
             return
 
         async def close() -> None:
-            self._server.stop()
-            await self._server.close_all_connections()
+            self._server.close()
             if self.upstream:
                 await self.upstream.close()
             self.house.close()
@@ -169,7 +159,7 @@ class Gateway:
     def _receive(self, request: Request) -> None:
         task = self._loop.create_task(self._serve(request))
         # A client that goes away ends its own request, and nobody else's.
-        request.connection.set_close_callback(task.cancel)
+        request.when_closed(task.cancel)
 
     async def _serve(self, request: Request) -> None:
         began = time.monotonic()
@@ -188,7 +178,7 @@ class Gateway:
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
         try:
             await self._respond(request, dialect, routes, call, entry)
-        except (StreamClosedError, asyncio.CancelledError):
+        except (ConnectionError, asyncio.CancelledError):
             entry.note = entry.note or "the client went away"
         except Cut as cut:
             entry.note = str(cut)
@@ -335,46 +325,40 @@ class Gateway:
     async def _send(self, request: Request, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
         if response.stream is None:
             if fault and fault.kind == "stream_cut" and response.status == 200:
-                return await self._send_half(request, response)
+                return await request.answer_half(response.status, response.headers, response.body)
             return await request.answer(response.status, response.headers, response.body)
-        connection = request.connection
-        await connection.write_headers(http.start_line(response.status), HTTPHeaders(dict(response.headers)))
+        await request.start(response.status, response.headers)
         try:
-            await self._send_stream(connection, response.stream, entry, dialect, fault)
+            await self._send_stream(request, response.stream, entry, dialect, fault)
         except Refusal as refusal:  # an answer that cannot go on
             entry.note = str(refusal)
-            await connection.write(dialect.stream_error(refusal))
-            connection.finish()
+            await request.write(dialect.stream_error(refusal))
+            await request.finish()
 
     async def _send_stream(
-        self, connection: HTTP1Connection, chunks: AsyncIterator[bytes], entry: Entry, dialect: Dialect, fault: Fault | None
+        self, request: Request, chunks: AsyncIterator[bytes], entry: Entry, dialect: Dialect, fault: Fault | None
     ) -> None:
         """Send chunk by chunk, until the end or until a fault ends it."""
         disturbance = fault.kind if fault else ""
         sent = 0
         async with aclosing(chunks) as stream:
             async for chunk in stream:
-                if disturbance and fault and sent == fault.chunk and not await self._disturb(connection, disturbance, dialect):
+                if disturbance and fault and sent == fault.chunk and not await self._disturb(request, disturbance, dialect):
                     return
-                await connection.write(chunk)
+                await request.write(chunk)
                 sent += 1
             if fault and fault.kind in IN_STREAM and sent <= fault.chunk:
                 entry.note = f"it did not strike: the stream had {sent} chunks"
-        connection.finish()
+        await request.finish()
 
-    async def _send_half(self, request: Request, response: Response) -> None:
-        headers = HTTPHeaders({**dict(response.headers), "Content-Length": str(len(response.body))})
-        await request.connection.write_headers(http.start_line(response.status), headers, response.body[: len(response.body) // 2])
-        request.close()
-
-    async def _disturb(self, connection: HTTP1Connection, kind: str, dialect: Dialect) -> bool:
+    async def _disturb(self, request: Request, kind: str, dialect: Dialect) -> bool:
         """Play a fault inside a stream. False when the stream is over."""
         if kind == "stream_cut":
-            connection.stream.close()
+            request.close()
             return False
         if kind == "overloaded_in_stream":
-            await connection.write(dialect.stream_error(Refusal("overloaded")))
-            connection.finish()
+            await request.write(dialect.stream_error(Refusal("overloaded")))
+            await request.finish()
             return False
         if kind == "stalled":
             await asyncio.sleep(STALL)
