@@ -61,8 +61,9 @@ lab: setup
 	.venv/bin/jupyter lab --ip=127.0.0.1 --ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(CHAPTER) \
 	    --LabApp.extension_manager=readonly $(if $(filter 0,$(shell id -u)),--allow-root) $(LAB_ARGS)
 
+# Side by side on the cores that there are. The cells of a notebook need one kernel, so a file stays with one worker.
 test: setup
-	.venv/bin/python -m pytest
+	.venv/bin/python -m pytest --numprocesses auto --maxprocesses 8 --dist loadfile
 
 bench: setup
 	.venv/bin/python tests/bench.py

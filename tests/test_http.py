@@ -4,6 +4,8 @@ import http.client
 import io
 import json
 import socket
+import time
+from contextlib import suppress
 
 import openai
 import pytest
@@ -83,8 +85,10 @@ def test_a_client_that_asks_before_it_sends_a_body_is_told_to_go_on(gateway):
 
 
 def test_a_client_that_offers_another_protocol_is_answered_in_this_one(gateway):
-    found, closed = answers(gateway, [post(more=UPGRADE) + post()], 2)
-    assert [says_hello(body) for status, body in found if status == 200] == [says_hello(found[0][1])] * 2 and not closed
+    found, closed = answers(gateway, [post(more=UPGRADE) * 50 + post()], 51)
+    assert {status for status, _ in found} == {200} and says_hello(found[0][1]) and not closed
+    _, closed = answers(gateway, [post(more=UPGRADE.replace("Upgrade,", "close, Upgrade,"))])
+    assert closed
 
 
 @pytest.mark.parametrize(("version", "more"), [("1.0", ""), ("1.0", "Connection: keep-alive\r\n"), ("1.1", "Connection: close\r\n")])
@@ -108,7 +112,7 @@ def test_an_answer_to_head_has_a_length_and_no_body(gateway):
         (bytes.fromhex("160301020001") + bytes(200), 400),  # a client that speaks TLS
         (post(more="Content-Length: 3\r\n"), 400),
         (post(more="Transfer-Encoding: chunked\r\n"), 400),
-        (b"CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: 127.0.0.1:443\r\n\r\n", 405),
+        (b"CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: 127.0.0.1:443\r\n\r\n", 400),
         (post(more="Host: evil.example\r\n"), 403),
     ],
 )
@@ -118,11 +122,62 @@ def test_what_is_no_request_for_us_is_refused(gateway, sent, status):
     assert len(gateway.meter.log()) == 0
 
 
-@pytest.mark.parametrize("sent", [post(b"x" * 9_000), post(more="X-Long: " + "x" * 9_000 + "\r\n")])
-def test_a_request_that_is_too_large_is_refused(gateway, monkeypatch, sent):
-    monkeypatch.setattr(gateway_http, "LARGEST_REQUEST", 8_000)
-    [(status, body)], closed = answers(gateway, [sent])
-    assert (status, body, closed) == (413, b"a request has at most 8,000 bytes\n", True)
+@pytest.mark.parametrize(
+    ("limit", "sent", "status", "why"),
+    [
+        ("LARGEST_REQUEST", post(b"x" * 9_000), 413, b"a request has at most 8,000 bytes\n"),
+        ("LARGEST_HEAD", b"GET /" + b"x" * 9_000, 400, b"the head of a request has at most 8,000 bytes\n"),
+    ],
+)
+def test_a_request_that_is_too_large_is_refused(gateway, monkeypatch, limit, sent, status, why):
+    monkeypatch.setattr(gateway_http, limit, 8_000)
+    found, closed = answers(gateway, [sent])
+    assert found == [(status, why)] and closed
+
+
+def test_what_is_wrong_after_a_request_does_not_spoil_its_answer(gateway):
+    """A client that counts characters in place of bytes states too small a length: the rest is no request."""
+    found, closed = answers(gateway, [post() + b"}}", b"more of it"], 2)
+    assert [status for status, _ in found] == [200, 400] and closed
+
+
+def test_what_comes_after_a_body_is_no_header(gateway):
+    chunks = b"%x\r\n%b\r\n0\r\nAuthorization: Bearer invalid\r\nHost: evil.example\r\n\r\n" % (len(BODY), BODY)
+    [(status, _)], _ = answers(gateway, [post(chunks, "Transfer-Encoding: chunked\r\n", length=False)])
+    assert status == 200
+
+
+@pytest.mark.parametrize("fault", [None, "stalled"])
+def test_a_gateway_that_stops_hangs_up(gateway, fault):
+    """Nobody is left to wait for an answer that will not come."""
+    if fault:
+        gateway.fault(fault)
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(post() if fault else b"POST /op")
+        until(lambda: len(gateway.meter.log()) if fault else gateway.in_loop(lambda: len(gateway._server.connections)))
+        gateway.stop()
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    assert [entry.note for entry in gateway.meter.log()] == (["the client went away"] if fault else [])
+
+
+def test_a_client_that_leaves_while_it_reads_nothing_ends_its_stream(gateway):
+    """What is still to be sent to it can never be sent, so nobody may wait for that."""
+    client = openai.OpenAI()
+    file = client.files.create(file=("large.jsonl", b"x" * 20_000_000), purpose="assistants")
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as reader:
+        reader.sendall(f"GET /openai/v1/files/{file.id}/content HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\n\r\n".encode())
+        until(lambda: len(gateway.meter.log()) == 2)
+        reader.shutdown(socket.SHUT_WR)
+        until(lambda: gateway.meter.log()[-1].note == "the client went away")
+
+
+def until(true):
+    """Wait for something that happens in the gateway's thread."""
+    ends = time.monotonic() + 5
+    while not true():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
 
 
 def test_a_client_that_is_slow_to_read_gets_all_of_a_large_file(gateway):
@@ -136,6 +191,6 @@ def test_a_client_that_is_slow_to_read_gets_all_of_a_large_file(gateway):
 
 def test_a_header_cannot_smuggle_in_another(gateway):
     """Whatever an answer's headers are made of, a line break in one is an error and no second header."""
-    request = gateway_http.Request(connection=None)
-    with pytest.raises(ValueError, match="line break"):
-        request._head(200, [("x-course-recording", "a\r\nset-cookie: b")])
+    for breaking in ("a\r\nset-cookie: b", "a\nb", "a\rb"):
+        with pytest.raises(ValueError, match="line break"):
+            gateway_http._lines("HTTP/1.1 200 OK", [("x-course-recording", breaking)])

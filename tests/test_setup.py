@@ -65,7 +65,7 @@ def ready(tmp_path):
 
 
 def test_ci_runs_what_a_user_runs(ready):
-    assert make(ready, "-n", "test").stdout.strip() == ".venv/bin/python -m pytest"
+    assert make(ready, "-n", "test").stdout.startswith(".venv/bin/python -m pytest ")
     commands = re.findall(r"^(?!#).*\bmake (\w+)", (ROOT / ".ci/run").read_text(), re.MULTILINE)
     assert set(commands) == {"setup", "test"}
 

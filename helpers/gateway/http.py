@@ -8,14 +8,18 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from http.client import responses as REASONS
 from urllib.parse import parse_qs
 
-from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from helpers.gateway.wire import Headers
 
 LARGEST_REQUEST = 210_000_000  # bytes; OpenAI takes batch files of 200 MB
+LARGEST_HEAD = 1_000_000  # bytes
+BACKLOG = 256  # clients that may wait to be let in
+MOST_WAITING = 8  # requests of one client that are read before the one before them is answered
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 
 
@@ -100,28 +104,23 @@ class Request:
         self._keep_alive = keep_alive and self._in_chunks
 
     def _head(self, status: int, headers: Headers) -> bytes:
-        lines = [f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}"]
-        lines += [f"{name}: {value}" for name, value in headers]
-        if not self._keep_alive:
-            lines.append("Connection: close")
-        head = "\r\n".join(lines)
-        if head.count("\n") != len(lines) - 1:
-            raise ValueError("a header with a line break")
-        return f"{head}\r\n\r\n".encode("latin-1")
+        last = [] if self._keep_alive else [("Connection", "close")]
+        return _lines(f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}", [*headers, *last])
 
 
 class Connection(asyncio.Protocol):
-    """A client's connection: its requests one after the other, each answered before the next is looked at."""
+    """A client's connection: its requests one after the other, each answered before the next is begun."""
 
     transport: asyncio.Transport
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._parser = HttpRequestParser(self)
-        self._coming: Request | None = None  # what is being read
+        self._coming = Request(self)  # what is being read
+        self._in_head, self._head_size = True, 0
         self._url, self._body, self._room = b"", [], LARGEST_REQUEST
-        self._waiting: deque[Request] = deque()  # sent before the answer to the one before
-        self._busy = False
+        self._waiting: deque[Callable[[], None]] = deque()  # what came before the answer to the request before it
+        self._busy = self._garbled = False
         self._may_write = asyncio.Event()
         self._may_write.set()
         self.when_closed: Callable[[], object] | None = None
@@ -131,18 +130,21 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         self._server.connections.add(self)
 
-    def connection_lost(self, error: Exception | None) -> None:
-        self._server.connections.discard(self)
-        if self.when_closed:
-            self.when_closed()
-
     def data_received(self, data: bytes) -> None:
         try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as upgrade:
-            self._stay_with_http(data[upgrade.args[0] :])
+            while data and not self._garbled:
+                data = self._read(data)
+        except HttpParserCallbackError as error:
+            self._hear_no_more(413, str(error.__context__))
         except HttpParserError as error:
-            self._refuse(413 if self._room < 0 else 400, str(error.__context__ or error))
+            self._hear_no_more(400, str(error))
+
+    def eof_received(self) -> None:
+        self._left()  # a client that has gone and one that only says no more look the same
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._server.connections.discard(self)
+        self._left()
 
     def pause_writing(self) -> None:
         self._may_write.clear()
@@ -159,43 +161,59 @@ class Connection(asyncio.Protocol):
         self._url += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._take(len(name) + len(value))
+        if not self._in_head:
+            return  # after the body: nothing that counts here
         key, text, headers = name.decode("latin-1").lower(), value.decode("latin-1"), self._coming.headers
         headers[key] = f"{headers[key]},{text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
+        self._in_head = False
         self._coming.target = self._url.decode("latin-1")
         if self._coming.headers.get("expect", "").lower() == "100-continue" and not self._busy:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
-        self._take(len(piece))
+        self._room -= len(piece)
+        if self._room < 0:
+            raise ValueError(f"a request has at most {LARGEST_REQUEST:,} bytes")
         self._body.append(piece)
 
     def on_message_complete(self) -> None:
-        parser = self._parser
+        self._in_head = True
+        parser, request = self._parser, self._coming
         if parser.should_upgrade():
             return
-        self._coming.received(parser.get_method().decode(), b"".join(self._body), parser.get_http_version(), parser.should_keep_alive())
-        self._waiting.append(self._coming)
-        if self._busy:
-            self.transport.pause_reading()
-        else:
-            self._next()
+        request.received(parser.get_method().decode(), b"".join(self._body), parser.get_http_version(), parser.should_keep_alive())
+        self._body = []
+        self._in_turn(partial(self._server.then, request))
 
-    def _stay_with_http(self, rest: bytes) -> None:
-        """A client that offers another protocol, HTTP/2 say, is answered as if it had not."""
-        method, asked = self._parser.get_method().decode(), self._coming
+    # ---- reading ---------------------------------------------------------
+    def _read(self, data: bytes) -> bytes:
+        """Read bytes; returns those that are still to be read. Raises HttpParserError for what is no request."""
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            return self._without_upgrade() + data[upgrade.args[0] :]
+        self._head_size = self._head_size + len(data) if self._in_head else 0
+        if self._head_size > LARGEST_HEAD:
+            raise HttpParserError(f"the head of a request has at most {LARGEST_HEAD:,} bytes")
+        return b""
+
+    def _without_upgrade(self) -> bytes:
+        """The head again, for a client that offers another protocol, HTTP/2 say: it is answered as if it had not."""
+        method, version, asked = self._parser.get_method().decode(), self._parser.get_http_version(), self._coming
         if method == "CONNECT":
-            return self._refuse(405, "This gateway is no proxy.")
-        lines = [f"{name}: {value}\r\n" for name, value in asked.headers.items() if name not in ("connection", "upgrade")]
+            raise HttpParserError("this gateway is no proxy")
+        kept = {name: value for name, value in asked.headers.items() if name not in ("connection", "upgrade", "expect")}
+        if "close" in asked.headers.get("connection", "").lower():
+            kept["connection"] = "close"
         self._parser = HttpRequestParser(self)
-        self.data_received(f"{method} {asked.target} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1") + rest)
+        return _lines(f"{method} {asked.target} HTTP/{version}", list(kept.items()))
 
-    def _take(self, size: int) -> None:
-        self._room -= size
-        if self._room < 0:
-            raise ValueError(f"a request has at most {LARGEST_REQUEST:,} bytes")
+    def _hear_no_more(self, status: int, why: str) -> None:
+        """What came is no request. Those before it are answered first."""
+        self._garbled = True
+        self._in_turn(partial(self._refuse, status, why))
 
     # ---- answers ---------------------------------------------------------
     async def send(self, data: bytes) -> None:
@@ -214,17 +232,29 @@ class Connection(asyncio.Protocol):
         self.transport.resume_reading()
         self._next()
 
+    def _in_turn(self, act: Callable[[], None]) -> None:
+        self._waiting.append(act)
+        if not self._busy:
+            self._next()
+        elif len(self._waiting) >= MOST_WAITING:
+            self.transport.pause_reading()
+
     def _next(self) -> None:
-        if self._waiting:
+        if self._waiting and not self.transport.is_closing():
             self._busy = True
-            self._server.then(self._waiting.popleft())
+            self._waiting.popleft()()
 
     def _refuse(self, status: int, why: str) -> None:
         """Say what is wrong with bytes that are no request, and hang up."""
         body = f"{why}\n".encode()
-        if not self._busy:
-            self.transport.write(b"HTTP/1.1 %d %b\r\nConnection: close\r\nContent-Length: %d\r\n\r\n%b" % (status, REASONS[status].encode(), len(body), body))
+        head = _lines(f"HTTP/1.1 {status} {REASONS[status]}", [("Connection", "close"), ("Content-Length", str(len(body)))])
+        self.transport.write(head + body)
         self.transport.close()
+
+    def _left(self) -> None:
+        act, self.when_closed = self.when_closed, None
+        if act:
+            act()
 
 
 class Server:
@@ -235,18 +265,30 @@ class Server:
         self.connections: set[Connection] = set()
         self._listening: asyncio.Server | None = None
 
-    async def listen(self, listener: socket.socket) -> None:
-        """Accept connections from now on."""
-        self._listening = await asyncio.get_running_loop().create_server(lambda: Connection(self), sock=listener)
-
     @property
     def addresses(self) -> list[str]:
         """Where it listens."""
         return [listener.getsockname()[0] for listener in self._listening.sockets] if self._listening else []
 
-    def close(self) -> None:
+    async def listen(self, listener: socket.socket) -> None:
+        """Accept connections from now on."""
+        loop = asyncio.get_running_loop()
+        self._listening = await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+
+    async def close(self) -> None:
         """Take no more connections and end those that there are."""
         if self._listening:
             self._listening.close()
         for connection in tuple(self.connections):
             connection.transport.abort()
+        while self.connections:
+            await asyncio.sleep(0)
+
+
+def _lines(first: str, headers: Headers) -> bytes:
+    """The head of a request or an answer. Raises ValueError for a line break inside a line."""
+    lines = [first, *(f"{name}: {value}" for name, value in headers)]
+    head = "\r\n".join(lines)
+    if head.count("\n") + head.count("\r") != 2 * (len(lines) - 1):
+        raise ValueError("a header with a line break")
+    return f"{head}\r\n\r\n".encode("latin-1")

@@ -78,7 +78,7 @@ class Gateway:
         Raises ValueError for recordings that cannot be read, naming the line.
         """
         self.recordings.load()
-        listener = socket.create_server(("127.0.0.1", port), backlog=256)
+        listener = socket.create_server(("127.0.0.1", port))
         listener.setblocking(False)
         self.port = listener.getsockname()[1]
         ready = threading.Event()
@@ -101,7 +101,10 @@ class Gateway:
             return
 
         async def close() -> None:
-            self._server.close()
+            await self._server.close()
+            answering = asyncio.all_tasks() - {asyncio.current_task()}
+            if answering:  # each was told that its client has gone
+                await asyncio.wait(answering, timeout=1)
             if self.upstream:
                 await self.upstream.close()
             self.house.close()
