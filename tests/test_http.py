@@ -135,6 +135,15 @@ def test_a_request_that_is_too_large_is_refused(gateway, monkeypatch, limit, sen
     assert found == [(status, why)] and closed
 
 
+def test_many_requests_on_one_connection_are_not_one_large_head(gateway, monkeypatch):
+    monkeypatch.setattr(gateway_http, "LARGEST_HEAD", 8_000)
+    kept = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
+    for _ in range(50):
+        kept.request("POST", "/openai/v1/chat/completions", BODY, {"authorization": "Bearer x", "content-type": "application/json"})
+        assert json.loads(kept.getresponse().read())["object"] == "chat.completion"
+    kept.close()
+
+
 def test_what_is_wrong_after_a_request_does_not_spoil_its_answer(gateway):
     """A client that counts characters in place of bytes states too small a length: the rest is no request."""
     found, closed = answers(gateway, [post() + b"}}", b"more of it"], 2)

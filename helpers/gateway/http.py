@@ -179,7 +179,7 @@ class Connection(asyncio.Protocol):
         self._body.append(piece)
 
     def on_message_complete(self) -> None:
-        self._in_head = True
+        self._in_head, self._head_size = True, 0
         parser, request = self._parser, self._coming
         if parser.should_upgrade():
             return
