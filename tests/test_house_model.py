@@ -5,6 +5,7 @@ import os
 import random
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -135,12 +136,16 @@ def test_temperature_top_p_and_top_k_shape_the_distribution(rules, expected):
 
 
 def test_the_model_learned_how_often_each_answer_was_trained(engine):
-    """The weights of training/choices.txt can be read off the distribution."""
-    _, weights = corpus.choices()[0]
-    likely = probabilities(engine.next_token(engine.chat([("user", "Name a color.")])))
-    found = {answer: likely[engine.tokenizer.encode(answer)[0]] for answer in weights}
-    assert sum(found.values()) > 0.9
-    assert all(abs(found[answer] - weight / 100) < 0.2 for answer, weight in weights.items())
+    """The weights of training/choices.txt can be read off the distribution, on the whole: how much of it would have to move?"""
+    moved = []
+    for wordings, weights in corpus.choices():
+        likely = probabilities(engine.next_token(engine.chat([("user", wordings[0])])))
+        trained = Counter()
+        for answer, weight in weights.items():
+            trained[engine.tokenizer.encode(answer)[0]] += weight / sum(weights.values())
+        assert sum(likely[token] for token in trained) > 0.9
+        moved.append(sum(max(0.0, share - likely[token]) for token, share in trained.items()))
+    assert sum(moved) / len(moved) < 0.2
 
 
 def test_log_probabilities_are_those_of_the_distribution(engine):
@@ -199,7 +204,7 @@ def test_held_out_wordings_are_answered(engine):
     cases = list(score.cases())
     questions = random.Random(1).sample([case for case in cases if case.kind == "question"], 20)
     off_subject = [case for case in cases if case.kind == "off_subject"][:10]
-    for chosen, least in ((questions, 0.65), (off_subject, 0.7)):
+    for chosen, least in ((questions, 0.75), (off_subject, 0.8)):
         right = [says(score.answer(engine, case), case.must_say) for case in chosen]
         assert sum(right) / len(right) >= least
 
@@ -239,6 +244,8 @@ def test_json_fits_its_schema(engine, seed):
         {"type": "object"},
         {},
         {"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "properties": {"next": {"$ref": "#/$defs/node"}, "v": {"type": "number"}}, "required": ["v"]}}},
+        {"$ref": "#/$defs/node", "$defs": {"node": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]}, "v": {"type": "number"}}, "required": ["next", "v"]}}},
+        {"$ref": "#/definitions/tree", "definitions": {"tree": {"type": "object", "properties": {"children": {"type": "array", "items": {"$ref": "#/definitions/tree"}}, "leaf": {"$ref": "#/definitions/leaf"}}, "required": ["children", "leaf"]}, "leaf": {"enum": ["a", "b"]}}},
         {"type": "string", "pattern": "^[a-z ]+$"},
         {"type": "array", "items": {"type": "array", "items": {"type": "string"}}},
     ],
@@ -315,6 +322,14 @@ def test_the_same_prompt_is_answered_anew_and_a_kernel_repeats_itself(gateway):
     several = chat("Name a color.", n=8, seed=3)
     assert len({choice.message.content for choice in several.choices}) > 1
     assert several.choices == chat("Name a color.", n=8, seed=3).choices
+
+
+def test_a_request_that_names_no_temperature_is_drawn_at_the_models_own(gateway, engine):
+    """The one of generation_config.json, which a real vLLM reads too."""
+    assert 0 < engine.usual_temperature < 1
+    asked = {"seed": 4, "max_tokens": 30}
+    drawn = {t: chat(QUESTION, temperature=t, n=8, **asked).choices for t in (engine.usual_temperature, 2.0)}
+    assert chat(QUESTION, n=8, **asked).choices == drawn[engine.usual_temperature] != drawn[2.0]
 
 
 def test_many_at_once_are_all_answered_and_none_waits_for_another_to_end(gateway):

@@ -47,7 +47,8 @@ def place(text):
 def test_a_recording_is_whole(text):
     line = json.loads(text)
     assert line["kind"] in ("scripted", "captured")
-    assert date(2026, 1, 1) <= date.fromisoformat(line["date"]) <= models.facts_date()
+    latest = models.facts_date() if line["kind"] == "scripted" else date.today()  # what a server sent may be newer than the facts
+    assert date(2026, 1, 1) <= date.fromisoformat(line["date"]) <= latest
     assert line["models"] and all(models.get(name, line["provider"]) for name in line["models"])
     assert text == json.dumps(line, sort_keys=True, ensure_ascii=False)
     assert line["messages"] and line["answers"]

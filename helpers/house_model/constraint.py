@@ -6,7 +6,8 @@ llguidance does the work, as it does inside vLLM. Here a schema is made finite, 
 from __future__ import annotations
 
 import json
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,9 @@ LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator":
 LENIENT = {"lenient": True, "coerce_one_of": True}
 CLOSERS = ("}", "]", '"')  # outside a string; inside, only the quotation mark closes
 MOST_NESTED = 30  # levels of a schema
+MOST_UNROLLED = 3  # how often a definition may stand inside itself
+VALUES = ("enum", "const", "default", "examples", "required")  # keywords with values that are no schemas
+DEFINITIONS = ("$defs", "definitions")
 
 
 class SchemaError(ConstraintError):
@@ -38,7 +42,7 @@ class JsonConstraint:
     def __init__(self, schema: Schema, tokenizer: Path) -> None:
         self._tokenizer = _tokenizer(tokenizer)
         try:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema)), overrides=LAYOUT | LENIENT)
+            grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(unrolled(schema))), overrides=LAYOUT | LENIENT)
         except (ValueError, TypeError) as error:  # TypeError: a bound or a type that is no number or name
             raise SchemaError(str(error)) from None
         self._matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
@@ -81,6 +85,54 @@ def _tokenizer(file: Path) -> LLTokenizer:
     return LLTokenizer(str(file), eos_token=end)
 
 
+def unrolled(schema: Any) -> Any:
+    """The same schema with an end to definitions that hold themselves, such as a list's next element or a tree's children.
+
+    Each level of references gets copies of the definitions of its own; in those of the last level, what may be left out is left out.
+    """
+    if not isinstance(schema, dict) or not any(isinstance(schema.get(place), dict) for place in DEFINITIONS):
+        return schema
+    out = _relinked({name: value for name, value in schema.items() if name not in DEFINITIONS}, 0)
+    for place in DEFINITIONS:
+        if isinstance(schema.get(place), dict):
+            out[place] = {f"{name}.{level}": _relinked(value, level + 1) for name, value in schema[place].items() for level in range(MOST_UNROLLED)}
+    return out
+
+
+def _relinked(schema: Any, level: int) -> Any:
+    """A part of a schema whose references lead to the copies of this level."""
+    if isinstance(schema, list):
+        return [_relinked(item, level) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    last = level == MOST_UNROLLED
+    schema = _without_references(schema) if last else schema
+    link = schema.get("$ref")
+    if isinstance(link, str) and link.startswith(tuple(f"#/{place}/" for place in DEFINITIONS)):
+        return {**schema, "$ref": f"{link}.{level - last}"}
+    return _inside(schema, partial(_relinked, level=level))
+
+
+def _without_references(schema: Schema) -> Schema:
+    """Without the properties, alternatives and elements that refer to a definition, as far as these may be left out."""
+    out = dict(schema)
+    if isinstance(schema.get("properties"), dict):
+        required = schema.get("required") or ()
+        out["properties"] = {name: value for name, value in schema["properties"].items() if name in required or not _refers(value)}
+    for name in ("anyOf", "oneOf"):
+        if isinstance(schema.get(name), list):
+            out[name] = [value for value in schema[name] if not _refers(value)] or schema[name]
+    if _refers(schema.get("items")) and not schema.get("minItems"):
+        out["maxItems"] = 0
+    return out
+
+
+def _refers(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        return "$ref" in schema or any(map(_refers, schema.values()))
+    return isinstance(schema, list) and any(map(_refers, schema))
+
+
 def bounded(schema: Any, level: int = 0) -> Any:
     """The same schema with an end to every string and array, and without properties that it does not name."""
     if level > MOST_NESTED:
@@ -89,7 +141,7 @@ def bounded(schema: Any, level: int = 0) -> Any:
         return [bounded(item, level + 1) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    out = {name: _bounded_value(name, value, level + 1) for name, value in schema.items()}
+    out = _inside(schema, partial(bounded, level=level + 1))
     kind = schema.get("type")
     kinds = [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
     if "string" in kinds and not {"enum", "const", "pattern", "format", "maxLength"} & schema.keys():
@@ -103,8 +155,12 @@ def bounded(schema: Any, level: int = 0) -> Any:
     return out
 
 
-def _bounded_value(name: str, value: Any, level: int) -> Any:
-    """What stands under a keyword: schemas by name, values that are no schemas, or schemas."""
-    if name in ("properties", "$defs", "definitions", "patternProperties") and isinstance(value, dict):
-        return {key: bounded(item, level) for key, item in value.items()}
-    return value if name in ("enum", "const", "default", "examples", "required") else bounded(value, level)
+def _inside(schema: Schema, change: Callable[[Any], Any]) -> Schema:
+    """The schema with what stands under its keywords changed: schemas by name, values that are no schemas, or schemas."""
+
+    def changed(name: str, value: Any) -> Any:
+        if name in (*DEFINITIONS, "properties", "patternProperties") and isinstance(value, dict):
+            return {key: change(item) for key, item in value.items()}
+        return value if name in VALUES else change(value)
+
+    return {name: changed(name, value) for name, value in schema.items()}

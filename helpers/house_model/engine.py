@@ -281,6 +281,8 @@ class Engine:
         self.end: int = self.tokenizer.special["<|im_end|>"]
         self._unseen = set(self.tokenizer.special.values())  # tokens that are no text
         self._begin = self.tokenizer.encode("<|im_start|>assistant\n")
+        usual = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        self.usual_temperature: float = usual.get("temperature", 1.0)  # of a request that names none; vLLM reads the same file
 
     def chat(self, messages: list[tuple[str, str]]) -> list[int]:
         """The token ids of a chat of (role, text), up to where the assistant begins: the chat template."""

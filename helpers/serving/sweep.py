@@ -245,7 +245,7 @@ def measure(configuration: Configuration, model: Path, gpu: str | None) -> Run:
     return Run(c.name, flags, shape, _weights(model, c.dummy), seconds_to_start, rows, prefix, reached, metrics)
 
 
-QUESTIONS = ("What is a token?", "What is prefix caching?", "What is a rate limit?")
+QUESTIONS = ("What is a token?", "What is PagedAttention?", "What is the context window?")
 
 
 def answer_batch(model: Path) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ class House:
         function = await self._function(engine, ids, question)
         schema = _arguments(question, function) if function else question.schema
         seed = self._seed(question)
-        samplings = [await self.in_turn(_sampling, question, seed + 1_000_003 * index, schema) for index in range(question.n)]
+        samplings = [await self.in_turn(_sampling, engine, question, seed + 1_000_003 * index, schema) for index in range(question.n)]
         return HouseAnswer(
             question,
             Provenance("house", detail="model on this machine"),
@@ -194,7 +194,7 @@ def _refusing() -> Iterator[None]:
         raise Refusal("bad_value", f"The schema cannot be followed: {error}", param="schema") from None
 
 
-def _sampling(question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
+def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
     from helpers.house_model.engine import FOLDER, Sampling
 
     given = {SPELLED.get(name, name): value for name, value in question.sampling}
@@ -205,7 +205,7 @@ def _sampling(question: Question, seed: int, schema: dict[str, Any] | None) -> S
         with _refusing():
             constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
     return Sampling(
-        temperature=float(given.get("temperature", 1.0)),
+        temperature=float(given.get("temperature", engine.usual_temperature)),
         top_p=float(given.get("top_p", 1.0)),
         top_k=int(given.get("top_k", 0)),
         seed=seed,

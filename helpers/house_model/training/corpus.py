@@ -62,16 +62,10 @@ STYLES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
 SHORTER = ("Shorter, please.", "Can you say that in one sentence?", "Say that in one sentence.", "Too long. One sentence, please.", "Summarize that.")
 
 
-def examples(rng: random.Random, count: int, task_share: float, strange_share: float = 0.0) -> Iterator[Example]:
-    """Yield `count` chats to train on; the same rng gives the same ones.
-
-    `strange_share` of them are questions about strange things. Of the others, `task_share` are small tasks.
-    """
+def examples(rng: random.Random, count: int, task_share: float) -> Iterator[Example]:
+    """Yield `count` chats to train on, `task_share` of them small tasks; the same rng gives the same ones."""
     small = tasks.examples(rng, count)
     for _ in range(count):
-        if strange_share and rng.random() < strange_share:
-            yield tasks.strange(rng)
-            continue
         kind = rng.random()
         if kind < task_share:
             yield next(small)

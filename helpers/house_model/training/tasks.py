@@ -14,7 +14,10 @@ HOLD_OUT_EVERY = 7
 """Every seventh entry of a list is kept for the held-out examples."""
 
 INVENTED_SHARE = 0.6
-"""How many names and cities of the training are made of syllables, so that the model learns to copy."""
+"""How many names, cities, products and colors of the training are made of syllables, so that the model learns to copy."""
+
+STRANGE_SHARE = 0.5
+"""How many of the off-subject prompts of the training are about any everyday thing, or an invented one."""
 
 Row = tuple[str, ...]
 MustSay = tuple[tuple[str, ...], ...]
@@ -198,12 +201,27 @@ def _extract_person(rng: random.Random, held_out: bool) -> Example:
 
 def _extract_order(rng: random.Random, held_out: bool) -> Example:
     """Find a product, a quantity and a color in an order."""
-    one, many = rng.choice(_split_products(held_out))
     quantity = 1 if rng.random() < 0.05 else rng.randint(2, 99)
-    product, color = one if quantity == 1 else many, rng.choice(_part("colors", held_out))
+    product, color = _product(rng, quantity, held_out), _color(rng, held_out)
     shape = rng.choice(_part("extract_order_shapes", held_out))
     text = _fill(shape, quantity=str(quantity), product=product, color=color)
     return _extraction(rng, "extract_order", text, {"product": product, "quantity": quantity, "color": color}, held_out)
+
+
+def _product(rng: random.Random, quantity: int, held_out: bool) -> str:
+    """What is ordered, as one or many; for the training, sometimes an invented thing."""
+    one, many = rng.choice(_split_products(held_out))
+    if not held_out and rng.random() < INVENTED_SHARE:
+        one = _invented(rng).lower()
+        many = f"{one}s"
+    return one if quantity == 1 else many
+
+
+def _color(rng: random.Random, held_out: bool) -> str:
+    """A color; for the training, sometimes an invented one."""
+    if not held_out and rng.random() < INVENTED_SHARE:
+        return _invented(rng).lower()
+    return rng.choice(_part("colors", held_out))
 
 
 @lru_cache(maxsize=None)
@@ -366,7 +384,7 @@ def _told(rng: random.Random, fact: str, value: str, held_out: bool) -> tuple[tu
 def _value(rng: random.Random, fact: str, held_out: bool) -> str:
     """A name, a color or a city."""
     if fact == "color":
-        return rng.choice(_part("colors", held_out))
+        return _color(rng, held_out)
     return _proper_name(rng, _FACTS[fact], held_out)
 
 
@@ -391,7 +409,10 @@ _SLOT = re.compile(r"\{(\w+)\}")
 
 def _off_subject(rng: random.Random, held_out: bool) -> Example:
     """Say honestly that a question lies outside the course."""
-    if rng.random() < 0.45:
+    kind = rng.random()
+    if not held_out and kind < STRANGE_SHARE:
+        text = _strange(rng)
+    elif kind < 0.7:
         text = rng.choice(_part("off_subject_prompts", held_out))
     else:
         text = _from_template(rng, held_out)
@@ -408,14 +429,11 @@ def _from_template(rng: random.Random, held_out: bool) -> str:
             return _capital(text) if template[0] == "{" else text
 
 
-def strange(rng: random.Random) -> Example:
-    """A question about something that the course has nothing to do with, or that nobody knows: never one of the held-out words."""
-    while True:
-        template = rng.choice(_part("off_subject_templates", False))
-        if "{" in template:
-            word = rng.choice(_new_words()) if rng.random() < 0.6 else _invented(rng).lower()
-            text = _SLOT.sub(word, template)
-            return _single(_as_typed(rng, _capital(text)), rng.choice(_rows("off_subject_answers"))[0], "off_subject", _OFF_SUBJECT_SAYS)
+def _strange(rng: random.Random) -> str:
+    """A question about a thing that the course has nothing to do with, or that nobody knows: never one of the held-out words."""
+    template = rng.choice([template for template in _part("off_subject_templates", False) if "{" in template])
+    word = rng.choice(_new_words()) if rng.random() < 0.6 else _invented(rng).lower()
+    return _capital(_SLOT.sub(word, template))
 
 
 @lru_cache(maxsize=None)
@@ -443,15 +461,15 @@ def _unknown_word(rng: random.Random) -> str:
 
 
 KINDS: tuple[tuple[Callable[[random.Random, bool], Example], int], ...] = (
-    (_sentiment, 15),
+    (_sentiment, 18),
     (_extract_person, 10),
-    (_extract_order, 6),
+    (_extract_order, 9),
     (_translate, 9),
     (_summary, 7),
     (_haiku, 7),
     (_small_talk, 10),
     (_memory, 16),
-    (_off_subject, 28),
+    (_off_subject, 58),
     (_repeat, 14),
 )
 """What makes each kind of example, and how often it is drawn."""
