@@ -259,6 +259,17 @@ def test_json_that_could_go_on_for_ever_ends(engine, schema):
         jsonschema.validate(json.loads(text_of(tokens)), schema)
 
 
+def test_a_number_among_others_ends(engine):
+    """Digits could go on for ever, and what comes after them is neither a bracket nor a quotation mark."""
+    names = [f"n{number}" for number in range(6)]
+    schema = {"type": "object", "properties": {name: {"type": "number"} for name in names}, "required": names, "additionalProperties": False}
+    for seed in range(10):
+        constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
+        tokens = ask(engine, "Take my order: a latte.", temperature=1.5, seed=seed, max_tokens=200, constraint=constraint)
+        assert tokens[-1].finish == "stop"
+        jsonschema.validate(json.loads(text_of(tokens)), schema)
+
+
 def deep(levels):
     return {"type": "array", "items": deep(levels - 1)} if levels else {"type": "string"}
 

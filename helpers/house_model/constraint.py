@@ -25,7 +25,8 @@ PATIENCE = 160  # tokens after which whatever can be closed is closed
 LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes it
 # Keywords that cannot be followed, such as uniqueItems, are passed over: ordinary tools have them, and providers take them.
 LENIENT = {"lenient": True, "coerce_one_of": True}
-CLOSERS = ("}", "]", '"')  # outside a string; inside, only the quotation mark closes
+CLOSERS = ("}", "]", ",", '"')  # outside a string; inside, only the quotation mark closes
+MOST_DIGITS = 8  # in a row, where a shorter number will do
 MOST_NESTED = 30  # levels of a schema
 MOST_UNROLLED = 3  # how often a definition may stand inside itself
 VALUES = ("enum", "const", "default", "examples", "required")  # keywords with values that are no schemas
@@ -47,7 +48,7 @@ class JsonConstraint:
             raise SchemaError(str(error)) from None
         self._matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         self._closers = [self._tokenizer.tokenize_str(text)[0] for text in CLOSERS]
-        self._written, self._in_string, self._escaped = 0, False, False
+        self._written, self._digits, self._in_string, self._escaped = 0, 0, False, False
         self._raise_error()
 
     def allowed(self) -> Array:
@@ -55,7 +56,7 @@ class JsonConstraint:
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         mask = np.unpackbits(bits, bitorder="little")[: self._tokenizer.vocab_size].astype(bool)
         self._raise_error()
-        if self._written >= PATIENCE:
+        if self._written >= PATIENCE or self._digits >= MOST_DIGITS:
             closers = self._closers[-1:] if self._in_string else self._closers
             closer = next((token for token in closers if mask[token]), None)
             if closer is not None:
@@ -67,6 +68,7 @@ class JsonConstraint:
         self._written += 1
         self._matcher.consume_token(token)
         for byte in self._tokenizer.decode_bytes([token]):
+            self._digits = self._digits + 1 if byte in b"0123456789" and not self._in_string else 0
             if self._escaped:
                 self._escaped = False
             elif byte == ord('"'):
