@@ -259,6 +259,29 @@ def test_json_that_could_go_on_for_ever_ends(engine, schema):
         jsonschema.validate(json.loads(text_of(tokens)), schema)
 
 
+NUMBER, TEXT = {"type": "integer", "minimum": 0, "maximum": 9}, {"enum": ["x", "y"]}
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"x": {"$ref": "#/$defs/a/properties/b"}}, "$defs": {"a": {"properties": {"b": NUMBER}}}},
+        {"properties": {"x": {"$ref": "#/properties/y"}, "y": NUMBER}, "$defs": {"a": TEXT}},
+        {"properties": {"$ref": NUMBER, "enum": {"$ref": "#/$defs/a"}, "required": NUMBER, "properties": {"$ref": "#/$defs/a"}}, "$defs": {"a": TEXT}},
+        {"properties": {"x": {"$ref": "#/definitions/a~1b"}, "y": {"$ref": "#/definitions/c%20d"}}, "definitions": {"a/b": NUMBER, "c d": TEXT}},
+        {"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {f"{a}": {"$ref": f"#/$defs/{b}"} for a, b in zip("abcde", "bcdef", strict=True)} | {"f": NUMBER}},
+        {"properties": {"x": {"$ref": "#/$defs/a"}}, "$defs": {"a": {"$ref": "#/$defs/b", "properties": {"n": {"$ref": "#/$defs/c"}}}, "b": {"type": "object"}, "c": NUMBER}},
+    ],
+    ids=["deeper", "elsewhere", "keywords", "escapes", "chain", "siblings"],
+)
+def test_references_of_every_kind_are_followed(engine, schema):
+    schema = {"type": "object", "required": list(schema["properties"])} | schema
+    for seed in range(3):
+        constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
+        tokens = ask(engine, "Go on.", temperature=1, seed=seed, max_tokens=300, constraint=constraint)
+        jsonschema.validate(json.loads(text_of(tokens)), schema)
+
+
 def test_a_number_among_others_ends(engine):
     """Digits could go on for ever, and what comes after them is neither a bracket nor a quotation mark."""
     names = [f"n{number}" for number in range(6)]

@@ -109,10 +109,12 @@ def _relinked(schema: Any, level: int) -> Any:
         return schema
     last = level == MOST_UNROLLED
     schema = _without_references(schema) if last else schema
+    out = _inside(schema, partial(_relinked, level=level))
     link = schema.get("$ref")
     if isinstance(link, str) and link.startswith(tuple(f"#/{place}/" for place in DEFINITIONS)):
-        return {**schema, "$ref": f"{link}.{level - last}"}
-    return _inside(schema, partial(_relinked, level=level))
+        place, name, *inside = link.removeprefix("#/").split("/")
+        out["$ref"] = "/".join(["#", place, f"{name}.{0 if inside else level - last}", *inside])  # only the first copy is sure to be whole
+    return out
 
 
 def _without_references(schema: Schema) -> Schema:
