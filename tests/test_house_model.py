@@ -282,6 +282,71 @@ def test_references_of_every_kind_are_followed(engine, schema):
         jsonschema.validate(json.loads(text_of(tokens)), schema)
 
 
+def link(name):
+    return {"$ref": f"#/$defs/{name}"}
+
+
+def record(properties, **more):
+    return {"type": "object", "properties": properties, "required": list(properties), **more}
+
+
+COUNTRY = {**link("Order"), "$defs": {"Order": record({"by": link("By")}), "By": record({"at": link("At")}), "At": record({"country": link("Country")}, required=[]), "Country": TEXT}}
+NODE = {**link("n"), "$defs": {"n": record({"next": link("n")}, required=[])}}
+OPEN_NODE = {**link("n"), "$defs": {"n": record({"v": NUMBER, "next": link("n")}, required=["v"], additionalProperties=True)}}
+LISTS = {**link("a"), "$defs": {"a": record({"b": link("b")}), "b": record({"c": link("c")}), "c": {"type": "array", "items": link("d")}, "d": NUMBER}}
+SUMS = {**link("Add"), "$defs": {"Add": record({"l": {"anyOf": [link("Add"), link("Num")]}, "r": {"anyOf": [link("Add"), link("Num")]}}), "Num": record({"v": NUMBER})}}
+SPELLED = {"$id": "https://e.example/s", "$ref": "https://e.example/s#/$defs/a", "$defs": {"a": NUMBER}}
+OWN_ID = record({"x": {"$id": "urn:q", **record({"y": link("a")}), "$defs": {"a": NUMBER}}}, **{"$defs": {"z": NUMBER}})
+
+
+def takes(schema, text):
+    """Whether the constraint allows a text, token by token, and lets it end there."""
+    constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
+    for token in constraint._tokenizer.tokenize_str(text):
+        if not constraint.allowed()[token]:
+            return False
+        constraint.accept(token)
+    return bool(constraint.allowed()[constraint._tokenizer.eos_token])
+
+
+@pytest.mark.parametrize(
+    ("schema", "text", "valid"),
+    [
+        (NODE, '{"next": {"next": {"next": "oops"}}}', False),
+        (NODE, '{"next": {"next": {}}}', True),
+        (OPEN_NODE, '{"v": 1, "next": {"v": 1, "next": {"v": 1, "next": 5}}}', False),
+        (COUNTRY, '{"by": {"at": {"country": 5}}}', False),
+        (COUNTRY, '{"by": {"at": {"country": "x"}}}', True),
+        (LISTS, '{"b": {"c": [1, 2]}}', True),
+    ],
+)
+def test_an_end_to_recursion_allows_nothing_new_and_leaves_the_rest_alone(schema, text, valid):
+    assert takes(schema, text) is valid
+
+
+@pytest.mark.parametrize("schema", [NODE, OPEN_NODE, COUNTRY, LISTS, SUMS, SPELLED, OWN_ID], ids=["node", "open", "country", "lists", "sums", "spelled", "id"])
+def test_whatever_is_drawn_is_valid_and_ends(schema):
+    """Tokens by chance alone: a harder test than any model."""
+    for seed in range(10):
+        constraint, rng, drawn = JsonConstraint(schema, FOLDER / "tokenizer.json"), random.Random(seed), []
+        while not drawn or drawn[-1] != constraint._tokenizer.eos_token:
+            assert len(drawn) < 500
+            drawn.append(int(rng.choice(np.flatnonzero(constraint.allowed()))))
+            if drawn[-1] != constraint._tokenizer.eos_token:
+                constraint.accept(drawn[-1])
+        jsonschema.validate(json.loads(constraint._tokenizer.decode_str(drawn[:-1])), schema)
+
+
+def test_a_number_alone_ends():
+    constraint = JsonConstraint({"type": "number"}, FOLDER / "tokenizer.json")
+    for _ in range(20):
+        digits = [id for id in np.flatnonzero(constraint.allowed()) if constraint._tokenizer.decode_str([int(id)]).isdigit()]
+        if not digits:
+            break
+        constraint.accept(int(digits[0]))
+    assert constraint.allowed()[constraint._tokenizer.eos_token] and not digits
+
+
 def test_a_number_among_others_ends(engine):
     """Digits could go on for ever, and what comes after them is neither a bracket nor a quotation mark."""
     names = [f"n{number}" for number in range(6)]

@@ -327,7 +327,6 @@ def test_any_file_can_be_uploaded_read_and_refused_as_a_batch(fuzzed, content, n
 @pytest.mark.parametrize("content_type", ["text/plain", "multipart/form-data", "multipart/form-data; boundary=", "multipart/form-data; boundary=x"])
 @pytest.mark.parametrize("body", [b"", b"--x--", b"\xff" * 50, b'--x\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n\xff\r\n--x--\r\n'])
 def test_an_upload_that_is_none_is_refused(fuzzed, content_type, body):
-    # Tornado refuses broken multipart by itself, with an empty body.
     assert send(fuzzed, "/openai/v1/files", body, headers={**KEYS, "content-type": content_type})[0] == 400
 
 

@@ -6,7 +6,7 @@ llguidance does the work, as it does inside vLLM. Here a schema is made finite, 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ CLOSERS = ("}", "]", ",", '"')  # outside a string; inside, only the quotation m
 MOST_DIGITS = 8  # in a row, where a shorter number will do
 MOST_NESTED = 30  # levels of a schema
 MOST_UNROLLED = 3  # how often a definition may stand inside itself
+COPY = ".level-"  # in the name of a copy
 VALUES = ("enum", "const", "default", "examples", "required")  # keywords with values that are no schemas
 DEFINITIONS = ("$defs", "definitions")
 
@@ -44,10 +45,12 @@ class JsonConstraint:
         self._tokenizer = _tokenizer(tokenizer)
         try:
             grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(unrolled(schema))), overrides=LAYOUT | LENIENT)
+        except RecursionError:
+            raise SchemaError("the schema is nested too deeply") from None
         except (ValueError, TypeError) as error:  # TypeError: a bound or a type that is no number or name
             raise SchemaError(str(error)) from None
         self._matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
-        self._closers = [self._tokenizer.tokenize_str(text)[0] for text in CLOSERS]
+        self._closers = [self._tokenizer.eos_token, *(self._tokenizer.tokenize_str(text)[0] for text in CLOSERS)]
         self._written, self._digits, self._in_string, self._escaped = 0, 0, False, False
         self._raise_error()
 
@@ -90,51 +93,77 @@ def _tokenizer(file: Path) -> LLTokenizer:
 def unrolled(schema: Any) -> Any:
     """The same schema with an end to definitions that hold themselves, such as a list's next element or a tree's children.
 
-    Each level of references gets copies of the definitions of its own; in those of the last level, what may be left out is left out.
+    Each level of such a definition is a copy of its own, and the last one leaves out what may be left out. Every other
+    definition stays as it is, and so does a schema that refers to its own root.
     """
-    if not isinstance(schema, dict) or not any(isinstance(schema.get(place), dict) for place in DEFINITIONS):
+    endless = _endless(schema) if isinstance(schema, dict) else {}
+    if not endless:
         return schema
-    out = _relinked({name: value for name, value in schema.items() if name not in DEFINITIONS}, 0)
-    for place in DEFINITIONS:
-        if isinstance(schema.get(place), dict):
-            out[place] = {f"{name}.{level}": _relinked(value, level + 1) for name, value in schema[place].items() for level in range(MOST_UNROLLED)}
+    own_id = {"$id": schema["$id"]} if "$id" in schema else {}
+    out = _relinked({name: value for name, value in schema.items() if name != "$id"}, 0, endless) | own_id
+    for link, definition in endless.items():
+        place, name = link.removeprefix("#/").split("/")
+        out[place] |= {f"{_plain(name)}{COPY}{level}": _relinked(definition, level + 1, endless) for level in range(MOST_UNROLLED)}
     return out
 
 
-def _relinked(schema: Any, level: int) -> Any:
-    """A part of a schema whose references lead to the copies of this level."""
+def _endless(schema: Schema) -> dict[str, Any]:
+    """The definitions from which references lead back to themselves, by the reference to each."""
+    places = {place: schema[place] for place in DEFINITIONS if isinstance(schema.get(place), dict)}
+    found = {f"#/{place}/{_escaped(name)}": value for place, named in places.items() for name, value in named.items()}
+    leads = {link: {other for other in found if _refers(value, {other})} for link, value in found.items()}
+    reached = {link: set(others) for link, others in leads.items()}
+    for _ in found:  # one step further each time
+        for others in reached.values():
+            others.update(*(leads[other] for other in tuple(others)))
+    return {link: value for link, value in found.items() if link in reached[link]}
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _plain(name: str) -> str:
+    return name.replace("~1", "/").replace("~0", "~")
+
+
+def _relinked(schema: Any, level: int, endless: Collection[str]) -> Any:
+    """A part of a schema whose references to endless definitions lead to the copies of this level."""
     if isinstance(schema, list):
-        return [_relinked(item, level) for item in schema]
-    if not isinstance(schema, dict):
+        return [_relinked(item, level, endless) for item in schema]
+    if not isinstance(schema, dict) or "$id" in schema:  # under an $id of its own, references mean something else
         return schema
     last = level == MOST_UNROLLED
-    schema = _without_references(schema) if last else schema
-    out = _inside(schema, partial(_relinked, level=level))
+    schema = _without(schema, endless) if last else schema
+    out = _inside(schema, partial(_relinked, level=level, endless=endless))
     link = schema.get("$ref")
-    if isinstance(link, str) and link.startswith(tuple(f"#/{place}/" for place in DEFINITIONS)):
-        place, name, *inside = link.removeprefix("#/").split("/")
-        out["$ref"] = "/".join(["#", place, f"{name}.{0 if inside else level - last}", *inside])  # only the first copy is sure to be whole
+    if isinstance(link, str) and link in endless:
+        out["$ref"] = f"{link}{COPY}{level - last}"
     return out
 
 
-def _without_references(schema: Schema) -> Schema:
-    """Without the properties, alternatives and elements that refer to a definition, as far as these may be left out."""
+def _without(schema: Schema, endless: Collection[str]) -> Schema:
+    """The schema without what refers to endless definitions, as far as it may be left out: nothing else becomes valid."""
     out = dict(schema)
     if isinstance(schema.get("properties"), dict):
         required = schema.get("required") or ()
-        out["properties"] = {name: value for name, value in schema["properties"].items() if name in required or not _refers(value)}
+        out["properties"] = {
+            name: False if name not in required and _refers(value, endless) else value for name, value in schema["properties"].items()
+        }
     for name in ("anyOf", "oneOf"):
         if isinstance(schema.get(name), list):
-            out[name] = [value for value in schema[name] if not _refers(value)] or schema[name]
-    if _refers(schema.get("items")) and not schema.get("minItems"):
-        out["maxItems"] = 0
+            out[name] = [value for value in schema[name] if not _refers(value, endless)] or schema[name]
+    if _refers(schema.get("items"), endless) and not schema.get("minItems") and "allOf" not in schema:
+        out["maxItems"] = len(schema.get("prefixItems") or ())
     return out
 
 
-def _refers(schema: Any) -> bool:
+def _refers(schema: Any, links: Collection[str]) -> bool:
+    """Whether any reference in a part of a schema is one of these."""
     if isinstance(schema, dict):
-        return "$ref" in schema or any(map(_refers, schema.values()))
-    return isinstance(schema, list) and any(map(_refers, schema))
+        link = schema.get("$ref")
+        return (isinstance(link, str) and link in links) or any(_refers(value, links) for value in schema.values())
+    return isinstance(schema, list) and any(_refers(value, links) for value in schema)
 
 
 def bounded(schema: Any, level: int = 0) -> Any:
