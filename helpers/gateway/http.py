@@ -20,6 +20,7 @@ LARGEST_REQUEST = 210_000_000  # bytes; OpenAI takes batch files of 200 MB
 LARGEST_HEAD = 1_000_000  # bytes
 BACKLOG = 256  # clients that may wait to be let in
 MOST_WAITING = 8  # requests of one client that are read before the one before them is answered
+LINGER = 2.0  # seconds that a refused client has to stop sending
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 
 
@@ -249,7 +250,8 @@ class Connection(asyncio.Protocol):
         body = f"{why}\n".encode()
         head = _lines(f"HTTP/1.1 {status} {REASONS[status]}", [("Connection", "close"), ("Content-Length", str(len(body)))])
         self.transport.write(head + body)
-        self.transport.close()
+        self.transport.write_eof()  # and go on reading: to close on a client that still sends would reset what it has not read yet
+        asyncio.get_running_loop().call_later(LINGER, self.transport.close)
 
     def _left(self) -> None:
         act, self.when_closed = self.when_closed, None
