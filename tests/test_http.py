@@ -1,5 +1,7 @@
 """HTTP as any program may speak it: what the SDKs never send is understood or refused too."""
 
+import asyncio
+import gc
 import http.client
 import io
 import json
@@ -169,6 +171,34 @@ def test_a_gateway_that_stops_hangs_up(gateway, fault):
         with suppress(ConnectionResetError):
             assert client.recv(1) == b""
     assert [entry.note for entry in gateway.meter.log()] == (["the client went away"] if fault else [])
+
+
+@pytest.mark.parametrize("ticks", range(5))
+def test_a_client_that_comes_while_the_server_closes_is_hung_up_on(ticks):
+    """Whether it still waits to be let in, is being let in, or is in."""
+
+    async def come_and_close():
+        server, listener = gateway_http.Server(print), socket.create_server(("127.0.0.1", 0))
+        await server.listen(listener)
+        with socket.create_connection(listener.getsockname()[:2], timeout=1) as client:
+            for _ in range(ticks):
+                await asyncio.sleep(0)
+            await server.close()
+            await asyncio.sleep(0.05)
+            gc.collect()  # at one of the ticks asyncio itself drops the connection unclosed
+            with suppress(ConnectionResetError):
+                return client.recv(1)
+        return b""
+
+    assert asyncio.run(come_and_close()) == b""
+
+
+def test_a_defect_of_ours_is_not_blamed_on_the_client(gateway, monkeypatch, caplog):
+    monkeypatch.setattr(gateway._server, "then", lambda request: {}["no such key"])
+    with socket.create_connection(("127.0.0.1", gateway.port), timeout=5) as client:
+        client.sendall(post())
+        assert client.recv(1000) == b""
+    assert "KeyError: 'no such key'" in caplog.text
 
 
 def test_a_client_that_leaves_while_it_reads_nothing_ends_its_stream(gateway):

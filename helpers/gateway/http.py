@@ -24,6 +24,10 @@ LINGER = 2.0  # seconds that a refused client has to stop sending
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 
 
+class TooLarge(Exception):
+    """A request has more bytes than the gateway takes."""
+
+
 class Request:
     """One whole HTTP request, and the ways to answer it. Header names are in lower case."""
 
@@ -129,6 +133,8 @@ class Connection(asyncio.Protocol):
     # ---- asyncio calls these ---------------------------------------------
     def connection_made(self, transport: asyncio.Transport) -> None:
         self.transport = transport
+        if self._server.is_closed:  # it was let in just before
+            return transport.abort()
         self._server.connections.add(self)
 
     def data_received(self, data: bytes) -> None:
@@ -136,6 +142,8 @@ class Connection(asyncio.Protocol):
             while data and not self._garbled:
                 data = self._read(data)
         except HttpParserCallbackError as error:
+            if not isinstance(error.__context__, TooLarge):
+                raise  # a defect of ours: asyncio logs it and hangs up
             self._hear_no_more(413, str(error.__context__))
         except HttpParserError as error:
             self._hear_no_more(400, str(error))
@@ -176,7 +184,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, piece: bytes) -> None:
         self._room -= len(piece)
         if self._room < 0:
-            raise ValueError(f"a request has at most {LARGEST_REQUEST:,} bytes")
+            raise TooLarge(f"a request has at most {LARGEST_REQUEST:,} bytes")
         self._body.append(piece)
 
     def on_message_complete(self) -> None:
@@ -265,6 +273,7 @@ class Server:
     def __init__(self, then: Callable[[Request], None]) -> None:
         self.then = then
         self.connections: set[Connection] = set()
+        self.is_closed = False
         self._listening: asyncio.Server | None = None
 
     @property
@@ -279,6 +288,7 @@ class Server:
 
     async def close(self) -> None:
         """Take no more connections and end those that there are."""
+        self.is_closed = True
         if self._listening:
             self._listening.close()
         for connection in tuple(self.connections):
