@@ -1,5 +1,6 @@
 """The house model: its engine against the reference implementations, its answers, and how it behaves as a source."""
 
+import datetime
 import json
 import os
 import random
@@ -13,6 +14,7 @@ import jinja2
 import jsonschema
 import numpy as np
 import openai
+import pydantic
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -296,6 +298,8 @@ OPEN_NODE = {**link("n"), "$defs": {"n": record({"v": NUMBER, "next": link("n")}
 LISTS = {**link("a"), "$defs": {"a": record({"b": link("b")}), "b": record({"c": link("c")}), "c": {"type": "array", "items": link("d")}, "d": NUMBER}}
 SUMS = {**link("Add"), "$defs": {"Add": record({"l": {"anyOf": [link("Add"), link("Num")]}, "r": {"anyOf": [link("Add"), link("Num")]}}), "Num": record({"v": NUMBER})}}
 SPELLED = {"$id": "https://e.example/s", "$ref": "https://e.example/s#/$defs/a", "$defs": {"a": NUMBER}}
+HEIR = record({"x": {"allOf": [record({"a": NUMBER}), record({"b": TEXT})]}})
+BESIDE = record({"x": {**link("base"), **record({"b": TEXT})}}, **{"$defs": {"base": record({"a": NUMBER})}})
 OWN_ID = record({"x": {"$id": "urn:q", **record({"y": link("a")}), "$defs": {"a": NUMBER}}}, **{"$defs": {"z": NUMBER}})
 
 
@@ -324,17 +328,38 @@ def test_an_end_to_recursion_allows_nothing_new_and_leaves_the_rest_alone(schema
     assert takes(schema, text) is valid
 
 
-@pytest.mark.parametrize("schema", [NODE, OPEN_NODE, COUNTRY, LISTS, SUMS, SPELLED, OWN_ID], ids=["node", "open", "country", "lists", "sums", "spelled", "id"])
+def drawn(schema, seed):
+    """JSON of tokens drawn by chance alone: a harder test than any model."""
+    constraint, rng, tokens = JsonConstraint(schema, FOLDER / "tokenizer.json"), random.Random(seed), []
+    while (token := int(rng.choice(np.flatnonzero(constraint.allowed())))) != constraint._tokenizer.eos_token:
+        assert len(tokens) < 500
+        tokens.append(token)
+        constraint.accept(token)
+    return constraint._tokenizer.decode_str(tokens)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [NODE, OPEN_NODE, COUNTRY, LISTS, SUMS, SPELLED, OWN_ID, HEIR, BESIDE],
+    ids=["node", "open", "country", "lists", "sums", "spelled", "id", "heir", "beside"],
+)
 def test_whatever_is_drawn_is_valid_and_ends(schema):
-    """Tokens by chance alone: a harder test than any model."""
     for seed in range(10):
-        constraint, rng, drawn = JsonConstraint(schema, FOLDER / "tokenizer.json"), random.Random(seed), []
-        while not drawn or drawn[-1] != constraint._tokenizer.eos_token:
-            assert len(drawn) < 500
-            drawn.append(int(rng.choice(np.flatnonzero(constraint.allowed()))))
-            if drawn[-1] != constraint._tokenizer.eos_token:
-                constraint.accept(drawn[-1])
-        jsonschema.validate(json.loads(constraint._tokenizer.decode_str(drawn[:-1])), schema)
+        jsonschema.validate(json.loads(drawn(schema, seed)), schema)
+
+
+class Booking(pydantic.BaseModel):
+    day: datetime.date
+    at: datetime.time
+    made: datetime.datetime
+    takes: datetime.timedelta
+    email: str = pydantic.Field(json_schema_extra={"format": "email"})
+    page: pydantic.HttpUrl
+
+
+def test_texts_with_a_format_end_and_can_be_read():
+    for seed in range(20):
+        Booking.model_validate_json(drawn(Booking.model_json_schema(), seed))
 
 
 def test_a_number_alone_ends():

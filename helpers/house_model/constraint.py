@@ -30,6 +30,17 @@ MOST_DIGITS = 8  # in a row, where a shorter number will do
 MOST_NESTED = 30  # levels of a schema
 MOST_UNROLLED = 3  # how often a definition may stand inside itself
 COPY = ".level-"  # in the name of a copy
+# Of texts with a format, those that end: what may follow a number's digits, or a name in an address, the model might never choose.
+DATE = r"[1-9]\d{3}-((0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31)"
+TIME = r"([01]\d|2[0-3]):[0-5]\d:[0-5]\dZ"
+FORMATS = {
+    "date": DATE,
+    "time": TIME,
+    "date-time": f"{DATE}T{TIME}",
+    "duration": r"P(\d{1,3}D|(\d{1,3}D)?T\d{1,3}[HMS])",
+    "email": r"[A-Za-z0-9]{1,16}([._-][A-Za-z0-9]{1,16})?@([A-Za-z0-9]{1,16}\.){1,2}[a-z]{2,6}",
+    "uri": r"https?://([A-Za-z0-9]{1,16}\.){1,3}[a-z]{2,6}(/[A-Za-z0-9._-]{1,16}){0,3}",
+}
 VALUES = ("enum", "const", "default", "examples", "required")  # keywords with values that are no schemas
 DEFINITIONS = ("$defs", "definitions")
 
@@ -44,12 +55,11 @@ class JsonConstraint:
     def __init__(self, schema: Schema, tokenizer: Path) -> None:
         self._tokenizer = _tokenizer(tokenizer)
         try:
-            grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(unrolled(schema))), overrides=LAYOUT | LENIENT)
+            self._matcher = _matcher(unrolled(schema), self._tokenizer)
         except RecursionError:
             raise SchemaError("the schema is nested too deeply") from None
         except (ValueError, TypeError) as error:  # TypeError: a bound or a type that is no number or name
             raise SchemaError(str(error)) from None
-        self._matcher = LLMatcher(self._tokenizer, grammar, log_level=0)
         self._closers = [self._tokenizer.eos_token, *(self._tokenizer.tokenize_str(text)[0] for text in CLOSERS)]
         self._written, self._digits, self._in_string, self._escaped = 0, 0, False, False
         self._raise_error()
@@ -88,6 +98,16 @@ class JsonConstraint:
 def _tokenizer(file: Path) -> LLTokenizer:
     end = next(token["id"] for token in json.loads(file.read_text(encoding="utf-8"))["added_tokens"] if token["content"] == "<|im_end|>")
     return LLTokenizer(str(file), eos_token=end)
+
+
+def _matcher(schema: Any, tokenizer: LLTokenizer) -> LLMatcher:
+    """What follows a schema: without properties that it does not name, unless its parts only fit together with them."""
+    for closed in (True, False):
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema, closed)), overrides=LAYOUT | LENIENT)
+        matcher = LLMatcher(tokenizer, grammar, log_level=0)
+        if not matcher.is_error():
+            break
+    return matcher
 
 
 def unrolled(schema: Any) -> Any:
@@ -166,26 +186,35 @@ def _refers(schema: Any, links: Collection[str]) -> bool:
     return isinstance(schema, list) and any(_refers(value, links) for value in schema)
 
 
-def bounded(schema: Any, level: int = 0) -> Any:
-    """The same schema with an end to every string and array, and without properties that it does not name."""
+def bounded(schema: Any, closed: bool = True, level: int = 0) -> Any:
+    """The same schema with an end to every string, number and array, and if `closed`, without properties that it does not name."""
     if level > MOST_NESTED:
         raise SchemaError(f"the schema is nested more than {MOST_NESTED} levels deep")
     if isinstance(schema, list):
-        return [bounded(item, level + 1) for item in schema]
+        return [bounded(item, closed, level + 1) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    out = _inside(schema, partial(bounded, level=level + 1))
+    out = _inside(schema, partial(bounded, closed=closed, level=level + 1))
     kind = schema.get("type")
     kinds = [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
-    if "string" in kinds and not {"enum", "const", "pattern", "format", "maxLength"} & schema.keys():
-        out["maxLength"] = max(LONGEST_STRING, schema.get("minLength") or 0)
+    if "string" in kinds:
+        out |= _text_bounds(schema)
     if {"integer", "number"} & set(kinds) and not {"enum", "const", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"} & schema.keys():
         out |= {"minimum": -LARGEST_NUMBER, "maximum": LARGEST_NUMBER}
     if "array" in kinds and "maxItems" not in schema:
         out["maxItems"] = max(MOST_ITEMS, schema.get("minItems") or 0)
-    if "object" in kinds and isinstance(schema.get("properties"), dict) and schema["properties"]:
+    if closed and "object" in kinds and isinstance(schema.get("properties"), dict) and schema["properties"]:
         out.setdefault("additionalProperties", False)
     return out
+
+
+def _text_bounds(schema: Schema) -> Schema:
+    """What ends a text where its schema does not."""
+    if {"enum", "const", "pattern"} & schema.keys():
+        return {}
+    if "format" in schema:
+        return {"pattern": f"^({FORMATS[schema['format']]})$"} if schema["format"] in FORMATS else {}
+    return {} if "maxLength" in schema else {"maxLength": max(LONGEST_STRING, schema.get("minLength") or 0)}
 
 
 def _inside(schema: Schema, change: Callable[[Any], Any]) -> Schema:
