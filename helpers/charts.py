@@ -37,9 +37,9 @@ def _cell(value: Any, side: str) -> str:
 
 
 def _number(value: float | Decimal) -> str:
-    """Whole numbers with commas, prices with two decimals, small amounts with what they need."""
+    """Whole numbers with commas, prices with two decimals, small amounts with three digits."""
     if isinstance(value, Decimal):
-        return f"{value:,.2f}" if value == 0 or value >= Decimal("0.05") else f"{value:.6f}"
+        return f"{value:,.2f}" if value == 0 or value >= Decimal("0.05") else f"{value.normalize():.3g}"
     return f"{value:,}"
 
 

@@ -24,7 +24,7 @@ import helpers
 from helpers.house_model import engine as engines
 from helpers.house_model.constraint import JsonConstraint, SchemaError
 from helpers.house_model.engine import FOLDER, Engine, Sampling, probabilities
-from helpers.house_model.training import corpus, score
+from helpers.house_model.training import corpus, score, tasks
 from helpers.house_model.training.questions import says, topics
 
 STORED = Path(__file__).with_name("data") / "vllm_greedy.json"
@@ -72,6 +72,14 @@ def test_the_corpus_is_the_same_for_the_same_seed():
     once, again = (list(corpus.examples(random.Random(3), 300, 0.4)) for _ in range(2))
     assert once == again
     assert all(example.answer and example.messages[-1][0] == "user" for example in once)
+
+
+def test_what_is_to_be_copied_stands_in_the_prompt():
+    """Copying is learned first, from these examples alone, so each has to be one of copying."""
+    for example in tasks.examples(random.Random(3), 300, ("repeat", "extract_person", "extract_order")):
+        prompt = example.messages[-1][1]
+        copied = [example.answer] if example.kind == "repeat" else map(str, json.loads(example.answer).values())
+        assert example.kind in tasks.COPYING and all(value in prompt for value in copied), example
 
 
 # ---- tokenizer ---------------------------------------------------------------------------------------------

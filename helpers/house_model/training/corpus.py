@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -62,9 +62,9 @@ STYLES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
 SHORTER = ("Shorter, please.", "Can you say that in one sentence?", "Say that in one sentence.", "Too long. One sentence, please.", "Summarize that.")
 
 
-def examples(rng: random.Random, count: int, task_share: float) -> Iterator[Example]:
-    """Yield `count` chats to train on, `task_share` of them small tasks; the same rng gives the same ones."""
-    small = tasks.examples(rng, count)
+def examples(rng: random.Random, count: int, task_share: float, kinds: Iterable[str] | None = None) -> Iterator[Example]:
+    """Yield `count` chats to train on, `task_share` of them small tasks of some kinds (all, if not said); the same rng gives the same ones."""
+    small = tasks.examples(rng, count, kinds)
     for _ in range(count):
         kind = rng.random()
         if kind < task_share:

@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -33,10 +33,9 @@ class Example:
     must_say: MustSay
 
 
-def examples(rng: random.Random, count: int, held_out: bool = False) -> Iterator[Example]:
-    """Yield `count` examples of all kinds, mixed by KINDS; held-out ones use entries that the training never uses."""
-    makers = [maker for maker, _ in KINDS]
-    weights = [weight for _, weight in KINDS]
+def examples(rng: random.Random, count: int, kinds: Iterable[str] | None = None, held_out: bool = False) -> Iterator[Example]:
+    """Yield `count` examples of some kinds (all, if not said), mixed by KINDS; held-out ones use entries that the training never uses."""
+    makers, weights = zip(*(KINDS[kind] for kind in kinds or KINDS), strict=True)
     for maker in rng.choices(makers, weights, k=count):
         yield maker(rng, held_out)
 
@@ -411,7 +410,7 @@ def _off_subject(rng: random.Random, held_out: bool) -> Example:
     """Say honestly that a question lies outside the course."""
     kind = rng.random()
     if not held_out and kind < STRANGE_SHARE:
-        text = _strange(rng)
+        text = _strange_prompt(rng)
     elif kind < 0.7:
         text = rng.choice(_part("off_subject_prompts", held_out))
     else:
@@ -429,7 +428,7 @@ def _from_template(rng: random.Random, held_out: bool) -> str:
             return _capital(text) if template[0] == "{" else text
 
 
-def _strange(rng: random.Random) -> str:
+def _strange_prompt(rng: random.Random) -> str:
     """A question about a thing that the course has nothing to do with, or that nobody knows: never one of the held-out words."""
     template = rng.choice([template for template in _part("off_subject_templates", False) if "{" in template])
     word = rng.choice(_new_words()) if rng.random() < 0.6 else _invented(rng).lower()
@@ -460,16 +459,19 @@ def _unknown_word(rng: random.Random) -> str:
     return rng.choice((_invented(rng), _invented(rng).lower(), str(rng.randint(0, 9999))))
 
 
-KINDS: tuple[tuple[Callable[[random.Random, bool], Example], int], ...] = (
-    (_sentiment, 18),
-    (_extract_person, 10),
-    (_extract_order, 9),
-    (_translate, 9),
-    (_summary, 7),
-    (_haiku, 7),
-    (_small_talk, 10),
-    (_memory, 16),
-    (_off_subject, 58),
-    (_repeat, 14),
-)
+KINDS: dict[str, tuple[Callable[[random.Random, bool], Example], int]] = {
+    "sentiment": (_sentiment, 18),
+    "extract_person": (_extract_person, 10),
+    "extract_order": (_extract_order, 9),
+    "translate": (_translate, 9),
+    "summary": (_summary, 7),
+    "haiku": (_haiku, 7),
+    "small_talk": (_small_talk, 10),
+    "memory": (_memory, 16),
+    "off_subject": (_off_subject, 58),  # the most: there is no end to what lies outside
+    "repeat": (_repeat, 14),
+}
 """What makes each kind of example, and how often it is drawn."""
+
+COPYING = ("repeat", "extract_person", "extract_order", "memory")
+"""The kinds whose answers hold words that stand in the prompt."""
