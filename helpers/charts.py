@@ -37,9 +37,9 @@ def _cell(value: Any, side: str) -> str:
 
 
 def _number(value: float | Decimal) -> str:
-    """Whole numbers with commas, prices with two decimals, small amounts with three digits."""
+    """Whole numbers with commas, prices with two decimals, small amounts with up to six."""
     if isinstance(value, Decimal):
-        return f"{value:,.2f}" if value == 0 or value >= Decimal("0.05") else f"{value.normalize():.3g}"
+        return f"{value:,.2f}" if value == 0 or value >= Decimal("0.05") else f"{(round(value, 6) or value).normalize():f}"
     return f"{value:,}"
 
 

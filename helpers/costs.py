@@ -193,7 +193,7 @@ class Bill:
     def _total(self) -> str:
         return f"Spent: {dollars(self.spent)}. The same calls live, at the prices of {self.date}: {dollars(self.live)}."
 
-    COLUMNS = ("provider", "model", "answered", "input", "of it cached", "output", "live")
+    COLUMNS = ("provider", "model", "answered", "input", "of which cached", "output", "live")
 
     def __str__(self) -> str:
         return "\n".join([*("  ".join(row) for row in (self.COLUMNS, *self._table())), self._total()])

@@ -50,9 +50,9 @@ class Recording:
         return Provenance(line["kind"], line["date"], detail, self.name)
 
     def next(self) -> dict[str, Any]:
-        """The answers in turn; the last one stays."""
+        """The answers in turn, and then from the first again."""
         answers = self.line["answers"]
-        answer = answers[min(self.given, len(answers) - 1)]
+        answer = answers[self.given % len(answers)]
         self.given += 1
         return answer
 
