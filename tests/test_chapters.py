@@ -26,6 +26,9 @@ HOUSE = {
     "02_openai_chat_completions": {"house": 7},
     "10_vllm_gpu_serving": {},
 }
+# Seconds after which papermill looks whether the reply to a cell has come: it answers a widget through the socket on which it
+# waits for that reply, and then may not be told of it (23 of 600 cells with a slider, on a busy machine). Without this, it waits for ever.
+PATIENCE = 20
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -41,7 +44,9 @@ def test_a_chapter_runs_with_other_models_and_answers_come_from_where_it_says(pa
     asking = nbformat.read(path, as_version=4)
     asking.cells.append(nbformat.v4.new_code_cell(SOURCES))
     nbformat.write(asking, tmp_path / "asking.ipynb")
-    done = papermill.execute_notebook(tmp_path / "asking.ipynb", tmp_path / path.name, OTHER_MODELS[path.stem], cwd=path.parent, progress_bar=False)
+    done = papermill.execute_notebook(
+        tmp_path / "asking.ipynb", tmp_path / path.name, OTHER_MODELS[path.stem], cwd=path.parent, progress_bar=False, execution_timeout=PATIENCE
+    )
     assert all(model in printed(done) for model in OTHER_MODELS[path.stem].values() if "sol" not in model)
     answered = ast.literal_eval(done.cells[-1].outputs[0]["data"]["text/plain"])
     assert Counter(model for model, kind in answered if kind == "house") == HOUSE[path.stem]
