@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from helpers.gateway.clock import Clock
+from helpers.gateway.faults import Fault, Faults
+from helpers.gateway.meter import Meter
+from helpers.gateway.quotas import Quotas
 from helpers.gateway.wire import parse_json
-from helpers.gateway.faults import Fault
 
-if TYPE_CHECKING:
-    from helpers.gateway.server import Gateway
+
+class Gateway(Protocol):
+    """What the controls need of the gateway that they are handed."""
+
+    mode: str
+    strict: bool
+    pace: float
+    clock: Clock
+    faults: Faults
+    meter: Meter
+    quotas: Quotas
 
 
 def handle(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, bytes]:

@@ -16,9 +16,10 @@ from typing import Any, Protocol
 from pydantic_core import to_json
 
 from helpers import models
+from helpers.gateway.answer import Answer
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
-from helpers.gateway.exchange import Answer, Question, Refusal, Usage
+from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level
 
@@ -114,6 +115,10 @@ class Dialect:
 
     def key(self, call: Call) -> str | None:
         """The API key of a call, or None when there is none."""
+        raise NotImplementedError
+
+    def ok(self, body: Any, *more: tuple[str, str]) -> Response:
+        """A 200 for what is no question to a model, such as a list of files; with `more` headers."""
         raise NotImplementedError
 
     def error(self, refusal: Refusal, call: Call) -> Response:

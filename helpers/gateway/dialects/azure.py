@@ -6,11 +6,13 @@ import uuid
 from collections.abc import AsyncIterator
 from math import ceil
 
-from helpers.gateway.dialects import openai_chat as chat
-from helpers.gateway.wire import Call, Headers, Response, Route, compact, route
-from helpers.gateway.dialects.openai import OpenAI, words
-from helpers.gateway.exchange import Answer, Question, Refusal
+from helpers.gateway.answer import Answer
+from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai.dialect import OpenAI
+from helpers.gateway.dialects.openai.errors import words
+from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.quotas import Level
+from helpers.gateway.wire import Call, Headers, Response, Route, compact, route
 
 SAFE = {name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")}
 PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": {**SAFE, "jailbreak": {"detected": False, "filtered": False}}}]

@@ -10,12 +10,14 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from helpers import models
-from helpers.gateway.dialects import openai_chat as chat
-from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
-from helpers.gateway.dialects.openai import OpenAI, words
+from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
+from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai.dialect import OpenAI
+from helpers.gateway.dialects.openai.errors import words
 from helpers.gateway.dialects.schema import INTEGER, NUMBER, between, checker, nullable, shape
-from helpers.gateway.exchange import Answer, Choice, Piece, Question, Refusal, TokenScore
+from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.quotas import Level
+from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
 
 VERSION = "0.32.0"
 FINGERPRINT = f"vllm-{VERSION}-123ff4e6"

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from helpers.gateway.exchange import Answer, Choice, Message, Piece, Provenance, Question, Refusal, TokenScore, Usage, key_of
+from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
+from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage, key_of
 
 if TYPE_CHECKING:
     from helpers.house_model.engine import Engine, Sampling, Token

@@ -10,10 +10,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from helpers.gateway.wire import Call, Headers
 from helpers.gateway.exchange import Question
-from helpers.gateway.sources.recordings import FORM, FOLDER, shape
+from helpers.gateway.sources.recordings import FOLDER, FORM, shape
 from helpers.gateway.sources.scrub import Scrubber, spoken, zeros
+from helpers.gateway.wire import Call, Headers
 
 FILE = "captured.jsonl"
 NOT_RECORDED = (401, 403, 429)  # and 5xx: they say something of the account or of the hour, not of the request

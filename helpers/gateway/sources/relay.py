@@ -10,8 +10,8 @@ from typing import Any
 
 import httpx2
 
-from helpers.gateway.wire import Cut, Dialect, Headers
 from helpers.gateway.exchange import Usage
+from helpers.gateway.wire import Cut, Dialect, Headers
 
 PATIENCE = 1.0  # seconds that an answer has to end after the client has read what it wanted
 # The provider's headers that go on to the client, and into recordings; none of them names an account.

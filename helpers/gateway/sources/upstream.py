@@ -18,13 +18,13 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import httpx2
 
-from helpers.gateway.wire import Call, Dialect, Headers, Response, compact
 from helpers.gateway.exchange import Provenance, Question, Refusal
 from helpers.gateway.sources import credentials
 from helpers.gateway.sources.budget import DEFAULT_USD, Budget, unpriced
 from helpers.gateway.sources.credentials import Keys
 from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.relay import Relay, kept
+from helpers.gateway.wire import Call, Dialect, Headers, Response, compact
 
 if TYPE_CHECKING:
     from helpers.gateway.meter import Entry

@@ -1,0 +1,145 @@
+"""The answer to a question: a draft with the request's limits applied, its usage, and the pace at which it is given."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from helpers.gateway import tokens
+from helpers.gateway.exchange import Draft, Provenance, Question, Usage
+
+
+@dataclass(frozen=True)
+class TokenScore:
+    """A token of an answer, the natural logarithm of its probability, and the likeliest tokens in its place with theirs."""
+
+    token: bytes
+    logprob: float
+    top: tuple[tuple[bytes, float], ...] = ()
+    ends: bool = False  # the token that ends the turn, which is no text
+
+
+@dataclass
+class Choice:
+    """One of the n answers. Where it calls a function, `function` is its name and `text` the arguments as JSON."""
+
+    text: str
+    finish: str  # stop | length | stop_sequence | call
+    stop_sequence: str | None = None
+    thinking_tokens: int = 0
+    text_tokens: int = 0
+    function: str | None = None
+    scores: list[TokenScore] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A few tokens of one choice, and the second (from the start of the answer) at which they are due."""
+
+    choice: int
+    text: str
+    due: float
+    tokens_so_far: int
+    scores: tuple[TokenScore, ...] = ()
+    is_last: bool = False  # of its choice
+
+
+@dataclass
+class Answer:
+    """An answer to one question: its choices, its usage, and the pace at which it is given."""
+
+    question: Question
+    provenance: Provenance
+    choices: list[Choice]
+    usage: Usage
+    pace: float  # 1 = the model's typical speed, 0 = at once
+    started: float = field(default_factory=time.monotonic)
+
+    def pieces(self) -> list[Piece]:
+        """The text of all choices in the order a server sends it, a few tokens at a time."""
+        model, out = self.question.model, []
+        streams = [tokens.split(choice.text, self.question.chunk_tokens) for choice in self.choices]
+        for step in range(max(map(len, streams), default=0)):
+            for index, stream in enumerate(streams):
+                if step < len(stream):
+                    so_far = min((step + 1) * self.question.chunk_tokens, self.choices[index].text_tokens)
+                    thought = self.choices[index].thinking_tokens
+                    due = self.pace * (model.ttft + (thought + step * self.question.chunk_tokens) / model.tokens_per_second)
+                    out.append(Piece(index, stream[step], due, so_far, is_last=step == len(stream) - 1))
+        return out
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the first choice has nothing to say, known before it is streamed: its limit went on thinking."""
+        return not self.choices[0].text
+
+    @property
+    def latency_ms(self) -> int:
+        """Milliseconds that the whole answer takes at its pace."""
+        model = self.question.model
+        return round(1000 * self.pace * (model.ttft + self.usage.output_tokens / model.tokens_per_second)) + 1
+
+    async def stream(self) -> AsyncIterator[Piece]:
+        """The pieces, each when it is due."""
+        for piece in self.pieces():
+            await self.wait_until(piece.due)
+            yield piece
+        await self.finished()
+
+    async def thought(self) -> None:
+        """Return when the thinking before the first token of text is over."""
+        longest = max((c.thinking_tokens for c in self.choices), default=0)
+        await self.wait_until(self.pace * (self.question.model.ttft + longest / self.question.model.tokens_per_second))
+
+    async def finished(self) -> None:
+        """Return when the last token is due; a plain answer takes as long as a streamed one."""
+        longest = max((c.thinking_tokens + c.text_tokens for c in self.choices), default=0)
+        await self.wait_until(self.pace * (self.question.model.ttft + longest / self.question.model.tokens_per_second))
+
+    async def wait_until(self, due: float) -> None:
+        remaining = self.started + due - time.monotonic()
+        if remaining > 0:
+            await asyncio.sleep(remaining)
+
+
+def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Answer:
+    """Apply the request's limits to a draft. `cached` holds the input side of the usage."""
+    choices = [_choice(question, draft.texts[i % len(draft.texts)], draft.thinking_tokens) for i in range(question.n)]
+    thinking = sum(choice.thinking_tokens for choice in choices)
+    usage = Usage(
+        input_tokens=cached.input_tokens,
+        cache_read_tokens=cached.cache_read_tokens,
+        cache_write_tokens=cached.cache_write_tokens,
+        cache_write_1h_tokens=cached.cache_write_1h_tokens,
+        output_tokens=thinking + sum(choice.text_tokens for choice in choices),
+        thinking_tokens=thinking,
+    )
+    return Answer(question, draft.provenance, choices, usage, pace)
+
+
+EFFORT = {"none": 0.0, "minimal": 0.1, "low": 0.4, "medium": 1.0, "high": 2.0, "xhigh": 3.0, "max": 4.0}
+
+
+def _choice(question: Question, text: str, thinking: int) -> Choice:
+    ratio = question.model.token_ratio
+    thinking = round(thinking * EFFORT[question.effort])
+    if question.thinking_limit is not None:
+        thinking = min(thinking, question.thinking_limit)
+    if question.limit is not None and thinking >= question.limit:
+        return Choice("", "length", thinking_tokens=question.limit)
+    text, stopped_by = _cut_at_stop(text, question.stop)
+    count = round(tokens.count(text) * ratio)
+    if question.limit is not None and thinking + count > question.limit:
+        room = question.limit - thinking
+        return Choice(tokens.first(text, int(room / ratio)), "length", None, thinking, room)
+    return Choice(text, "stop_sequence" if stopped_by else "stop", stopped_by, thinking, count)
+
+
+def _cut_at_stop(text: str, stops: tuple[str, ...]) -> tuple[str, str | None]:
+    found = [(text.find(stop), stop) for stop in stops if stop and stop in text]
+    if not found:
+        return text, None
+    place, stop = min(found)
+    return text[:place], stop

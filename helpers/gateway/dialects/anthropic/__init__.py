@@ -1,0 +1,1 @@
+"""Anthropic's wire format; Claude on Bedrock uses its messages too."""

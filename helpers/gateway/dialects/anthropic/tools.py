@@ -1,0 +1,139 @@
+"""Anthropic's tools and structured outputs: which function has to be called, which schema an answer has to fit, and the call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic_core import from_json
+
+from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, nullable, one_of, shape
+from helpers.gateway.exchange import Function, Question, Refusal
+from helpers.gateway.wire import random_id
+from helpers.models import Model
+
+TOOL = shape("name", name=STRING, type=nullable(STRING), input_schema=OBJECT)
+TOOL_CHOICE = shape("type", type=STRING, name=STRING, disable_parallel_tool_use=nullable(BOOLEAN))
+FORMAT = shape("type schema", type=one_of("json_schema"), schema=OBJECT)
+CHOICES = ("auto", "any", "tool", "none")
+# What structured outputs cannot keep to, by the type of value. Tools that are not strict may use all of it.
+UNSUPPORTED = {
+    "array": ("contains", "maxContains", "maxItems", "minContains", "prefixItems", "uniqueItems"),
+    "integer": ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"),
+    "number": ("exclusiveMaximum", "exclusiveMinimum", "maximum", "minimum", "multipleOf"),
+    "object": ("maxProperties", "minProperties", "patternProperties", "propertyNames"),
+    "string": ("maxLength", "minLength"),
+}
+VALUES = ("const", "default", "enum", "examples")  # hold values, not schemas
+
+
+# ---- reading ---------------------------------------------------------------
+def check_tools(body: dict[str, Any]) -> None:
+    """Refuse a tool of the client's own without a schema, and a name that two tools have."""
+    tools = body.get("tools") or []
+    for index, tool in enumerate(tools):
+        if _is_function(tool):
+            path = f"tools.{index}.custom.input_schema"
+            if "input_schema" not in tool:
+                raise Refusal("missing", param=path)
+            if "type" not in tool["input_schema"]:
+                raise Refusal("missing", param=f"{path}.type")
+            if tool["input_schema"]["type"] != "object":
+                raise Refusal("bad_value", param=f"{path}.type", rule="enum", bound=["object"])
+    if len({tool["name"] for tool in tools}) < len(tools):
+        raise Refusal("bad_value", "tools: Tool names must be unique.", param="tools")
+
+
+def functions(body: dict[str, Any]) -> tuple[Function, ...]:
+    """The tools that the client describes and runs; those of Anthropic's making have a type of their own, and no schema."""
+    return tuple(Function(tool["name"], tool["input_schema"]) for tool in body.get("tools") or [] if _is_function(tool))
+
+
+def _is_function(tool: dict[str, Any]) -> bool:
+    return tool.get("type") in (None, "custom")
+
+
+def must_call(body: dict[str, Any], model: Model) -> tuple[str, ...]:
+    """The functions of which one has to be called: all for `any`, one for `tool`, else none. Raises Refusal."""
+    choice = body.get("tool_choice")
+    if choice is None:
+        return ()
+    kind = choice["type"]
+    if kind not in CHOICES:
+        tags = ", ".join(map(repr, CHOICES))
+        text = f"tool_choice: Input tag '{kind}' found using 'type' does not match any of the expected tags: {tags}"
+        raise Refusal("bad_value", text, param="tool_choice")
+    if not body.get("tools"):
+        raise Refusal("bad_value", f"tool_choice.{kind} may only be specified while providing tools", param="tool_choice")
+    if kind in ("auto", "none"):
+        return ()
+    _check_forced(body, model)
+    names = tuple(function.name for function in functions(body))
+    if kind == "any":
+        return names
+    if "name" not in choice:
+        raise Refusal("missing", param="tool_choice.tool.name")
+    if choice["name"] not in [tool["name"] for tool in body["tools"]]:
+        raise Refusal("bad_value", f"Tool '{choice['name']}' not found in provided tools", param="tool_choice")
+    return tuple(name for name in names if name == choice["name"])
+
+
+def _check_forced(body: dict[str, Any], model: Model) -> None:
+    """A forced call leaves no room for thinking: models that always think refuse it, others do with a budget."""
+    if model.thinks == "always":
+        raise Refusal("unsupported", 'tool_choice: type "tool" and "any" are not supported for this model.', param="tool_choice")
+    if (body.get("thinking") or {}).get("type") == "enabled":
+        raise Refusal("unsupported", "Thinking may not be enabled when tool_choice forces tool use.", param="tool_choice")
+
+
+def schema(body: dict[str, Any], model: Model, provider: str) -> dict[str, Any] | None:
+    """The JSON schema of output_config.format. Raises Refusal for one that structured outputs do not support."""
+    asked = (body.get("output_config") or {}).get("format")
+    if asked is None:
+        return None
+    if provider == "bedrock" and model.thinks in ("default", "always"):
+        # Bedrock has structured outputs for Claude 4.5 and 4.6, not for the 5.x models.
+        raise Refusal("unknown_field", param="output_config.format")
+    _check_schema(asked["schema"])
+    return asked["schema"]
+
+
+def _check_schema(value: Any) -> None:
+    for item in value if isinstance(value, list) else ():
+        _check_schema(item)
+    if not isinstance(value, dict):
+        return
+    kinds = value.get("type")
+    for kind in [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []:
+        _check_keywords(value, kind)
+    for name, item in value.items():
+        if name not in VALUES:
+            _check_schema(item)
+
+
+def _check_keywords(value: dict[str, Any], kind: Any) -> None:
+    found = [name for name in UNSUPPORTED.get(kind, ()) if name in value] if isinstance(kind, str) else []
+    what = None
+    if kind == "object" and value.get("additionalProperties") is not False:
+        what = "'additionalProperties' must be explicitly set to false"
+    elif kind == "array" and value.get("minItems", 0) not in (0, 1):
+        what = "'minItems' values other than 0 or 1 are not supported"
+    elif found:
+        what = f"property '{found[0]}' is not supported" if len(found) == 1 else f"properties {', '.join(found)} are not supported"
+    if what:
+        raise Refusal("bad_value", f"output_config.format.schema: For '{kind}' type, {what}", param="output_config.format.schema")
+
+
+# ---- writing ---------------------------------------------------------------
+def tool_use(question: Question, name: str, given: dict[str, Any]) -> dict[str, Any]:
+    """A tool_use block."""
+    if question.provider == "bedrock":
+        return {"type": "tool_use", "id": random_id("toolu_bdrk_01", 22), "name": name, "input": given}
+    return {"type": "tool_use", "id": random_id("toolu_01", 22), "name": name, "input": given, "caller": {"type": "direct"}}
+
+
+def arguments(text: str) -> dict[str, Any]:
+    """The arguments of a call. Of those that were cut short, what had come whole; nothing where they are no JSON."""
+    try:
+        return from_json(text, allow_partial=True)
+    except ValueError:
+        return {}

@@ -1,0 +1,1 @@
+"""The wire format of AWS Bedrock's runtime."""

@@ -1,0 +1,292 @@
+"""Bedrock's Converse: one body for the models of all makers, plain and as an event stream."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from helpers.gateway.answer import Answer, Choice
+from helpers.gateway.dialects.anthropic import messages as anthropic_messages
+from helpers.gateway.dialects.anthropic import tools as anthropic_tools
+from helpers.gateway.dialects.bedrock import eventstream
+from helpers.gateway.dialects.bedrock.errors import FROM_MODEL, from_claude
+from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
+from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
+from helpers.gateway.wire import LETTERS, Call, Dialect, compact, parse_json, random_id
+from helpers.models import Model
+
+CACHE_POINT = shape("type", type=one_of("default"), ttl=one_of("5m", "1h"))
+BLOCK = shape(text=STRING, image=OBJECT, document=OBJECT, video=OBJECT, toolUse=OBJECT, toolResult=OBJECT, cachePoint=CACHE_POINT)
+MESSAGE = shape("role content", role=one_of("user", "assistant", "system"), content=list_of(BLOCK))
+TOOL = shape(
+    toolSpec=shape("name inputSchema", name=STRING, inputSchema=shape("json", json=OBJECT)),
+    systemTool=OBJECT,
+    cachePoint=CACHE_POINT,
+)
+TOOL_CHOICE = shape(closed=True, auto=OBJECT, any=OBJECT, tool=shape("name", name=STRING))
+TEXT_FORMAT = shape("type structure", type=one_of("json_schema"), structure=shape("jsonSchema", jsonSchema=shape("schema", schema=STRING)))
+FIELDS = {
+    "messages": list_of(MESSAGE, minItems=1),
+    "system": list_of(shape(text=STRING, cachePoint=CACHE_POINT, guardContent=OBJECT)),
+    "inferenceConfig": shape(
+        maxTokens=between("integer", 1),
+        temperature=between("number", 0, 1),
+        topP=between("number", 0, 1),
+        stopSequences=list_of(STRING),
+    ),
+    "toolConfig": shape("tools", tools=list_of(TOOL, minItems=1), toolChoice=TOOL_CHOICE),
+    "outputConfig": shape(effort=one_of("low", "medium", "high", "xhigh", "max"), textFormat=TEXT_FORMAT),
+    "additionalModelRequestFields": shape(thinking=anthropic_messages.FIELDS["thinking"]),
+    **{name: ANY for name in "additionalModelResponseFieldPaths guardrailConfig performanceConfig promptVariables".split()},
+    **{name: ANY for name in ("requestMetadata", "serviceTier")},
+}
+check = checker(shape("messages", **FIELDS))
+MEDIA = ("image", "document", "video")
+PADDING = LETTERS  # a-z, A-Z, then digits: the alphabet that the field p is cut from
+
+
+class Converse:
+    def __init__(self, dialect: Dialect, named_model: Callable[[Call], Model]) -> None:
+        """`named_model` finds the model in a call's path."""
+        self._dialect, self._named_model = dialect, named_model
+
+    # ---- reading ---------------------------------------------------------
+    def read(self, call: Call) -> Question:
+        model = self._named_model(call)
+        return self._dialect.check_length(self.question(call.json, model))
+
+    def read_stream(self, call: Call) -> Question:
+        question = self.read(call)
+        if question.tools and is_llama(question.model):
+            raise Refusal("unsupported", "This model doesn't support tool use in streaming mode.", param="toolConfig")
+        return replace(question, stream=True)
+
+    def question(self, body: dict[str, Any], model: Model) -> Question:
+        check(body)
+        config = body.get("inferenceConfig") or {}
+        limit = config.get("maxTokens")
+        if limit is not None and limit > model.max_output:
+            most = model.max_output
+            text = (
+                f"The maximum tokens you requested exceeds the model limit of {most}. "
+                f"Try again with a maximum tokens value that is lower than {most}."
+            )
+            raise Refusal("bad_value", text, param="inferenceConfig.maxTokens")
+        check_tools(body, model)
+        asked = as_claude(body, limit or model.max_output)
+        try:
+            effort, budget = anthropic_messages.thinking(asked, model)
+            must_call = anthropic_tools.must_call(asked, model)
+            schema = anthropic_tools.schema(asked, model, "bedrock")
+        except Refusal as refusal:
+            raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
+        return Question(
+            provider="bedrock",
+            model=model,
+            messages=messages(body),
+            tools=tools(body),
+            functions=anthropic_tools.functions(asked),
+            must_call=must_call,
+            schema=schema,
+            limit=limit,
+            stop=tuple(config.get("stopSequences") or ()),
+            effort=effort,
+            thinking_limit=budget,
+            sampling=tuple((name, config[name]) for name in ("temperature", "topP") if name in config),
+            chunk_tokens=4,
+        )
+
+    # ---- writing ---------------------------------------------------------
+    def write(self, question: Question, answer: Answer) -> bytes:
+        choice = answer.choices[0]
+        body = {
+            "metrics": {"latencyMs": answer.latency_ms},
+            "output": {"message": {"content": content(choice), "role": "assistant"}},
+            "stopReason": anthropic_messages.stop_reason(choice),
+            "usage": usage_body(answer.usage),
+        }
+        return compact(body)
+
+    async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        async for kind, payload in self._events(answer):
+            yield eventstream.event(kind, compact({**payload, "p": padding()}))
+
+    async def _events(self, answer: Answer) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        choice, index = answer.choices[0], 0
+        yield "messageStart", {"role": "assistant"}
+        if choice.thinking_tokens:
+            await answer.thought()
+            signature = anthropic_messages.thinking_block()["signature"]
+            yield "contentBlockDelta", {"contentBlockIndex": 0, "delta": {"reasoningContent": {"signature": signature}}}
+            yield "contentBlockStop", {"contentBlockIndex": 0}
+            index = 1
+        if answer.is_silent:
+            await answer.finished()
+        else:
+            async for event in block_events(answer, index):
+                yield event
+        yield "messageStop", {"stopReason": anthropic_messages.stop_reason(choice)}
+        yield "metadata", {"metrics": {"latencyMs": answer.latency_ms}, "usage": usage_body(answer.usage)}
+
+
+def is_llama(model: Model) -> bool:
+    return model.id.startswith("meta.llama")
+
+
+def check_tools(body: dict[str, Any], model: Model) -> None:
+    """Refuse what Converse itself refuses about tools and formats, before it asks the model."""
+    config = body.get("toolConfig") or {}
+    for index, tool in enumerate(config.get("tools", ())):
+        if tool.get("toolSpec", {}).get("inputSchema", {}).get("json", {}).get("type", "object") != "object":
+            text = f"The value at toolConfig.tools.{index}.toolSpec.inputSchema.json.type must be one of the following: object."
+            raise Refusal("bad_value", text, param="toolConfig.tools")
+    for kind in ("any", "tool"):
+        if is_llama(model) and kind in config.get("toolChoice", ()):
+            _unsupported(f"toolConfig.toolChoice.{kind}")
+    if "textFormat" in body.get("outputConfig", ()) and "anthropic." not in model.id:
+        _unsupported("outputConfig.textFormat")
+    used = [block for said in body["messages"] for block in said["content"] if "toolUse" in block or "toolResult" in block]
+    if used and not config:
+        text = "The toolConfig field must be defined when using toolUse and toolResult content blocks."
+        raise Refusal("bad_value", text, param="toolConfig")
+
+
+def _unsupported(field: str) -> NoReturn:
+    raise Refusal("unsupported", f"This model doesn't support the {field} field. Remove {field} and try again.", param=field)
+
+
+def as_claude(body: dict[str, Any], limit: int) -> dict[str, Any]:
+    """What Converse hands on to Claude, in the words of its Messages API: thinking, effort, tools, and the format of the text."""
+    config, output = body.get("toolConfig") or {}, body.get("outputConfig") or {}
+    specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
+    kind, choice = next(iter(config.get("toolChoice", {}).items()), ("auto", {}))
+    return {
+        "max_tokens": limit,
+        "thinking": (body.get("additionalModelRequestFields") or {}).get("thinking"),
+        "output_config": {"effort": output.get("effort"), "format": _format(output)},
+        "tools": [{"name": spec["name"], "input_schema": spec["inputSchema"]["json"]} for spec in specs],
+        "tool_choice": {**choice, "type": kind} if specs else None,
+    }
+
+
+def _format(output: dict[str, Any]) -> dict[str, Any] | None:
+    """The format of the text; its schema is a text that holds JSON."""
+    if "textFormat" not in output:
+        return None
+    try:
+        schema = parse_json(output["textFormat"]["structure"]["jsonSchema"]["schema"])
+    except ValueError:
+        schema = None
+    if not isinstance(schema, dict):
+        text = "The value at outputConfig.textFormat.structure.jsonSchema.schema must be a JSON schema."
+        raise Refusal("bad_value", text, param="outputConfig.textFormat")
+    return {"type": "json_schema", "schema": schema}
+
+
+def tools(body: dict[str, Any]) -> tuple[str, ...]:
+    given = (body.get("toolConfig") or {}).get("tools", ())
+    return tuple(json.dumps(tool, sort_keys=True) for tool in given if "cachePoint" not in tool)
+
+
+def messages(body: dict[str, Any]) -> tuple[Message, ...]:
+    if body["messages"][0]["role"] == "assistant":
+        text = "A conversation must start with a user message. Try again with a conversation that starts with a user message."
+        raise Refusal("bad_value", text, param="messages")
+    system = body.get("system")
+    out = [Message("system", parts(system, "system"))] if system else []
+    for index, said in enumerate(body["messages"]):
+        out.append(Message(said["role"], parts(said["content"], f"messages.{index}.content")))
+    if sum(part.cache_ttl is not None for message in out for part in message.parts) > anthropic_messages.MOST_BREAKPOINTS:
+        text = f"{FROM_MODEL}A maximum of {anthropic_messages.MOST_BREAKPOINTS} blocks with cache_control may be provided."
+        raise Refusal("bad_value", text, param="messages")
+    return tuple(out)
+
+
+def parts(blocks: list[dict[str, Any]], path: str) -> tuple[Part, ...]:
+    out: list[Part] = []
+    for index, block in enumerate(blocks):
+        if "cachePoint" in block:
+            if not out:
+                raise Refusal("bad_value", "A cachePoint has to stand after the content that it caches.", param=f"{path}.{index}")
+            out[-1] = replace(out[-1], cache_ttl=block["cachePoint"].get("ttl", "5m"))
+        else:
+            out.append(_part(block, f"{path}.{index}"))
+    return tuple(out)
+
+
+def _part(block: dict[str, Any], path: str) -> Part:
+    if "text" in block:
+        if not block["text"].strip():
+            text = f"The text field in the ContentBlock object at {path} is blank. Add text to the text field, and try again."
+            raise Refusal("bad_value", text, param=path)
+        return Part(block["text"])
+    for name in MEDIA:
+        if name in block:
+            return Part(hashlib.sha256(json.dumps(block[name], sort_keys=True).encode()).hexdigest()[:16], "image")
+    for name, kind in (("toolUse", "tool_use"), ("toolResult", "tool_result"), ("reasoningContent", "thinking"), ("guardContent", "text")):
+        if name in block:
+            return Part("" if kind == "thinking" else json.dumps(block[name], sort_keys=True), kind)
+    keys = "text, image, toolUse, toolResult, document, video, cachePoint"
+    raise Refusal("bad_value", f"The ContentBlock object at {path} must set one of the following keys: {keys}.", param=path)
+
+
+def content(choice: Choice) -> list[dict[str, Any]]:
+    blocks: list[dict[str, Any]] = []
+    if choice.thinking_tokens:
+        signature = anthropic_messages.thinking_block()["signature"]
+        blocks.append({"reasoningContent": {"reasoningText": {"signature": signature, "text": ""}}})
+    if choice.function:
+        return [*blocks, {"toolUse": {"input": anthropic_tools.arguments(choice.text), **tool_use(choice.function)}}]
+    return [*blocks, {"text": choice.text}] if choice.text else blocks
+
+
+def tool_use(name: str) -> dict[str, str]:
+    return {"name": name, "toolUseId": random_id("tooluse_", 22)}
+
+
+async def block_events(answer: Answer, index: int) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+    """The events of the block that holds the text, or the call. Only a call has an event where it starts."""
+    called = answer.choices[0].function
+    if called:
+        yield "contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": tool_use(called)}}
+        yield "contentBlockDelta", {"contentBlockIndex": index, "delta": {"toolUse": {"input": ""}}}
+    async for piece in answer.stream():
+        if piece.text:
+            delta = {"toolUse": {"input": piece.text}} if called else {"text": piece.text}
+            yield "contentBlockDelta", {"contentBlockIndex": index, "delta": delta}
+    yield "contentBlockStop", {"contentBlockIndex": index}
+
+
+def usage_body(usage: Usage) -> dict[str, Any]:
+    """Disjoint counters, and a total of all of them."""
+    written = usage.cache_write_tokens + usage.cache_write_1h_tokens
+    by_ttl = (("1h", usage.cache_write_1h_tokens), ("5m", usage.cache_write_tokens))
+    return {
+        **({"cacheDetails": [{"inputTokens": count, "ttl": ttl} for ttl, count in by_ttl if count]} if written else {}),
+        "cacheReadInputTokens": usage.cache_read_tokens,
+        "cacheWriteInputTokens": written,
+        "inputTokens": usage.uncached_tokens,
+        "outputTokens": usage.output_tokens,
+        "totalTokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def parse_converse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
+    """The usage in a Converse answer, in the last event of its stream, or in one of Nova's own."""
+    stated = [p.get("usage") or (p.get("metadata") or {}).get("usage") or {} for p in payloads]
+    found = next((usage for usage in reversed(stated) if "inputTokens" in usage), None)
+    if found is None:
+        return None
+    read = found.get("cacheReadInputTokens") or found.get("cacheReadInputTokenCount") or 0
+    written = found.get("cacheWriteInputTokens") or found.get("cacheWriteInputTokenCount") or 0
+    hour = sum(detail["inputTokens"] for detail in found.get("cacheDetails") or () if detail["ttl"] == "1h")
+    return Usage(found["inputTokens"] + read + written, read, written - hour, hour, found["outputTokens"])
+
+
+def padding() -> str:
+    """The field p: filler of random length, which hides how long the text of an event is."""
+    return PADDING[: secrets.randbelow(len(PADDING)) + 1]

@@ -1,0 +1,134 @@
+"""Google Gemini: routes, key, headers; generateContent plain, as server-sent events and as a JSON array."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import unquote
+
+from helpers import models
+from helpers.gateway.answer import Answer
+from helpers.gateway.dialects.gemini import contents as bodies
+from helpers.gateway.dialects.gemini.batches import GeminiBatches
+from helpers.gateway.dialects.gemini.caches import GeminiCaches
+from helpers.gateway.dialects.gemini.errors import error_body
+from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.quotas import Level
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
+
+# litellm leaves the version out of the path.
+VERSION = "(?:/(?P<version>v1|v1beta))?"
+
+
+class Gemini(Dialect):
+    provider = "gemini"
+    mount = "/gemini"
+    json_type = "application/json; charset=UTF-8"
+    stream_type = "text/event-stream"
+
+    def routes(self) -> list[Route]:
+        one = VERSION + "/models/(?P<model>[^/:]+)"
+        self.caches = GeminiCaches(self)
+        return [
+            route("POST", one + ":generateContent", "generate", read=self.read, write=self.write),
+            route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream),
+            route("POST", one + ":countTokens", "count tokens", handle=self.count),
+            route("GET", VERSION + "/models", "models", handle=self.list_models),
+            route("GET", one, "model", handle=self.get_model),
+            *self.caches.routes(VERSION),
+            *GeminiBatches(self, self.named_model, self.read).routes(VERSION),
+        ]
+
+    def key(self, call: Call) -> str | None:
+        bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
+        return call.headers.get("x-goog-api-key") or call.query.get("key") or bearer or None
+
+    # ---- generate --------------------------------------------------------
+    def read(self, call: Call) -> Question:
+        return self.check_length(self.question(bodies.checked(call.json), self.named_model(call), call))
+
+    def read_stream(self, call: Call) -> Question:
+        return bodies.streamed(self.read(call), sse=call.query.get("alt") == "sse")
+
+    def question(self, body: dict[str, Any], model: models.Model, call: Call) -> Question:
+        """The question of a checked body, which may name an explicit cache."""
+        name = body.get("cachedContent")
+        return bodies.question(body, model, self.caches.use(name, model, call) if name else None)
+
+    def named_model(self, call: Call) -> models.Model:
+        return self.model(unquote(call.groups["model"]), call)
+
+    def write(self, question: Question, answer: Answer) -> bytes:
+        return pretty(bodies.response_body(answer))
+
+    async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        """Server-sent events with CRLF; or, without alt=sse, one JSON array that grows."""
+        first = True
+        async for piece in bodies.pieces(answer):
+            if question.echo["sse"]:
+                yield b"data: " + compact(piece) + b"\r\n\r\n"
+            else:
+                yield (b"[" if first else b",\n") + pretty(piece)
+            first = False
+        if not question.echo["sse"]:
+            yield b"]"
+
+    def content_type(self, question: Question) -> str:
+        return self.stream_type if question.echo.get("sse") else self.json_type
+
+    def usage(self, payloads: list[Any]) -> Usage | None:
+        return bodies.parse_usage(payloads)
+
+    def events(self, body: bytes, content_type: str) -> list[Any]:
+        if "event-stream" in content_type:
+            return super().events(body, content_type)
+        value = json.loads(body)
+        return value if isinstance(value, list) else [value]
+
+    # ---- counting and models ---------------------------------------------
+    async def count(self, call: Call) -> Response:
+        model = self.named_model(call)
+        body = bodies.checked(bodies.counted(call.json))
+        return self.ok(bodies.count_body(self.question(body, model, call)))
+
+    async def list_models(self, call: Call) -> Response:
+        today = call.services.clock.today()
+        return self.ok({"models": [_model_body(m) for m in models.of(self.provider) if not m.is_retired(today)]})
+
+    async def get_model(self, call: Call) -> Response:
+        return self.ok(_model_body(self.named_model(call)))
+
+    # ---- headers and errors ----------------------------------------------
+    def ok(self, body: Any, *more: tuple[str, str]) -> Response:
+        return Response(200, [("Content-Type", self.json_type), *_timing(12), *more], pretty(body))
+
+    def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
+        timing = _timing(round(question.model.ttft * answer.pace * 1000) + 1)
+        if not question.stream:
+            return [*timing, ("x-gemini-service-tier", "standard")]
+        return [*timing, ("content-disposition", "attachment")] if question.echo["sse"] else timing
+
+    def error(self, refusal: Refusal, call: Call) -> Response:
+        body = error_body(refusal, call)
+        return Response(body["error"]["code"], [("Content-Type", self.json_type), *_timing(5)], pretty(body))
+
+    def stream_error(self, refusal: Refusal) -> bytes:
+        return b"data: " + compact(error_body(refusal)) + b"\r\n\r\n"
+
+
+def _timing(milliseconds: int) -> Headers:
+    return [("server-timing", f"gfet4t7; dur={milliseconds}")]
+
+
+def _model_body(model: models.Model) -> dict[str, Any]:
+    caching = ["createCachedContent"] if model.cache and not model.cache.implicit_only else []
+    return {
+        "name": f"models/{model.id}",
+        "version": "001",
+        "displayName": model.id.replace("-", " ").title(),
+        "inputTokenLimit": model.context,
+        "outputTokenLimit": model.max_output,
+        "supportedGenerationMethods": ["generateContent", "countTokens", *caching, "batchGenerateContent"],
+        "thinking": model.thinks != "never",
+    }

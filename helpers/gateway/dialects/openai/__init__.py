@@ -1,0 +1,1 @@
+"""OpenAI's wire format; Azure and compatible servers build on it."""

@@ -1,0 +1,373 @@
+"""OpenAI's chat completions: the body both ways. Azure and the compatible servers share it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from helpers.gateway.answer import Answer, Choice, TokenScore
+from helpers.gateway.dialects.schema import (
+    ANY,
+    ARRAY,
+    BOOLEAN,
+    INTEGER,
+    OBJECT,
+    STRING,
+    between,
+    checker,
+    list_of,
+    nullable,
+    one_of,
+    shape,
+)
+from helpers.gateway.exchange import Function, Message, Part, Question, Refusal, Usage
+from helpers.gateway.wire import compact, random_id
+from helpers.models import Model
+
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+
+PART = shape(
+    "type",
+    type=one_of("text", "image_url", "input_audio", "file", "refusal"),
+    text=STRING,
+    image_url=shape("url", url=STRING, detail=STRING),
+)
+MESSAGE = shape(
+    "role",
+    role=one_of("system", "developer", "user", "assistant", "tool", "function"),
+    content={"type": ["string", "array", "null"], "items": PART, "minItems": 1},
+    tool_calls=nullable(list_of(shape("id function", function=shape("name arguments", name=STRING, arguments=STRING)))),
+    tool_call_id=STRING,
+    name=STRING,
+)
+TOOL = shape("type", type=STRING, function=shape("name", name=STRING, parameters=nullable(OBJECT)))
+NAMED = shape(name=STRING)  # a tool, by its name
+ALLOWED = shape(mode=STRING, tools=list_of(shape(name=STRING, function=NAMED)))
+TOOL_CHOICE = {"type": ["string", "object", "null"], "properties": {"function": NAMED, "allowed_tools": ALLOWED, **ALLOWED["properties"], "name": STRING}}
+FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), json_schema=nullable(shape(name=STRING, schema=nullable(OBJECT))))
+FIELDS = {
+    "model": STRING,
+    "messages": list_of(MESSAGE, minItems=1),
+    "audio": nullable(OBJECT),
+    "frequency_penalty": nullable(between("number", -2, 2)),
+    "function_call": ANY,
+    "functions": nullable(ARRAY),
+    "logit_bias": nullable(OBJECT),
+    "logprobs": nullable(BOOLEAN),
+    "max_completion_tokens": nullable(between("integer", 1)),
+    "max_tokens": nullable(between("integer", 1)),
+    "metadata": nullable(OBJECT),
+    "modalities": nullable(ARRAY),
+    "moderation": nullable(ANY),
+    "n": nullable(between("integer", 1, 128)),
+    "parallel_tool_calls": nullable(BOOLEAN),
+    "prediction": nullable(OBJECT),
+    "presence_penalty": nullable(between("number", -2, 2)),
+    "prompt_cache_key": nullable(STRING),
+    "prompt_cache_options": nullable(OBJECT),
+    "prompt_cache_retention": nullable(STRING),
+    "reasoning_effort": nullable(one_of(*EFFORTS)),
+    "response_format": nullable(FORMAT),
+    "safety_identifier": nullable(STRING),
+    "seed": nullable(INTEGER),
+    "service_tier": nullable(one_of("auto", "default", "flex", "scale", "priority", "fast")),
+    "stop": {"type": ["string", "array", "null"], "items": STRING, "maxItems": 4},
+    "store": nullable(BOOLEAN),
+    "stream": nullable(BOOLEAN),
+    "stream_options": nullable(shape(include_usage=nullable(BOOLEAN), include_obfuscation=nullable(BOOLEAN))),
+    "temperature": nullable(between("number", 0, 2)),
+    "tool_choice": TOOL_CHOICE,
+    "tools": nullable(list_of(TOOL)),
+    "top_logprobs": nullable(between("integer", 0, 20)),
+    "top_p": nullable(between("number", 0, 1)),
+    "user": nullable(STRING),
+    "verbosity": nullable(one_of("low", "medium", "high")),
+    "web_search_options": nullable(OBJECT),
+}
+check = checker(shape("messages", closed=True, **FIELDS))
+
+# Parameters that shape the choice of the next token: refused while a model is thinking.
+SAMPLING = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0}
+
+
+# ---- reading ---------------------------------------------------------------
+def question(body: dict[str, Any], model: Model, provider: str) -> Question:
+    """The neutral question of a body whose fields were checked."""
+    limit = body.get("max_completion_tokens") or body.get("max_tokens")
+    stop = body.get("stop") or []
+    return Question(
+        provider=provider,
+        model=model,
+        messages=tuple(message(m, f"messages[{i}]") for i, m in enumerate(body["messages"])),
+        tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+        functions=functions(body),
+        must_call=must_call(body),
+        schema=schema(body.get("response_format")),
+        top_logprobs=(body.get("top_logprobs") or 0) if body.get("logprobs") else None,
+        limit=limit,
+        stop=(stop,) if isinstance(stop, str) else tuple(stop),
+        n=body.get("n") or 1,
+        stream=bool(body.get("stream")),
+        effort=body.get("reasoning_effort") or model.default_effort,
+        sampling=sampling(body),
+        include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+        echo=body,
+    )
+
+
+def functions(body: dict[str, Any]) -> tuple[Function, ...]:
+    """The tools that are functions. Raises Refusal for one without a function."""
+    found = []
+    for index, tool in enumerate(body.get("tools") or []):
+        if tool["type"] == "function":
+            if "function" not in tool:
+                raise Refusal("missing", param=f"tools[{index}].function")
+            found.append(Function(tool["function"]["name"], tool["function"].get("parameters") or {}))
+    return tuple(found)
+
+
+def must_call(body: dict[str, Any]) -> tuple[str, ...]:
+    """The functions of which one has to be called: all for `required`, one that is named, else none. Raises Refusal."""
+    choice, names = body.get("tool_choice"), tuple(f.name for f in functions(body))
+    if choice in (None, "auto", "none"):
+        return ()
+    if not names:
+        raise Refusal("bad_value", "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
+    if choice == "required":
+        return names
+    named = (choice.get("function") or choice).get("name") if isinstance(choice, dict) else choice
+    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+        return _allowed(choice, names)
+    if named not in names:
+        raise Refusal("bad_value", f"Tool choice '{named}' not found in 'tools' parameter.", param="tool_choice")
+    return (named,)
+
+
+def _allowed(choice: dict[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
+    """tool_choice allowed_tools: some of the tools, in mode auto or required."""
+    allowed = choice.get("allowed_tools") or choice
+    named = [(tool.get("function") or tool).get("name") for tool in allowed.get("tools") or []]
+    return tuple(name for name in names if name in named) if allowed.get("mode") == "required" else ()
+
+
+def schema(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The JSON schema that a response format asks for; any object for JSON mode."""
+    kind = (response_format or {}).get("type")
+    if kind == "json_object":
+        return {"type": "object"}
+    if kind != "json_schema":
+        return None
+    asked = response_format.get("json_schema") or {}
+    if not isinstance(asked.get("name"), str):
+        raise Refusal("missing", param="response_format.json_schema.name")
+    return asked.get("schema") or {"type": "object"}
+
+
+def sampling(body: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
+    names = (*SAMPLING, "seed", "top_k", "min_p", "logprobs", "top_logprobs")
+    return tuple((name, body[name]) for name in names if body.get(name) is not None)
+
+
+def message(said: dict[str, Any], path: str) -> Message:
+    role, content = said["role"], said.get("content")
+    role = {"developer": "system", "function": "tool"}.get(role, role)
+    if content is None and not (role == "assistant" and said.get("tool_calls")):
+        raise Refusal("missing", param=f"{path}.content")
+    if role == "tool" and not said.get("tool_call_id") and said["role"] == "tool":
+        raise Refusal("missing", param=f"{path}.tool_call_id")
+    parts = [Part(content)] if isinstance(content, str) else [part(p, f"{path}.content[{i}]") for i, p in enumerate(content or [])]
+    for call in said.get("tool_calls") or []:
+        function = call["function"]
+        parts.append(Part(f"{function['name']}({function['arguments']})", "tool_use"))
+    return Message(role, tuple(parts))
+
+
+def part(given: dict[str, Any], path: str) -> Part:
+    kind = given["type"]
+    if kind in ("text", "refusal"):
+        text = given.get("text", given.get("refusal"))
+        if not isinstance(text, str):
+            raise Refusal("missing", param=f"{path}.text")
+        return Part(text)
+    if kind not in given:
+        raise Refusal("missing", param=f"{path}.{kind}")
+    return Part(fingerprint(given[kind]), "image")
+
+
+def fingerprint(value: Any) -> str:
+    """A short name for an image or a file, by its content."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def check_model_rules(body: dict[str, Any], model: Model) -> None:
+    """Refuse what this model does not take. Raises Refusal("unsupported")."""
+    effort = body.get("reasoning_effort")
+    if model.thinks == "never":
+        if effort is not None:
+            raise Refusal("unsupported", param="reasoning_effort", model=model.id)
+        return
+    if effort is not None and effort not in model.efforts:
+        raise Refusal("unsupported", param="reasoning_effort", value=effort, allowed=list(model.efforts))
+    if body.get("max_tokens") is not None:
+        raise Refusal("unsupported", param="max_tokens", instead="max_completion_tokens")
+    if body.get("stop") and "stop" not in model.accepts:
+        raise Refusal("unsupported", param="stop")
+    if (effort or model.default_effort) == "none":
+        return
+    for name, default in SAMPLING.items():
+        if body.get(name) not in (None, default):
+            raise Refusal("unsupported", param=name, value=body[name], default=default)
+    for name in ("logprobs", "top_logprobs", "logit_bias"):
+        if body.get(name):
+            raise Refusal("unsupported", param=name)
+
+
+# ---- writing ---------------------------------------------------------------
+def usage_body(usage: Usage, model: Model) -> dict[str, Any]:
+    prompt = {"cached_tokens": usage.cache_read_tokens, "audio_tokens": 0}
+    if model.cache and model.cache.charges_writes:
+        prompt["cache_write_tokens"] = usage.cache_write_tokens
+    return {
+        "prompt_tokens": usage.input_tokens,
+        "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": {
+            "reasoning_tokens": usage.thinking_tokens,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
+    }
+
+
+def finish_reason(choice: Choice, question: Question) -> str:
+    """stop, length or tool_calls; a call of the one function that tool_choice names ends with stop."""
+    if choice.finish == "call":
+        return "stop" if isinstance(question.echo.get("tool_choice"), dict) else "tool_calls"
+    return "length" if choice.finish == "length" else "stop"
+
+
+def fingerprint_of(model: Model) -> str | None:
+    """system_fingerprint: null for models that think."""
+    return f"fp_{hashlib.sha256(model.served_as.encode()).hexdigest()[:10]}" if model.thinks == "never" else None
+
+
+def choice_body(index: int, choice: Choice, question: Question) -> dict[str, Any]:
+    body = {
+        "index": index,
+        "message": {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []},
+        "logprobs": logprobs(said(choice.scores)),
+        "finish_reason": finish_reason(choice, question),
+    }
+    if choice.function:
+        body["message"] |= {"content": None, "tool_calls": [tool_call(choice.function, choice.text)]}
+    if question.model.thinks != "never" and not choice.scores:
+        del body["logprobs"]
+    return body
+
+
+def tool_call(name: str, arguments: str) -> dict[str, Any]:
+    return {"id": random_id("call_", 24), "type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+def logprobs(scores: Sequence[TokenScore]) -> dict[str, Any] | None:
+    """The logprobs field of a choice; null where none were asked for."""
+    if not scores:
+        return None
+    content = [{**_scored(s.token, s.logprob), "top_logprobs": [_scored(*pair) for pair in s.top]} for s in scores]
+    return {"content": content, "refusal": None}
+
+
+def said(scores: Sequence[TokenScore]) -> list[TokenScore]:
+    """The scores of the tokens that are text: OpenAI does not show the one that ends the turn."""
+    return [score for score in scores if not score.ends]
+
+
+def _scored(token: bytes, logprob: float) -> dict[str, Any]:
+    return {"token": token.decode("utf-8", "replace"), "logprob": logprob, "bytes": list(token)}
+
+
+def completion(answer: Answer) -> dict[str, Any]:
+    model = answer.question.model
+    return {
+        "id": random_id("chatcmpl-", 29),
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": model.served_as,
+        "choices": [choice_body(i, choice, answer.question) for i, choice in enumerate(answer.choices)],
+        "usage": usage_body(answer.usage, model),
+        "service_tier": "default",
+        "system_fingerprint": fingerprint_of(model),
+    }
+
+
+def frame(chunk: dict[str, Any]) -> bytes:
+    return b"data: " + compact(chunk) + b"\n\n"
+
+
+DONE = b"data: [DONE]\n\n"
+
+
+async def chunks(answer: Answer, head: dict[str, Any], first_delta: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
+    """The chunks of a stream: a role, the text, a finish reason, for each choice; then the usage if asked for."""
+    tail = {"usage": None} if answer.question.include_usage else {}
+
+    def chunk(index: int, delta: dict[str, Any], finish: str | None = None, scores: Sequence[TokenScore] = ()) -> dict[str, Any]:
+        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": logprobs(scores), "finish_reason": finish}], **tail}
+
+    for index, choice in enumerate(answer.choices):
+        call = {"content": None, "tool_calls": [{"index": 0, **tool_call(choice.function, "")}]} if choice.function else {}
+        yield chunk(index, {**first_delta, **call})
+    async for piece in answer.stream():
+        called = answer.choices[piece.choice].function
+        if piece.text and called:
+            yield chunk(piece.choice, {"tool_calls": [{"index": 0, "function": {"arguments": piece.text}}]})
+        elif piece.text or said(piece.scores):
+            yield chunk(piece.choice, {"content": piece.text}, scores=said(piece.scores))
+    for index, choice in enumerate(answer.choices):
+        yield chunk(index, {}, finish_reason(choice, answer.question))
+    if answer.question.include_usage:
+        yield {**head, "choices": [], "usage": usage_body(answer.usage, answer.question.model)}
+
+
+def stream_head(answer: Answer) -> dict[str, Any]:
+    """The fields that are the same in every chunk."""
+    model = answer.question.model
+    return {
+        "id": random_id("chatcmpl-", 29),
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": model.served_as,
+        "service_tier": "default",
+        "system_fingerprint": fingerprint_of(model),
+    }
+
+
+def obfuscation(question: Question) -> dict[str, str]:
+    """OpenAI's padding of random length, which hides the length of the text from onlookers; it can be turned off."""
+    if (question.echo.get("stream_options") or {}).get("include_obfuscation") is False:
+        return {}
+    return {"obfuscation": secrets.token_urlsafe(12)[: secrets.randbelow(12) + 2]}
+
+
+def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
+    """The usage in a chat or responses answer of a real server."""
+    stated = [p.get("usage") or (p.get("response") or {}).get("usage") for p in payloads]
+    found = next((usage for usage in reversed(stated) if usage), None)
+    if found is None:
+        return None
+    given = found.get("prompt_tokens_details") or found.get("input_tokens_details") or {}
+    made = found.get("completion_tokens_details") or found.get("output_tokens_details") or {}
+    return Usage(
+        input_tokens=found.get("prompt_tokens", found.get("input_tokens", 0)),
+        cache_read_tokens=given.get("cached_tokens") or 0,
+        cache_write_tokens=given.get("cache_write_tokens") or 0,
+        output_tokens=found.get("completion_tokens", found.get("output_tokens", 0)),
+        thinking_tokens=made.get("reasoning_tokens") or 0,
+    )
+

@@ -1,0 +1,132 @@
+"""OpenAI: routes, keys, rate-limit headers and errors. The bodies are in the files beside this one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, time
+from typing import Any
+
+from helpers import models
+from helpers.gateway.answer import Answer
+from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai.batches import OpenAIBatches
+from helpers.gateway.dialects.openai.errors import go_duration, words
+from helpers.gateway.dialects.openai.responses import OpenAIResponses
+from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.quotas import Level
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, pretty, route
+
+
+class OpenAI(Dialect):
+    provider = "openai"
+    mount = "/openai"
+
+    def routes(self) -> list[Route]:
+        responses = OpenAIResponses(self)
+        batched = {
+            "/v1/chat/completions": (self.read_chat, self.write_chat),
+            "/v1/responses": (responses.read, responses.write),
+        }
+        return [
+            route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
+            route("GET", "/v1/models", "models", handle=self.list_models),
+            route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
+            *responses.routes(),
+            *OpenAIBatches(self, self.base_headers, batched).routes(),
+        ]
+
+    def key(self, call: Call) -> str | None:
+        scheme, _, key = call.headers.get("authorization", "").partition(" ")
+        return key.strip() if scheme.lower() == "bearer" else None
+
+    # ---- chat ------------------------------------------------------------
+    def read_chat(self, call: Call) -> Question:
+        if "model" not in call.json:
+            raise Refusal("missing", param="model")
+        return self.read_chat_for(self.model(call.json["model"], call), call)
+
+    def read_chat_for(self, model: models.Model, call: Call) -> Question:
+        """The question to a model that is already known: Azure names it in the path."""
+        chat.check(call.json)
+        chat.check_model_rules(call.json, model)
+        return self.check_length(chat.question(call.json, model, self.provider))
+
+    def write_chat(self, question: Question, answer: Answer) -> bytes:
+        return pretty(chat.completion(answer))
+
+    async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        first = {"role": "assistant", "content": "", "refusal": None}
+        async for chunk in chat.chunks(answer, chat.stream_head(answer), first):
+            yield chat.frame({**chunk, **chat.obfuscation(question)} if chunk["choices"] else chunk)
+        yield chat.DONE
+
+    def usage(self, payloads: list[Any]) -> Usage | None:
+        return chat.parse_usage(payloads)
+
+    # ---- models ----------------------------------------------------------
+    async def list_models(self, call: Call) -> Response:
+        today = call.services.clock.today()
+        rows = [_model_body(m) for m in models.of(self.provider) if not m.is_retired(today)]
+        return self.ok({"object": "list", "data": rows})
+
+    async def get_model(self, call: Call) -> Response:
+        return self.ok(_model_body(self.model(call.groups["model"], call)))
+
+    # ---- headers ---------------------------------------------------------
+    def ok(self, body: Any, *more: tuple[str, str]) -> Response:
+        return Response(200, [("Content-Type", "application/json"), *self.base_headers(), *more], pretty(body))
+
+    def base_headers(self, milliseconds: int = 12) -> Headers:
+        return [
+            ("x-request-id", hex_id("req_", 32)),
+            ("openai-organization", "the-course"),
+            ("openai-project", "proj_course"),
+            ("openai-processing-ms", str(milliseconds)),
+            ("openai-version", "2020-10-01"),
+        ]
+
+    def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
+        milliseconds = round(question.model.ttft * answer.pace * 1000) + 1
+        return [*self.base_headers(milliseconds), *limit_headers(levels)]
+
+    # ---- errors ----------------------------------------------------------
+    def error(self, refusal: Refusal, call: Call) -> Response:
+        request_id = hex_id("req_", 32)
+        status, kind, code, text = words(refusal, request_id)
+        headers = [("Content-Type", "application/json"), ("x-request-id", request_id)]
+        if status == 401:
+            headers.append(("www-authenticate", 'Bearer realm="OpenAI API"'))
+        if status in (429, 503) and refusal.kind in ("rate_limited", "overloaded"):
+            wait = refusal.facts.get("wait", 1.0)
+            headers += [("retry-after", str(max(1, round(wait)))), ("retry-after-ms", str(max(1, round(wait * 1000))))]
+        if refusal.kind in ("no_recording", "over_budget", "no_upstream"):
+            headers.append(("x-should-retry", "false"))
+        body = {"error": {"message": text, "type": kind, "param": self.param(refusal), "code": code}}
+        return Response(status, headers, pretty(body))
+
+    def param(self, refusal: Refusal) -> str | None:
+        """The param field; an unknown model has none on chat, and has one on Responses."""
+        unknown = refusal.kind in ("unknown_model", "retired_model") and refusal.facts.get("status") != 400
+        return None if unknown else refusal.param
+
+    def stream_error(self, refusal: Refusal) -> bytes:
+        _, kind, code, text = words(refusal, hex_id("req_", 32))
+        return chat.frame({"error": {"message": text, "type": kind, "param": None, "code": code}})
+
+
+def _model_body(model: models.Model) -> dict[str, Any]:
+    shutdown = model.retires.isoformat() if model.retires else None
+    return {"id": model.id, "object": "model", "created": _created(model), "owned_by": "openai", "shutdown_date": shutdown}
+
+
+def _created(model: models.Model) -> int:
+    """Seconds since 1970 of the release; 0 where the date is not known."""
+    return int(datetime.combine(model.released, time(), UTC).timestamp()) if model.released else 0
+
+
+def limit_headers(levels: dict[str, Level]) -> Headers:
+    """x-ratelimit-*: what is left of each bucket, and the time until it is full as a Go duration."""
+    limits = [(f"x-ratelimit-limit-{family}", str(level.limit)) for family, level in levels.items()]
+    left = [(f"x-ratelimit-remaining-{family}", str(int(level.left))) for family, level in levels.items()]
+    resets = [(f"x-ratelimit-reset-{family}", go_duration(level.seconds_to_full)) for family, level in levels.items()]
+    return [*limits, *left, *resets]

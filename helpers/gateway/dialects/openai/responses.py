@@ -1,0 +1,349 @@
+"""OpenAI's Responses API: one stored response after another, plain and as typed events."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from helpers.gateway.answer import Answer, TokenScore
+from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai import response_tools as tools
+from helpers.gateway.dialects.schema import (
+    ANY,
+    BOOLEAN,
+    OBJECT,
+    STRING,
+    between,
+    checker,
+    list_of,
+    nullable,
+    one_of,
+    shape,
+)
+from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
+from helpers.gateway.wire import Call, Dialect, Response, Route, compact, hex_id, pretty, random_id, route
+from helpers.models import Model
+
+ITEM = shape(
+    type=STRING,
+    role=one_of("user", "assistant", "system", "developer"),
+    content={"type": ["string", "array", "null"], "items": shape("type", type=STRING)},
+)
+FIELDS = {
+    "model": STRING,
+    "input": {"type": ["string", "array"], "items": ITEM, "minItems": 1},
+    "instructions": nullable(STRING),
+    "max_output_tokens": nullable(between("integer", 16)),
+    "previous_response_id": nullable(STRING),
+    "reasoning": nullable(shape(effort=nullable(one_of(*chat.EFFORTS)))),
+    "stream": nullable(BOOLEAN),
+    "stream_options": nullable(shape(include_obfuscation=nullable(BOOLEAN))),
+    "temperature": nullable(between("number", 0, 2)),
+    "top_p": nullable(between("number", 0, 1)),
+    "tools": nullable(list_of(tools.TOOL)),
+    "tool_choice": tools.TOOL_CHOICE,
+    "top_logprobs": nullable(between("integer", 0, 20)),
+    "store": nullable(BOOLEAN),
+    "metadata": nullable(OBJECT),
+    "include": nullable(tools.INCLUDE),
+    "text": nullable(tools.TEXT),
+    **{
+        name: ANY
+        for name in (
+            "access_programs background background_options context_management conversation image max_tool_calls moderation "
+            "parallel_tool_calls prompt prompt_cache_key prompt_cache_options prompt_cache_retention safety_identifier "
+            "service_tier truncation user"
+        ).split()
+    },
+}
+check = checker(shape("model input", closed=True, **FIELDS))
+KEPT = 1000  # stored responses
+
+
+@dataclass(frozen=True)
+class Conversation:
+    """What a stored response keeps: all that was said, and the ids of the calls that wait for their output."""
+
+    messages: tuple[Message, ...] = ()
+    calls: frozenset[str] = frozenset()
+
+
+class OpenAIResponses:
+    """The routes under /v1/responses. Responses are stored, so that previous_response_id can go on from one."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._stored: dict[str, Conversation] = {}
+
+    def routes(self) -> list[Route]:
+        return [
+            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream),
+            route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count),
+        ]
+
+    # ---- reading ---------------------------------------------------------
+    def read(self, call: Call) -> Question:
+        body = call.json
+        check(body)
+        model = self._model(call)
+        effort = (body.get("reasoning") or {}).get("effort")
+        rules = {"temperature": body.get("temperature"), "top_p": body.get("top_p"), "reasoning_effort": effort}
+        chat.check_model_rules(rules, model)
+        effort = effort or model.default_effort
+        question = Question(
+            provider=self._dialect.provider,
+            model=model,
+            messages=self._messages(body),
+            tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+            functions=tools.functions(body),
+            must_call=tools.must_call(body),
+            schema=tools.schema(body),
+            top_logprobs=tools.top_logprobs(body, effort),
+            limit=body.get("max_output_tokens"),
+            stream=bool(body.get("stream")),
+            effort=effort,
+            sampling=chat.sampling(body),
+            echo=body,
+        )
+        return self._dialect.check_length(question)
+
+    def _model(self, call: Call) -> Model:
+        try:
+            return self._dialect.model(call.json["model"], call)
+        except Refusal as refusal:
+            # Chat answers 404 here; Responses answers 400 and names the parameter.
+            refusal.facts["status"] = 400
+            raise
+
+    def _messages(self, body: dict[str, Any]) -> tuple[Message, ...]:
+        before = body.get("previous_response_id")
+        if before is not None and before not in self._stored:
+            text = f"Previous response with id '{before}' not found."
+            raise Refusal("not_found", text, param="previous_response_id", status=400, code="previous_response_not_found")
+        kept = self._stored.get(before, Conversation())
+        given = body["input"]
+        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
+        messages = (*kept.messages, *(_message(item, i) for i, item in enumerate(items)))
+        tools.check_calls(items, kept.calls)
+        tools.check_json_word(body, messages)
+        return (Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages
+
+    # ---- writing ---------------------------------------------------------
+    def write(self, question: Question, answer: Answer) -> bytes:
+        ids = _ids()
+        response = self._response(answer, ids)
+        self._finish(response, answer, ids)
+        return pretty(response)
+
+    async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        number = 0
+        async for event in self._events(answer):
+            yield b"event: " + event["type"].encode() + b"\ndata: " + compact({**event, "sequence_number": number}) + b"\n\n"
+            number += 1
+
+    async def _events(self, answer: Answer) -> AsyncIterator[dict[str, Any]]:
+        ids = _ids()
+        response = self._response(answer, ids)
+        yield {"type": "response.created", "response": dict(response)}
+        yield {"type": "response.in_progress", "response": dict(response)}
+        place = 0
+        if answer.usage.thinking_tokens:
+            item = _reasoning(ids)
+            yield {"type": "response.output_item.added", "output_index": place, "item": item}
+            yield {"type": "response.output_item.done", "output_index": place, "item": item}
+            place += 1
+        if answer.is_silent:
+            await answer.finished()
+        else:
+            events = _call_events if answer.choices[0].function else _text_events
+            async for event in events(answer, ids, place):
+                yield event
+        self._finish(response, answer, ids)
+        yield {"type": f"response.{response['status']}", "response": response}
+
+    def _response(self, answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
+        """A response that has not answered yet."""
+        asked = answer.question.echo
+        model = answer.question.model
+        thinks = model.thinks != "never"
+        return {
+            "id": ids["resp"],
+            "object": "response",
+            "created_at": int(time.time()),
+            "status": "in_progress",
+            "background": False,
+            "completed_at": None,
+            "error": None,
+            "incomplete_details": None,
+            "instructions": asked.get("instructions"),
+            "max_output_tokens": asked.get("max_output_tokens"),
+            "max_tool_calls": None,
+            "model": model.served_as,
+            "output": [],
+            "parallel_tool_calls": asked.get("parallel_tool_calls") is not False,
+            "previous_response_id": asked.get("previous_response_id"),
+            "prompt_cache_key": asked.get("prompt_cache_key"),
+            "reasoning": {"effort": answer.question.effort if thinks else None, "summary": None},
+            "safety_identifier": None,
+            "service_tier": "default",
+            "store": asked.get("store") is not False,
+            "temperature": asked.get("temperature", 1.0),
+            "text": tools.echoed_text(asked),
+            "tool_choice": asked.get("tool_choice") or "auto",
+            "tools": [tools.echoed(tool) for tool in asked.get("tools") or []],
+            "top_logprobs": asked.get("top_logprobs") or 0,
+            "top_p": asked.get("top_p", 1.0),
+            "truncation": "disabled",
+            "usage": None,
+            "user": None,
+            "metadata": asked.get("metadata") or {},
+        }
+
+    def _finish(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
+        """Fill in the output, the status and the usage, and keep the conversation."""
+        choice = answer.choices[0]
+        cut = choice.finish == "length"
+        response["status"] = "incomplete" if cut else "completed"
+        response["completed_at"] = None if cut else int(time.time())
+        response["incomplete_details"] = {"reason": "max_output_tokens"} if cut else None
+        response["output"] = [_reasoning(ids)] if answer.usage.thinking_tokens else []
+        if not answer.is_silent:
+            response["output"].append(_item(answer, ids))
+        response["usage"] = usage_body(answer.usage, answer.question)
+        if response["store"]:
+            # Instructions hold for one response only; all that was in the input stays.
+            said = answer.question.messages[1 if answer.question.echo.get("instructions") else 0 :]
+            part = Part(_called(choice.function, choice.text), "tool_use") if choice.function else Part(choice.text)
+            calls = frozenset([ids["call"]] if choice.function else [])
+            self._stored[response["id"]] = Conversation((*said, Message("assistant", (part,))), calls)
+            if len(self._stored) > KEPT:
+                del self._stored[next(iter(self._stored))]
+
+    async def count(self, call: Call) -> Response:
+        question = self.read(call)
+        return self._dialect.ok({"object": "response.input_tokens", "input_tokens": question.prompt_tokens})
+
+
+async def _text_events(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterator[dict[str, Any]]:
+    """The events of a message."""
+    choice = answer.choices[0]
+    here = {"item_id": ids["msg"], "output_index": place, "content_index": 0}
+    opened = {**_message_item(ids, _text("")), "status": "in_progress", "content": []}
+    yield {"type": "response.output_item.added", "output_index": place, "item": opened}
+    yield {"type": "response.content_part.added", **here, "part": _text("")}
+    async for piece in answer.stream():
+        if piece.text or piece.scores:
+            delta = {"delta": piece.text, "logprobs": _logprobs(piece.scores), **chat.obfuscation(answer.question)}
+            yield {"type": "response.output_text.delta", **here, **delta}
+    yield {"type": "response.output_text.done", **here, "text": choice.text, "logprobs": _logprobs(choice.scores)}
+    yield {"type": "response.content_part.done", **here, "part": _text(choice.text, choice.scores)}
+    yield {"type": "response.output_item.done", "output_index": place, "item": _item(answer, ids)}
+
+
+async def _call_events(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterator[dict[str, Any]]:
+    """The events of a function call, whose arguments come in pieces of JSON."""
+    choice = answer.choices[0]
+    here = {"item_id": ids["fc"], "output_index": place}
+    opened = tools.call_item(ids["fc"], ids["call"], choice.function, "", "in_progress")
+    yield {"type": "response.output_item.added", "output_index": place, "item": opened}
+    async for piece in answer.stream():
+        if piece.text:
+            delta = {"delta": piece.text, **chat.obfuscation(answer.question)}
+            yield {"type": "response.function_call_arguments.delta", **here, **delta}
+    yield {"type": "response.function_call_arguments.done", **here, "arguments": choice.text}
+    yield {"type": "response.output_item.done", "output_index": place, "item": _item(answer, ids)}
+
+
+def _message(item: dict[str, Any], index: int) -> Message:
+    """An item of the input as a message. Ids are new in every conversation, so they do not count."""
+    kind = item.get("type", "message")
+    if kind == "function_call":
+        _check_fields(item, index, "call_id", "name", "arguments")
+        return Message("assistant", (Part(_called(item["name"], item["arguments"]), "tool_use"),))
+    if kind == "function_call_output":
+        _check_fields(item, index, "call_id", "output")
+        output = item["output"]
+        return Message("tool", (Part(output if isinstance(output, str) else json.dumps(output, sort_keys=True), "tool_result"),))
+    if kind == "reasoning":
+        said = {name: value for name, value in item.items() if name != "id"}
+        return Message("assistant", (Part(json.dumps(said, sort_keys=True), "thinking"),))
+    if kind != "message":
+        return Message("tool", (Part(json.dumps(item, sort_keys=True), "tool_result"),))
+    if "role" not in item or item.get("content") is None:
+        raise Refusal("missing", param=f"input[{index}].{'content' if 'role' in item else 'role'}")
+    content = item["content"]
+    role = "system" if item["role"] == "developer" else item["role"]
+    if isinstance(content, str):
+        return Message(role, (Part(content),))
+    return Message(role, tuple(_part(part, f"input[{index}].content[{n}]") for n, part in enumerate(content)))
+
+
+def _check_fields(item: dict[str, Any], index: int, *names: str) -> None:
+    """Refuse an item without one of these fields; all but an output are strings."""
+    for name in names:
+        if item.get(name) is None:
+            raise Refusal("missing", param=f"input[{index}].{name}")
+        if name != "output" and not isinstance(item[name], str):
+            raise Refusal("wrong_type", param=f"input[{index}].{name}", expected="string", value=item[name])
+
+
+def _called(name: str, arguments: str) -> str:
+    """A function call as the text that identifies it."""
+    return f"{name}({arguments})"
+
+
+def _part(given: dict[str, Any], path: str) -> Part:
+    if given["type"] in ("input_text", "output_text", "text", "refusal"):
+        text = given.get("text", given.get("refusal"))
+        if not isinstance(text, str):
+            raise Refusal("missing", param=f"{path}.text")
+        return Part(text)
+    return Part(chat.fingerprint(given), "image")
+
+
+def _ids() -> dict[str, str]:
+    """Ids of a response and its items: 48 hex digits after the prefix, the first 16 of them shared; and that of a call."""
+    shared = secrets.token_hex(8)
+    return {**{prefix: hex_id(f"{prefix}_{shared}", 32) for prefix in ("resp", "msg", "rs", "fc")}, "call": random_id("call_", 24)}
+
+
+def _logprobs(scores: Sequence[TokenScore]) -> list[dict[str, Any]]:
+    return (chat.logprobs(scores) or {}).get("content", [])
+
+
+def _text(text: str, scores: Sequence[TokenScore] = ()) -> dict[str, Any]:
+    return {"type": "output_text", "annotations": [], "logprobs": _logprobs(scores), "text": text}
+
+
+def _item(answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
+    """The item that an answer ends with: a function call or a message."""
+    choice = answer.choices[0]
+    status = "incomplete" if choice.finish == "length" else "completed"
+    if choice.function:
+        return tools.call_item(ids["fc"], ids["call"], choice.function, choice.text, status)
+    return _message_item(ids, _text(choice.text, choice.scores), status)
+
+
+def _message_item(ids: dict[str, str], content: dict[str, Any], status: str = "completed") -> dict[str, Any]:
+    return {"id": ids["msg"], "type": "message", "status": status, "content": [content], "phase": "final_answer", "role": "assistant"}
+
+
+def _reasoning(ids: dict[str, str]) -> dict[str, Any]:
+    return {"id": ids["rs"], "type": "reasoning", "summary": []}
+
+
+def usage_body(usage: Usage, question: Question) -> dict[str, Any]:
+    given = {"cached_tokens": usage.cache_read_tokens}
+    if question.model.cache and question.model.cache.charges_writes:
+        given["cache_write_tokens"] = usage.cache_write_tokens
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": given,
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": usage.thinking_tokens},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }

@@ -1,0 +1,304 @@
+"""A request's way: the bytes find their dialect, its question finds a source, and the answer goes back.
+
+socket -> dialect reads -> faults and quotas -> source -> prompt cache and usage -> dialect writes -> socket.
+The meter sees each request once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+
+from helpers.gateway import control
+from helpers.gateway.answer import Answer, compose
+from helpers.gateway.batches import Batches
+from helpers.gateway.clock import Clock
+from helpers.gateway.dialects.table import DIALECTS
+from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage
+from helpers.gateway.faults import IN_STREAM, Fault, Faults
+from helpers.gateway.http import Request
+from helpers.gateway.meter import Entry, Meter
+from helpers.gateway.prompt_cache import PromptCache
+from helpers.gateway.quotas import Level, Quotas
+from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
+from helpers.gateway.sources.house import House
+from helpers.gateway.sources.recordings import Captured, Recordings
+from helpers.gateway.sources.upstream import Upstream
+from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
+
+LONG_BODY = 100_000  # bytes from which reading a request would hold up the others
+PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
+STALL = 900.0  # seconds; longer than any SDK's time-out
+log = logging.getLogger("helpers.gateway")
+
+
+class Handler:
+    """Answers requests, and keeps what answers depend on. Everything here runs in the gateway's own thread."""
+
+    def __init__(self, *, strict: bool, pace: float, recordings: Path, upstream: Upstream | None) -> None:
+        self.strict, self.pace, self.upstream = strict, pace, upstream
+        self.mode = upstream.mode if upstream else "offline"
+        self.clock = Clock()
+        self.faults = Faults(self.clock)
+        self.quotas = Quotas(self.clock)
+        self.prompt_cache = PromptCache(self.clock)
+        self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
+        self.recordings = Recordings(recordings)
+        self.house = House()
+        self.meter = Meter()
+        self.port = 0
+        self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
+
+    @property
+    def base_url(self) -> str:
+        """Where the gateway listens, without a mount."""
+        return f"http://127.0.0.1:{self.port}"
+
+    # ---- one request -----------------------------------------------------
+    def receive(self, request: Request) -> None:
+        """Begin to answer a request that has come whole."""
+        task = asyncio.get_running_loop().create_task(self._serve(request))
+        # A client that goes away ends its own request, and nobody else's.
+        request.when_closed(task.cancel)
+
+    async def _serve(self, request: Request) -> None:
+        began = time.monotonic()
+        if not request.is_from_this_machine:
+            return await request.answer(403, PLAIN, b"This gateway answers programs on this machine only.\n")
+        if request.path.startswith("/course/"):
+            status, body = control.handle(self, request.method, request.path, request.body)
+            return await request.answer(status, JSON, body)
+        found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
+        if found is None:
+            mounts = ", ".join(d.mount for d, _ in self._dialects)
+            return await request.answer(404, PLAIN, f"Nothing is mounted here; there are {mounts}.\n".encode())
+        dialect, routes = found
+        path = request.path.removeprefix(dialect.mount)
+        call = Call(request.method, path, request.query, request.headers, request.body, self.base_url + dialect.mount, self)
+        entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
+        try:
+            await self._respond(request, dialect, routes, call, entry)
+        except (ConnectionError, asyncio.CancelledError):
+            entry.note = entry.note or "the client went away"
+        except Cut as cut:
+            entry.note = str(cut)
+            request.close()
+        except Exception:
+            # The answer had begun, so that no other can be given: an end is better than silence.
+            log.exception("the gateway failed while it answered %s %s", call.method, call.path)
+            request.close()
+        finally:
+            entry.seconds = time.monotonic() - began
+
+    async def _respond(self, request: Request, dialect: Dialect, routes: list[Route], call: Call, entry: Entry) -> None:
+        fault = None
+        try:
+            route = _match(routes, call)
+            entry.operation = route.operation
+            _check_key(dialect.key(call))
+            if route.handle is None:
+                question = await self._read(route, call, entry)
+                fault = self.faults.strike(dialect.provider)
+                entry.fault = fault.kind if fault else ""
+                await self._before(fault, question)
+                response = await self._ask(dialect, route, call, question, entry)
+            elif self.upstream:
+                response = await self.upstream.pass_on(dialect, call, entry)
+            else:
+                response = await route.handle(call)
+        except Refusal as refusal:
+            response = dialect.error(refusal, call)
+        except _Reset:
+            return request.reset()
+        except Exception:
+            log.exception("the gateway failed on %s %s", call.method, call.path)
+            response = dialect.error(Refusal("server_error"), call)
+            response.headers.append(("x-course-error", "internal"))
+        entry.status = response.status
+        try:
+            await self._send(request, response, entry, dialect, fault)
+        finally:
+            if response.when_sent:
+                response.when_sent()
+
+    async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
+        if len(call.body) > LONG_BODY:
+            question = await asyncio.get_running_loop().run_in_executor(None, route.read, call)
+        else:
+            question = route.read(call)
+        entry.model = question.model.id
+        return question
+
+    async def _before(self, fault: Fault | None, question: Question) -> None:
+        """What a fault does before any answer is made."""
+        if fault is None:
+            return
+        refusal = fault.refusal()
+        if refusal is not None:
+            refusal.facts.setdefault("model", question.model.id)
+            raise refusal
+        if fault.kind == "overloaded_in_stream" and not question.stream:
+            raise Refusal("overloaded", model=question.model.id)
+        if fault.kind == "slow":
+            await asyncio.sleep(fault.seconds or 5.0)
+        if fault.kind == "stalled" and not question.stream:
+            await asyncio.sleep(STALL)
+        if fault.kind == "connection_reset":
+            raise _Reset
+
+    # ---- the question ----------------------------------------------------
+    async def _ask(self, dialect: Dialect, route: Route, call: Call, question: Question, entry: Entry) -> Response:
+        if self.upstream and not self._is_ours(question):
+            return await self.upstream.forward(dialect, call, question, entry)
+        levels = self.quotas.take(question)
+        source = self._recorded(question)
+        if isinstance(source, Captured):
+            return self._replay(source, dialect, entry)
+        try:
+            answer = await self._compose(question, source)
+        except BaseException:  # a client that goes away too
+            self.quotas.settle(question, Usage())
+            raise
+        entry.source, entry.usage = answer.provenance, answer.usage
+        if answer.usage.cache_read_tokens:
+            self.quotas.spare(question, answer.usage.cache_read_tokens)
+        if question.stream:
+            head = self._head(dialect, call, question, answer, levels)
+            stream = _metered(route.stream(question, answer), answer, entry)
+            return Response(200, head, stream=stream, when_sent=lambda: self.quotas.settle(question, answer.usage))
+        try:
+            await answer.finished()
+            # The limits that it states are those before the answer was settled.
+            return Response(200, self._head(dialect, call, question, answer, levels), route.write(question, answer))
+        finally:
+            entry.usage = answer.usage
+            self.quotas.settle(question, answer.usage)
+
+    def _head(self, dialect: Dialect, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
+        content_type = ("Content-Type", dialect.content_type(question))
+        return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
+
+    def _is_ours(self, question: Question) -> bool:
+        """The house model by name is on this machine in every mode, unless a server of the learner's own takes its place."""
+        return question.model.id == HOUSE_MODEL and not (self.upstream and self.upstream.knows("compatible"))
+
+    def _recorded(self, question: Question) -> Draft | Captured | None:
+        """What is recorded for a question, or None: the house model answers. Raises Refusal for a miss in strict mode."""
+        found = self.recordings.answer(question)
+        if found is None and self.strict and question.model.id != HOUSE_MODEL:
+            nearest = self.recordings.nearest(question)
+            raise Refusal("no_recording", nearest=nearest.prompt[:80] if nearest else None, model=question.model.id)
+        return found
+
+    async def _compose(self, question: Question, draft: Draft | None) -> Answer:
+        cached = self.prompt_cache.account(question)
+        if draft is None:
+            return await self.house.answer(question, cached)
+        return compose(question, draft, cached, 0 if question.batch else self.pace)
+
+    async def answer(self, question: Question) -> Answer:
+        """Answer a question that came inside a batch, at once and outside the quotas."""
+        source = self._recorded(question)
+        if isinstance(source, Captured):
+            raise Refusal("no_recording", model=question.model.id, nearest=None)
+        answer = await self._compose(question, source)
+        await answer.finished()
+        self.meter.add_item(question.provider, question.model.id, answer.provenance, answer.usage, self.mode, self.clock.now())
+        return answer
+
+    def _replay(self, captured: Captured, dialect: Dialect, entry: Entry) -> Response:
+        """The recorded bytes at the recorded times."""
+        body = b"".join(chunk for _, chunk in captured.chunks)
+        content_type = next((v for k, v in captured.headers if k.lower() == "content-type"), "application/json")
+        entry.source, entry.usage = captured.provenance, dialect.usage(dialect.events(body, content_type))
+        began = time.monotonic()
+
+        async def stream():
+            for at, chunk in captured.chunks:
+                await asyncio.sleep(max(0.0, began + at * self.pace - time.monotonic()))
+                yield chunk
+
+        headers = [*captured.headers, *_course_headers(captured.provenance)]
+        return Response(captured.status, headers, stream=stream())
+
+    # ---- sending ---------------------------------------------------------
+    async def _send(self, request: Request, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
+        if response.stream is None:
+            if fault and fault.kind == "stream_cut" and response.status == 200:
+                return await request.answer_half(response.status, response.headers, response.body)
+            return await request.answer(response.status, response.headers, response.body)
+        await request.start(response.status, response.headers)
+        try:
+            await self._send_stream(request, response.stream, entry, dialect, fault)
+        except Refusal as refusal:  # an answer that cannot go on
+            entry.note = str(refusal)
+            await request.write(dialect.stream_error(refusal))
+            await request.finish()
+
+    async def _send_stream(
+        self, request: Request, chunks: AsyncIterator[bytes], entry: Entry, dialect: Dialect, fault: Fault | None
+    ) -> None:
+        """Send chunk by chunk, until the end or until a fault ends it."""
+        disturbance = fault.kind if fault else ""
+        sent = 0
+        async with aclosing(chunks) as stream:
+            async for chunk in stream:
+                if disturbance and fault and sent == fault.chunk and not await self._disturb(request, disturbance, dialect):
+                    return
+                await request.write(chunk)
+                sent += 1
+            if fault and fault.kind in IN_STREAM and sent <= fault.chunk:
+                entry.note = f"it did not strike: the stream had {sent} chunks"
+        await request.finish()
+
+    async def _disturb(self, request: Request, kind: str, dialect: Dialect) -> bool:
+        """Play a fault inside a stream. False when the stream is over."""
+        if kind == "stream_cut":
+            request.close()
+            return False
+        if kind == "overloaded_in_stream":
+            await request.write(dialect.stream_error(Refusal("overloaded")))
+            await request.finish()
+            return False
+        if kind == "stalled":
+            await asyncio.sleep(STALL)
+        return True
+
+
+class _Reset(Exception):
+    """The connection is to be reset."""
+
+
+async def _metered(stream: AsyncIterator[bytes], answer: Answer, entry: Entry) -> AsyncIterator[bytes]:
+    """The stream; the log knows its usage before the client has the last of it."""
+    async with aclosing(stream):
+        async for chunk in stream:
+            entry.usage = answer.usage
+            yield chunk
+
+
+def _match(routes: list[Route], call: Call) -> Route:
+    for route in routes:
+        found = route.pattern.match(call.path) if route.method == call.method else None
+        if found:
+            call.groups = found.groupdict()
+            return route
+    raise Refusal("no_route", path=call.path, method=call.method)
+
+
+def _check_key(key: str | None) -> None:
+    """Any key will do, except none at all and one that contains `invalid`."""
+    if not key:
+        raise Refusal("no_key")
+    if "invalid" in key.lower():
+        raise Refusal("bad_key", key=key)
+
+
+def _course_headers(provenance: Provenance) -> list[tuple[str, str]]:
+    """Headers that say where an answer came from; no provider sends these."""
+    found = [("x-course-source", provenance.kind), ("x-course-recording", provenance.recording)]
+    return [(name, value) for name, value in found if value]

@@ -1,0 +1,70 @@
+"""Bedrock's InvokeModel and CountTokens through boto3."""
+
+import json
+
+import boto3
+import pytest
+from botocore.config import Config
+
+CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
+PROMPT, ANSWER = "Say hello in five words.", "Hello there, lovely to meet."
+
+
+def said(text):
+    return [{"role": "user", "content": [{"text": text}]}]
+
+MESSAGES = said(PROMPT)
+INVOKE = {
+    CLAUDE: {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 200, "messages": [{"role": "user", "content": PROMPT}]},
+    LLAMA: {"prompt": PROMPT, "max_gen_len": 200},
+    NOVA: {"messages": MESSAGES, "inferenceConfig": {"max_new_tokens": 200}},
+}
+TEXT = {
+    CLAUDE: lambda body: body["content"][-1]["text"],
+    LLAMA: lambda body: body["generation"],
+    NOVA: lambda body: body["output"]["message"]["content"][0]["text"],
+}
+PIECE = {
+    CLAUDE: lambda event: event.get("delta", {}).get("text", ""),
+    LLAMA: lambda event: event["generation"],
+    NOVA: lambda event: event.get("contentBlockDelta", {}).get("delta", {}).get("text", ""),
+}
+
+
+def client(**more):
+    return boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}), **more)
+
+
+@pytest.fixture
+def bedrock(gateway):
+    return client()
+
+
+@pytest.mark.parametrize("model", INVOKE)
+def test_invoke_takes_and_gives_each_makers_own_body(bedrock, gateway, model):
+    reply = bedrock.invoke_model(modelId=model, body=json.dumps(INVOKE[model]))
+    gateway.in_loop(gateway.house.forget)  # else it would draw another answer
+    body = json.loads(reply["body"].read())
+    stream = bedrock.invoke_model_with_response_stream(modelId=model, body=json.dumps(INVOKE[model]))
+    events = [json.loads(event["chunk"]["bytes"]) for event in stream["body"]]
+    assert "".join(map(PIECE[model], events)) == TEXT[model](body) != ""
+
+    headers, metrics = reply["ResponseMetadata"]["HTTPHeaders"], events[-1]["amazon-bedrock-invocationMetrics"]
+    assert headers["x-amzn-bedrock-input-token-count"] == str(metrics["inputTokenCount"])
+    assert headers["x-amzn-bedrock-output-token-count"] == str(metrics["outputTokenCount"])
+    assert {"x-amzn-bedrock-invocation-latency", "x-amzn-bedrock-cache-read-input-token-count"} <= set(headers)
+    assert not any("amazon-bedrock-invocationMetrics" in event for event in events[:-1])
+
+
+def test_invoke_and_converse_count_alike(bedrock):
+    body = json.loads(bedrock.invoke_model(modelId=CLAUDE, body=json.dumps(INVOKE[CLAUDE]))["body"].read())
+    usage = bedrock.converse(modelId=CLAUDE, messages=MESSAGES)["usage"]
+    assert (body["usage"]["input_tokens"], body["usage"]["output_tokens"]) == (usage["inputTokens"], usage["outputTokens"])
+    assert body["id"].startswith("msg_bdrk_01")
+
+
+@pytest.mark.parametrize("model", INVOKE)
+def test_tokens_are_counted_before_a_call_as_in_it(bedrock, model):
+    counted = bedrock.count_tokens(modelId=model, input={"converse": {"messages": MESSAGES}})["inputTokens"]
+    assert counted == bedrock.converse(modelId=model, messages=MESSAGES)["usage"]["inputTokens"]
+    assert counted == bedrock.count_tokens(modelId=model, input={"invokeModel": {"body": json.dumps(INVOKE[model])}})["inputTokens"]
