@@ -65,7 +65,10 @@ check_count = checker(shape("model messages", closed=True, **{name: FIELDS[name]
 
 # ---- reading ---------------------------------------------------------------
 def with_output_config(body: dict[str, Any], betas: str) -> dict[str, Any]:
-    """The body with `output_format` under its name of today. The API still takes the old one with the beta header of its time, and litellm sends it."""
+    """The body with `output_format` under its name of today: the API still takes the old one, with the beta header of its time.
+
+    Source: Anthropic's page on structured outputs, as quoted in public in 2026; litellm 1.110.2 sends it.
+    """
     config = body.get("output_config") or {}
     if FORMAT_BETA not in betas or "output_format" not in body or not isinstance(config, dict):
         return body

@@ -200,7 +200,7 @@ def pointers(body: dict[str, Any]) -> tuple[str, ...]:
 
 
 def more_fields(question: Question, native: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """additionalModelResponseFields: what the request points at in Claude's own answer, at its place there; what is not there is left out."""
+    """additionalModelResponseFields: what the request points at in Claude's own answer, at its place there; the rest is left out."""
     if not question.more_fields or "anthropic." not in question.model.id:
         return {}
     found: dict[str, Any] = {}
