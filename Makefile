@@ -3,9 +3,8 @@ PYTHON ?=       # a Python to build .venv with; empty: the first on the PATH tha
 LAB_ARGS ?=     # more options for JupyterLab: make lab LAB_ARGS="--no-browser --port 8899"
 
 CHAPTER := notebooks/00_start_here.ipynb
-# --no-deps: the lock is complete, and litellm's own certifi pin names a version that was never published.
 # --no-compile: Python compiles a module when it is first imported; to compile all of them now nearly doubles the wait.
-PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-deps --no-compile
+PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile
 
 .PHONY: help setup lab test bench vllm house-model lock clean
 
@@ -81,11 +80,12 @@ house-model: setup
 	.training/bin/python -m helpers.house_model.training.train helpers/house_model
 	.venv/bin/python -m helpers.house_model.training.score
 
+# --upgrade: the newest of everything, as conda and Binder get it; without it uv keeps the versions of the lock that is there.
 # --universal: one lock for every system, from --python-version upwards (left out, from the Python that uv meets).
 # Hashes: what was tested is what is installed.
 lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH: pipx install uv' >&2; exit 1; }
-	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile pyproject.toml --extra lab --extra test \
+	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile pyproject.toml --extra lab --extra test --upgrade \
 	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
 	    --output-file requirements.lock
 

@@ -3,6 +3,7 @@
 import warnings
 
 import pytest
+from pydantic import BaseModel
 
 PROMPT = [{"role": "user", "content": "Say hello in five words."}]
 NAMES = {
@@ -53,3 +54,23 @@ def test_a_rate_limit_has_one_name_for_all_providers(litellm, gateway, name):
     gateway.fault("rate_limited", times=None)
     with pytest.raises(litellm.RateLimitError):
         litellm.completion(name, PROMPT, num_retries=0, max_retries=0)
+
+
+class City(BaseModel):
+    name: str
+    people: int
+
+
+@pytest.mark.parametrize("name", ["anthropic/claude-haiku-5-5", "bedrock/us.anthropic.claude-haiku-5-5", "bedrock/invoke/us.anthropic.claude-haiku-5-5"])
+def test_a_schema_is_taken_at_the_first_try(litellm, gateway, name):
+    reply = litellm.completion(name, PROMPT, response_format=City)
+    assert City.model_validate_json(reply.choices[0].message.content)
+    assert [entry.status for entry in gateway.meter.log()] == [200]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_thinking_tokens_on_bedrock_are_those_of_the_gateway(litellm, gateway, stream):
+    options = {"stream": True, "stream_options": {"include_usage": True}} if stream else {}
+    reply = litellm.completion("bedrock/us.anthropic.claude-haiku-5-5", PROMPT, **options)
+    usage = list(reply)[-1].usage if stream else reply.usage
+    assert usage.completion_tokens_details.reasoning_tokens == gateway.meter.log()[0].usage.thinking_tokens > 0

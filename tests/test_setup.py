@@ -9,11 +9,13 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement, SpecifierSet
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 DIRECT = sum(PROJECT["optional-dependencies"].values(), PROJECT["dependencies"])
+ENVIRONMENT = yaml.safe_load((ROOT / "environment.yml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
 
 
@@ -33,15 +35,31 @@ def test_the_lock_is_hashed_throughout_and_names_no_host():
     assert "://" not in LOCK and "index-url" not in LOCK and "find-links" not in LOCK
 
 
-def test_conda_takes_the_interpreter_from_environment_yml_and_the_rest_from_the_lock():
-    environment = (ROOT / "environment.yml").read_text()
-    channel, python, pip = re.findall(r"^  - (.+)$", environment, re.MULTILINE)
-    assert (channel, pip) == ("conda-forge", "pip")
+def test_conda_and_binder_get_what_pyproject_asks_for_and_the_course_itself():
+    channels, dependencies = (ENVIRONMENT[key] for key in ("channels", "dependencies"))
+    python, pip, packages = dependencies
+    assert (channels, pip, list(packages)) == (["conda-forge"], "pip", ["pip"])
     assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
-    assert re.search(r"^ *# .*- vllm", environment, re.MULTILINE), "vllm is named, but only in a comment"
-    for line in ("--require-hashes -r requirements.lock", "--no-build-isolation -e .", "labextension disable"):
-        assert line in (ROOT / "postBuild").read_text() and line in (ROOT / "Makefile").read_text()
+    *packages, course = packages["pip"]
+    assert course == "-e .", "repo2docker copies the folder before it installs only if it sees a path here"
+    assert packages == sorted(set(DIRECT)), "environment.yml and pyproject.toml say different things: copy the latter's lines"
+
+
+def test_vllm_is_named_for_conda_as_a_choice():
+    assert re.search(r"^ *# - vllm  # ", (ROOT / "environment.yml").read_text(), re.MULTILINE)
+
+
+def test_after_conda_only_what_pip_cannot_do_is_left():
+    commands = [line for line in (ROOT / "postBuild").read_text().splitlines() if not line.startswith("#")]
+    assert commands[0] == "set -e" and len(commands) == 2
+    assert commands[1].startswith("jupyter labextension disable ") and commands[1] in (ROOT / "Makefile").read_text()
     assert os.access(ROOT / "postBuild", os.X_OK), "Binder skips a postBuild that is not executable"
+
+
+def test_nothing_is_installed_past_the_resolver():
+    for name in ("Makefile", "environment.yml", "postBuild"):
+        assert "--no-deps" not in (ROOT / name).read_text(), f"{name} hides that what is installed does not agree"
+    assert "override" not in (ROOT / "pyproject.toml").read_text()
 
 
 def make(folder, *arguments):

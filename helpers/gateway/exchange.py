@@ -91,6 +91,7 @@ class Question:
     automatic_cache_ttl: str | None = None  # Anthropic's cache_control at the top level
     cached_prefix_tokens: int = 0  # how many tokens of the prompt stand in an explicit cache (Gemini) that it names
     include_usage: bool = False  # OpenAI: whether a stream ends with its usage
+    more_fields: tuple[str, ...] = ()  # Converse: JSON Pointers into the model's own answer, of what to hand on from it
     batch: bool = False
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
     chunk_tokens: int = 1  # how many tokens this provider puts into one chunk of a stream

@@ -36,7 +36,7 @@ HOSTS = {
 }
 TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
 FREE_POSTS = ("count tokens",)
-SENT = ("content-type", "accept", "anthropic-version", "anthropic-beta", "openai-beta", "user-agent")
+SENT = ("content-type", "accept", "anthropic-version", "anthropic-beta", "openai-beta", "user-agent", "x-amzn-bedrock-projectidentifier")
 # Failures before anything was sent: nobody can charge for these.
 UNSENT = (
     *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout),

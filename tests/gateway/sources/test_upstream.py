@@ -415,6 +415,18 @@ def test_half_an_aws_key_is_no_key(make):
     assert refused.status_code == 400 and "AWS_SECRET_ACCESS_KEY is missing" in refused.text
 
 
+def test_a_bedrock_project_reaches_the_provider_and_is_signed(make, provider, monkeypatch):
+    dialect = next(dialect for dialect, _ in provider._dialects if dialect.provider == "bedrock")
+    seen = []
+    monkeypatch.setattr(dialect, "key", lambda call, key=dialect.key: seen.append(call) or key(call))
+    gateway = make("live")
+    headers = {**SIGNED, "x-amzn-bedrock-projectidentifier": "team-a"}
+    body = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 9, "messages": [{"role": "user", "content": "hi"}]}
+    httpx2.post(f"{gateway.base_url}/bedrock/model/{HAIKU}/invoke", json=body, headers=headers)
+    assert seen[-1].headers["x-amzn-bedrock-projectidentifier"] == "team-a"
+    assert "x-amzn-bedrock-projectidentifier" in seen[-1].headers["authorization"]
+
+
 def test_requests_reach_the_provider_with_the_real_keys_alone(make, provider, monkeypatch):
     seen = {}
     for dialect, _ in provider._dialects:

@@ -43,9 +43,10 @@ class Anthropic(Dialect):
         version = self.version(call)
         if len(call.body) > LARGEST_BODY:
             raise Refusal("too_large")
-        bodies.check(call.json)
-        model = self.model(call.json["model"], call)
-        return self.check_length(bodies.question(call.json, model, self.provider, version=version))
+        body = bodies.with_output_config(call.json, call.headers.get("anthropic-beta", ""))
+        bodies.check(body)
+        model = self.model(body["model"], call)
+        return self.check_length(bodies.question(body, model, self.provider, version=version))
 
     def version(self, call: Call) -> str:
         """The API version of a call, which has to name one. Raises Refusal("no_version")."""
@@ -68,9 +69,10 @@ class Anthropic(Dialect):
 
     async def count(self, call: Call) -> Response:
         version = self.version(call)
-        bodies.check_count(call.json)
-        model = self.model(call.json["model"], call)
-        question = bodies.question(call.json, model, self.provider, version=version)
+        body = bodies.with_output_config(call.json, call.headers.get("anthropic-beta", ""))
+        bodies.check_count(body)
+        model = self.model(body["model"], call)
+        question = bodies.question(body, model, self.provider, version=version)
         return self.ok({"input_tokens": question.prompt_tokens})
 
     # ---- models ----------------------------------------------------------

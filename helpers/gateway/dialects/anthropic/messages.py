@@ -31,6 +31,7 @@ from helpers.models import Model
 OLD, NEW = "2023-06-01", "2026-10-21"
 SAMPLING = ("temperature", "top_p", "top_k")
 MOST_BREAKPOINTS = 4
+FORMAT_BETA = "structured-outputs-2025-11-13"
 
 CACHE_CONTROL = nullable(shape("type", type=one_of("ephemeral"), ttl=one_of("5m", "1h")))
 BLOCK = shape("type", type=STRING, text=STRING, cache_control=CACHE_CONTROL)
@@ -64,6 +65,18 @@ check_count = checker(shape("model messages", closed=True, **{name: FIELDS[name]
 
 
 # ---- reading ---------------------------------------------------------------
+def with_output_config(body: dict[str, Any], betas: str) -> dict[str, Any]:
+    """The body with `output_format` under its name of today: the API still takes the old one, with the beta header of its time.
+
+    Source: Anthropic's page on structured outputs, as quoted in public in 2026; litellm 1.110.2 sends it.
+    """
+    config = body.get("output_config") or {}
+    if FORMAT_BETA not in betas or "output_format" not in body or not isinstance(config, dict):
+        return body
+    others = {name: value for name, value in body.items() if name != "output_format"}
+    return {**others, "output_config": {**config, "format": body["output_format"]}}
+
+
 def question(body: dict[str, Any], model: Model, provider: str, *, version: str = OLD) -> Question:
     """The neutral question of a body whose fields were checked. Raises Refusal for what this model or version refuses."""
     check_rules(body, model, version)
@@ -76,7 +89,7 @@ def question(body: dict[str, Any], model: Model, provider: str, *, version: str 
         tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
         functions=tools.functions(body),
         must_call=tools.must_call(body, model),
-        schema=tools.schema(body, model, provider),
+        schema=tools.schema(body),
         limit=body.get("max_tokens"),
         stop=tuple(body.get("stop_sequences") or ()),
         stream=bool(body.get("stream")),
@@ -259,12 +272,17 @@ async def stream_events(answer: Answer, message_id: str) -> AsyncIterator[dict[s
     else:
         async for event in _block_events(answer, index):
             yield event
+    yield message_delta(answer)
+    yield {"type": "message_stop"}
+
+
+def message_delta(answer: Answer) -> dict[str, Any]:
+    """The event that says why an answer has ended. Its usage is cumulative: the input counts are those of message_start again."""
+    choice = answer.choices[0]
     delta = {"stop_reason": stop_reason(choice), "stop_sequence": choice.stop_sequence, "stop_details": None}
-    # The usage here is cumulative: it repeats the input counts, and is not to be added to message_start's.
     usage = usage_body(answer.usage, answer.question)
     repeated = {name: value for name, value in usage.items() if name not in ("cache_creation", "service_tier", "inference_geo")}
-    yield {"type": "message_delta", "delta": delta, "usage": repeated}
-    yield {"type": "message_stop"}
+    return {"type": "message_delta", "delta": delta, "usage": repeated}
 
 
 async def _block_events(answer: Answer, index: int) -> AsyncIterator[dict[str, Any]]:

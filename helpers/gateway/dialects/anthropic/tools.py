@@ -85,14 +85,11 @@ def _check_forced(body: dict[str, Any], model: Model) -> None:
         raise Refusal("unsupported", "Thinking may not be enabled when tool_choice forces tool use.", param="tool_choice")
 
 
-def schema(body: dict[str, Any], model: Model, provider: str) -> dict[str, Any] | None:
+def schema(body: dict[str, Any]) -> dict[str, Any] | None:
     """The JSON schema of output_config.format. Raises Refusal for one that structured outputs do not support."""
     asked = (body.get("output_config") or {}).get("format")
     if asked is None:
         return None
-    if provider == "bedrock" and model.thinks in ("default", "always"):
-        # Bedrock has structured outputs for Claude 4.5 and 4.6, not for the 5.x models.
-        raise Refusal("unknown_field", param="output_config.format")
     _check_schema(asked["schema"])
     return asked["schema"]
 

@@ -41,8 +41,8 @@ FIELDS = {
     "toolConfig": shape("tools", tools=list_of(TOOL, minItems=1), toolChoice=TOOL_CHOICE),
     "outputConfig": shape(effort=one_of("low", "medium", "high", "xhigh", "max"), textFormat=TEXT_FORMAT),
     "additionalModelRequestFields": shape(thinking=anthropic_messages.FIELDS["thinking"]),
-    **{name: ANY for name in "additionalModelResponseFieldPaths guardrailConfig performanceConfig promptVariables".split()},
-    **{name: ANY for name in ("requestMetadata", "serviceTier")},
+    "additionalModelResponseFieldPaths": list_of(STRING),
+    **{name: ANY for name in "guardrailConfig performanceConfig projectIdentifier promptVariables requestMetadata serviceTier".split()},
 }
 check = checker(shape("messages", **FIELDS))
 MEDIA = ("image", "document", "video")
@@ -81,7 +81,7 @@ class Converse:
         try:
             effort, budget = anthropic_messages.thinking(asked, model)
             must_call = anthropic_tools.must_call(asked, model)
-            schema = anthropic_tools.schema(asked, model, "bedrock")
+            schema = anthropic_tools.schema(asked)
         except Refusal as refusal:
             raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
         return Question(
@@ -97,6 +97,7 @@ class Converse:
             effort=effort,
             thinking_limit=budget,
             sampling=tuple((name, config[name]) for name in ("temperature", "topP") if name in config),
+            more_fields=pointers(body),
             chunk_tokens=4,
         )
 
@@ -104,6 +105,7 @@ class Converse:
     def write(self, question: Question, answer: Answer) -> bytes:
         choice = answer.choices[0]
         body = {
+            **more_fields(question, lambda: anthropic_messages.message_body(answer, anthropic_messages.message_id())),
             "metrics": {"latencyMs": answer.latency_ms},
             "output": {"message": {"content": content(choice), "role": "assistant"}},
             "stopReason": anthropic_messages.stop_reason(choice),
@@ -129,7 +131,8 @@ class Converse:
         else:
             async for event in block_events(answer, index):
                 yield event
-        yield "messageStop", {"stopReason": anthropic_messages.stop_reason(choice)}
+        more = more_fields(answer.question, lambda: anthropic_messages.message_delta(answer))
+        yield "messageStop", {**more, "stopReason": anthropic_messages.stop_reason(choice)}
         yield "metadata", {"metrics": {"latencyMs": answer.latency_ms}, "usage": usage_body(answer.usage)}
 
 
@@ -185,6 +188,36 @@ def _format(output: dict[str, Any]) -> dict[str, Any] | None:
         text = "The value at outputConfig.textFormat.structure.jsonSchema.schema must be a JSON schema."
         raise Refusal("bad_value", text, param="outputConfig.textFormat")
     return {"type": "json_schema", "schema": schema}
+
+
+def pointers(body: dict[str, Any]) -> tuple[str, ...]:
+    """The JSON Pointers of additionalModelResponseFieldPaths."""
+    paths = body.get("additionalModelResponseFieldPaths", ())
+    for index, path in enumerate(paths):
+        if not path.startswith("/"):
+            field = f"additionalModelResponseFieldPaths.{index}"
+            raise Refusal("bad_value", f"The value at {field} must be a JSON Pointer, which starts with a slash.", param=field)
+    return tuple(paths)
+
+
+def more_fields(question: Question, native: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """additionalModelResponseFields: what the request points at in Claude's own answer, at its place there; the rest is left out."""
+    if not question.more_fields or "anthropic." not in question.model.id:
+        return {}
+    found: dict[str, Any] = {}
+    answer = native()
+    for pointer in question.more_fields:
+        *way, last = [key.replace("~1", "/").replace("~0", "~") for key in pointer[1:].split("/")]
+        value, place = answer, found
+        try:
+            for key in (*way, last):
+                value = value[key]
+        except (KeyError, TypeError):  # no such field, or something that has no fields
+            continue
+        for key in way:
+            place = place.setdefault(key, {})
+        place[last] = value
+    return {"additionalModelResponseFields": found} if found else {}
 
 
 def tools(body: dict[str, Any]) -> tuple[str, ...]:
