@@ -293,12 +293,21 @@ from pathlib import Path
 sys.path.insert(0, sys.argv[3])
 from helpers.gateway.sources.recorder import Recorder
 from test_recordings import captured
+print("ready", flush=True)
+sys.stdin.readline()
 for number in range(25):
     Recorder(Path(sys.argv[1]))._write(*captured(f"{sys.argv[2]} asks {number}", "an answer"))
     Recorder(Path(sys.argv[1]))._write(*captured("all ask this", f"{sys.argv[2]} {number}"))
 """
-    kernels = [subprocess.Popen([sys.executable, "-c", script, tmp_path, name, Path(__file__).parent]) for name in ("one", "two", "three")]
-    assert [kernel.wait(60) for kernel in kernels] == [0, 0, 0]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    kernels = [subprocess.Popen([sys.executable, "-c", script, tmp_path, name, Path(__file__).parent], **pipes) for name in ("one", "two", "three")]
+    assert [kernel.stdout.readline() for kernel in kernels] == ["ready\n"] * 3
+    for kernel in kernels:  # all at once
+        kernel.stdin.write("go\n")
+        kernel.stdin.flush()
+    for kernel in kernels:
+        kernel.communicate(timeout=60)
+    assert [kernel.returncode for kernel in kernels] == [0, 0, 0]
     known = [json.loads(line) for _, line in lines(tmp_path / "captured.jsonl")]
     counts = [len(line["answers"]) for line in known]
     assert len(known) == 3 * 25 + 1 and sorted(counts) == [1] * 75 + [75]
