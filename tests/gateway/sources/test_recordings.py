@@ -286,45 +286,42 @@ def test_what_is_recorded_later_leaves_a_damaged_line_as_it_is(tmp_path, replaye
     assert (replayed(tmp_path, "before"), replayed(tmp_path, "later")) == ("one", "two")
 
 
-def test_kernels_that_record_into_one_folder_lose_nothing(tmp_path):
-    script = """
-import sys
+RECORD = """
+import json, os, sys
 from pathlib import Path
-sys.path.insert(0, sys.argv[3])
 from helpers.gateway.sources.recorder import Recorder
-from test_recordings import captured
+recorder = Recorder(Path(sys.argv[1]))
 print("ready", flush=True)
-sys.stdin.readline()
-for number in range(25):
-    Recorder(Path(sys.argv[1]))._write(*captured(f"{sys.argv[2]} asks {number}", "an answer"))
-    Recorder(Path(sys.argv[1]))._write(*captured("all ask this", f"{sys.argv[2]} {number}"))
+line, answer = json.loads(sys.stdin.readline())
+def record(prompt):
+    recorder._write({**line, "messages": [["user", prompt]], "answers": []}, answer)
 """
+
+
+def kernel(folder, name, script):
+    """A process of its own that begins to record when it is told."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    kernels = [subprocess.Popen([sys.executable, "-c", script, tmp_path, name, Path(__file__).parent], **pipes) for name in ("one", "two", "three")]
-    assert [kernel.stdout.readline() for kernel in kernels] == ["ready\n"] * 3
-    for kernel in kernels:  # all at once
-        kernel.stdin.write("go\n")
-        kernel.stdin.flush()
-    for kernel in kernels:
-        kernel.communicate(timeout=60)
-    assert [kernel.returncode for kernel in kernels] == [0, 0, 0]
+    return subprocess.Popen([sys.executable, "-c", RECORD + script, folder, name], **pipes)
+
+
+def test_kernels_that_record_into_one_folder_lose_nothing(tmp_path):
+    script = "for number in range(25):\n    record(f'{sys.argv[2]} asks {number}')\n    record('all ask this')"
+    kernels = [kernel(tmp_path, name, script) for name in ("one", "two", "three")]
+    assert [each.stdout.readline() for each in kernels] == ["ready\n"] * 3
+    for each in kernels:
+        each.stdin.write(json.dumps(captured("a prompt", "an answer")) + "\n")
+        each.stdin.flush()
+    for each in kernels:
+        each.communicate(timeout=60)
     known = [json.loads(line) for _, line in lines(tmp_path / "captured.jsonl")]
-    counts = [len(line["answers"]) for line in known]
-    assert len(known) == 3 * 25 + 1 and sorted(counts) == [1] * 75 + [75]
+    assert sorted(len(line["answers"]) for line in known) == [1] * 3 * 25 + [3 * 25]
 
 
 def test_a_kernel_that_is_ended_while_it_writes_leaves_the_file_whole(tmp_path):
     Recorder(tmp_path)._write(*captured("before", "one"))
-    script = """
-import os, sys
-from pathlib import Path
-sys.path.insert(0, sys.argv[2])
-from helpers.gateway.sources.recorder import Recorder
-from test_recordings import captured
-os.fsync = lambda _: os._exit(1)  # the power goes
-Recorder(Path(sys.argv[1]))._write(*captured("later", "two"))
-"""
-    assert subprocess.run([sys.executable, "-c", script, tmp_path, Path(__file__).parent]).returncode == 1
+    dying = kernel(tmp_path, "", "os.fsync = lambda _: os._exit(3)  # the power goes\nrecord('later')")
+    dying.communicate(json.dumps(captured("a prompt", "an answer")) + "\n", timeout=60)
+    assert dying.returncode == 3
     assert [json.loads(line)["messages"] for _, line in lines(tmp_path / "captured.jsonl")] == [[["user", "before"]]]
     Recorder(tmp_path)._write(*captured("after", "three"))
     assert len([*lines(tmp_path / "captured.jsonl")]) == 2
