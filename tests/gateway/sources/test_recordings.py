@@ -5,7 +5,6 @@ import re
 import subprocess
 import sys
 from datetime import date
-from pathlib import Path
 
 import anthropic
 import boto3
@@ -288,7 +287,7 @@ def test_what_is_recorded_later_leaves_a_damaged_line_as_it_is(tmp_path, replaye
 
 RECORD = """
 import json, os, sys
-from pathlib import Path
+
 from helpers.gateway.sources.recorder import Recorder
 recorder = Recorder(Path(sys.argv[1]))
 print("ready", flush=True)
