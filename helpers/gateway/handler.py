@@ -214,7 +214,7 @@ class Handler:
         """The recorded bytes at the recorded times."""
         body = b"".join(chunk for _, chunk in captured.chunks)
         content_type = next((v for k, v in captured.headers if k.lower() == "content-type"), "application/json")
-        entry.source, entry.usage = captured.provenance, dialect.usage(dialect.events(body, content_type))
+        entry.source, entry.usage = captured.provenance, dialect.stated_usage(body, content_type)
         began = time.monotonic()
 
         async def stream():

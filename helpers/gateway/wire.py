@@ -148,6 +148,13 @@ class Dialect:
         lines = (line[5:].strip() for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data:"))
         return [json.loads(line) for line in lines if line and line != b"[DONE]"]
 
+    def stated_usage(self, body: bytes, content_type: str) -> Usage | None:
+        """The usage that the bytes of an answer state; None where they are not in the provider's format, such as a proxy's page."""
+        try:
+            return self.usage(self.events(body, content_type))
+        except Exception:
+            return None
+
     # ---- shared by the subclasses ----------------------------------------
     def model(self, name: Any, call: Call, param: str = "model") -> models.Model:
         """The named model. Raises Refusal for one that is unknown, retired by the course's clock, or no string."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from helpers.gateway.exchange import Question
-from helpers.gateway.sources.recordings import FOLDER, FORM, shape
+from helpers.gateway.sources.recordings import FOLDER, FORM, checked, lines, shape
 from helpers.gateway.sources.scrub import Scrubber, spoken, zeros
 from helpers.gateway.wire import Call, Headers
 
@@ -28,14 +31,16 @@ Events = Callable[[bytes], list[Any]]
 class Recorder:
     """Adds to one file of a folder, one line a question; the same question again adds an answer to its line."""
 
-    def __init__(self, folder: Path | None = None, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, folder: Path | None = None, scrubber: Scrubber | None = None) -> None:
         self._path = (folder or FOLDER) / FILE
-        self._scrubber = Scrubber(secrets)
+        self._scrubber = scrubber or Scrubber()
 
     def record(self, question: Question, call: Call, server: str, status: int, headers: Headers, chunks: Chunks, events: Events) -> str:
         """Keep one answer, whose JSON `events` reads. Returns a note for the log: that it was recorded, or why not."""
         if status in NOT_RECORDED or status >= 500:
             return f"not recorded: status {status}"
+        if not any(isinstance(event, dict) for event in events(b"".join(chunk for _, chunk in chunks))):
+            return "not recorded: the answer is not in the provider's format (a page, or empty)"
         line = _line(question, call, server)
         if self._scrubber.reveals(_json(line)):
             return "not recorded: the request holds a key, an account or an e-mail address"
@@ -68,15 +73,33 @@ class Recorder:
         return out
 
     def _write(self, line: dict[str, Any], answer: dict[str, Any]) -> None:
-        """The whole file is written anew beside the old one and then put in its place, so that nothing is half written."""
-        text = self._path.read_text(encoding="utf-8") if self._path.exists() else ""
-        lines = {_name(known): known for known in map(json.loads, text.splitlines())}
-        lines.setdefault(_name(line), line)["answers"].append(answer)
-        rows = "".join(json.dumps(lines[name], sort_keys=True, ensure_ascii=False) + "\n" for name in sorted(lines))
+        """Add an answer to its line, in a file that other kernels may be writing too.
+
+        The whole file is written anew beside the old one and then put in its place, so that nothing is half written.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(rows, encoding="utf-8")
-        fresh.replace(self._path)
+        with FileLock(self._path.with_suffix(".lock")):
+            known, damaged = self._known()
+            known.setdefault(_name(line), line)["answers"].append(answer)
+            rows = [json.dumps(known[name], sort_keys=True, ensure_ascii=False).encode() for name in sorted(known)]
+            fresh = self._path.with_suffix(".new")
+            with fresh.open("wb") as file:
+                file.writelines(row + b"\n" for row in (*rows, *damaged))
+                file.flush()
+                os.fsync(file.fileno())
+            fresh.replace(self._path)
+
+    def _known(self) -> tuple[dict[str, dict[str, Any]], list[bytes]]:
+        """The recordings of the file by name, and the lines that are none: they are kept as they are, for whoever can mend them."""
+        known, damaged = {}, []
+        for _, text in lines(self._path) if self._path.exists() else ():
+            try:
+                line = checked(json.loads(text))
+                if known.setdefault(_name(line), line) is not line:  # of two files that somebody put together
+                    known[_name(line)]["answers"] += line["answers"]
+            except (ValueError, KeyError):
+                damaged.append(text)
+        return known, damaged
 
 
 def _line(question: Question, call: Call, server: str) -> dict[str, Any]:

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,37 @@ from helpers.gateway.exchange import Draft, Provenance, Question, key_of
 
 FORM = ("schema", "must_call")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
+log = logging.getLogger("helpers.gateway")
+
+
+# What a line has to hold, so that no damaged one is found out only when it is to be replayed.
+PAIR = {"type": "array", "minItems": 2, "maxItems": 2}
+CHUNK = {**PAIR, "items": [{"type": "number", "minimum": 0}, {"anyOf": [{"type": "string"}, {"type": "object", "required": ["base64"]}]}]}
+MESSAGE = {**PAIR, "items": [{"type": "string"}, {"anyOf": [{"type": "string"}, {"type": "array", "items": {**PAIR, "items": {"type": "string"}}}]}]}
+SCRIPTED = {"required": ["text"], "properties": {"text": {"type": "string"}, "thinking_tokens": {"type": "integer", "minimum": 0}}}
+CAPTURED = {
+    "required": ["status", "headers", "chunks"],
+    "properties": {
+        "status": {"type": "integer", "minimum": 200, "maximum": 599},
+        "headers": {"type": "array", "items": {**PAIR, "items": {"type": "string"}}},
+        "chunks": {"type": "array", "items": CHUNK},
+    },
+}
+LINE = {
+    "type": "object",
+    "required": ["kind", "date", "provider", "models", "messages", "answers"],
+    "properties": {
+        "kind": {"enum": ["scripted", "captured"]},
+        "date": {"type": "string"},
+        "provider": {"type": "string"},
+        "models": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "messages": {"type": "array", "items": MESSAGE},
+        "answers": {"type": "array", "items": {"type": "object"}, "minItems": 1},
+    },
+    "if": {"properties": {"kind": {"const": "scripted"}}},
+    "then": {"properties": {"answers": {"items": SCRIPTED}}},
+    "else": {"required": ["shape"], "properties": {"answers": {"items": CAPTURED}}},
+}
 
 
 @dataclass
@@ -106,16 +139,54 @@ class Recordings:
         return (*self._scripted.values(), *chain.from_iterable(self._captured.values()))
 
     def load(self) -> None:
-        """Read the folder, once. Raises ValueError for a line that is no recording, naming it."""
+        """Read the folder, once. A damaged line is named in a warning and skipped, so that it takes no other with it.
+
+        Raises ValueError for a file that holds no recording at all, naming its first line.
+        """
         if self._loaded:
             return
         for path in sorted(self._folder.glob("*.jsonl")):
-            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-                try:
-                    self.add(json.loads(line))
-                except (ValueError, KeyError, TypeError) as error:
-                    raise ValueError(f"{path.name}, line {number} is no recording: {type(error).__name__}: {error}") from None
+            damaged = self._read(path)
+            for problem in damaged:
+                log.warning("%s; it is skipped", problem)
         self._loaded = True
+
+    def _read(self, path: Path) -> list[str]:
+        """Know the recordings of a file. Returns what is wrong with the lines that are none."""
+        damaged, known = [], 0
+        for number, line in lines(path):
+            try:
+                self.add(checked(json.loads(line)))
+                known += 1
+            except (ValueError, KeyError, TypeError) as error:
+                damaged.append(f"{path.name}, line {number} is no recording: {type(error).__name__}: {error}")
+        if damaged and not known:
+            raise ValueError(damaged[0])
+        return damaged
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a JSONL file that are not blank, with their numbers. Only a line feed ends one: JSON may hold U+2028 and the like."""
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if line.strip():
+            yield number, line
+
+
+def checked(line: Any) -> dict[str, Any]:
+    """The line, when it has all that an answer is made of. Raises ValueError that says what is wrong."""
+    _checker()(line)
+    if line["kind"] == "captured":
+        for answer in line["answers"]:
+            _chunks(answer)
+    return line
+
+
+@cache
+def _checker() -> Callable[[Any], Any]:
+    """Compiled when it is first needed."""
+    import fastjsonschema
+
+    return fastjsonschema.compile(LINE)
 
 
 def shape(question: Question) -> dict[str, Any]:
@@ -142,10 +213,13 @@ def _draft(recording: Recording, n: int) -> Draft:
 
 def _captured(recording: Recording) -> Captured:
     answer = recording.next()
-    chunks = [(at, _bytes(data)) for at, data in answer["chunks"]]
-    return Captured(answer["status"], [tuple(pair) for pair in answer["headers"]], chunks, recording.provenance())
+    return Captured(answer["status"], [tuple(pair) for pair in answer["headers"]], _chunks(answer), recording.provenance())
+
+
+def _chunks(answer: dict[str, Any]) -> list[tuple[float, bytes]]:
+    return [(float(at), _bytes(data)) for at, data in answer["chunks"]]
 
 
 def _bytes(data: Any) -> bytes:
     """Text as it stands; bytes that are no text as {"base64": ...}."""
-    return data.encode() if isinstance(data, str) else base64.b64decode(data["base64"])
+    return data.encode() if isinstance(data, str) else base64.b64decode(data["base64"], validate=True)

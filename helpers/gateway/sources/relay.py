@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any
 
 import httpx2
 
 from helpers.gateway.exchange import Usage
+from helpers.gateway.sources.scrub import Scrubber
 from helpers.gateway.wire import Cut, Dialect, Headers
 
 PATIENCE = 1.0  # seconds that an answer has to end after the client has read what it wanted
@@ -36,16 +38,18 @@ class Relay:
 
     The answer is read in a task of its own: a client that stops at the last event it wants closes the
     connection before the answer has ended, and what it cost and said would be lost.
+    What goes on to the client is scrubbed: no provider's words show a key.
     """
 
-    def __init__(self, answer: httpx2.Response, began: float, ended: Callable[[Relay], None]) -> None:
+    def __init__(self, answer: httpx2.Response, began: float, scrubber: Scrubber, ended: Callable[[Relay], Awaitable[None]]) -> None:
         """began: when the request was sent, by time.monotonic(); the chunks are timed from then."""
         self.status, self.headers = answer.status_code, kept(answer)
         self.chunks: list[tuple[float, bytes]] = []
         self.whole = self.failed = False
-        self._answer, self._began, self._ended = answer, began, ended
+        self._answer, self._began, self._scrubber, self._ended = answer, began, scrubber, ended
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
-        self._task = asyncio.create_task(self._read())
+        self._reading = asyncio.create_task(self._read())
+        self._ending = asyncio.create_task(self._end())
 
     async def _read(self) -> None:
         try:
@@ -56,22 +60,46 @@ class Relay:
         except httpx2.HTTPError:
             pass
         finally:
-            try:
-                self._ended(self)
-            finally:
-                self._queue.put_nowait(None)
-                await self._answer.aclose()
+            await self._answer.aclose()
+
+    async def _end(self) -> None:
+        """Once the answer has been read, or given up: settle and record it, before the client sees its end."""
+        await asyncio.wait([self._reading])
+        try:
+            await self._ended(self)
+        finally:
+            self._queue.put_nowait(None)
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The chunks as they come. Raises Cut where the provider's connection broke off."""
+        """The chunks as they come, scrubbed. Raises Cut where the provider's connection broke off."""
         try:
-            while (chunk := await self._queue.get()) is not None:
-                yield chunk
+            scrubbed = self._scrubbed_error() if self.status >= 400 else self._scrubbed()
+            async with aclosing(scrubbed) as chunks:
+                async for chunk in chunks:
+                    yield chunk
             if not self.whole:
                 raise Cut("the provider's answer broke off")
         finally:
-            await asyncio.wait([self._task], timeout=PATIENCE)
-            self._task.cancel()
+            await asyncio.wait([self._reading], timeout=PATIENCE)
+            self._reading.cancel()
+
+    async def _arriving(self) -> AsyncIterator[bytes]:
+        while (chunk := await self._queue.get()) is not None:
+            yield chunk
+
+    async def _scrubbed(self) -> AsyncIterator[bytes]:
+        """The chunks without the learner's keys. What may be the beginning of one waits for the next chunk."""
+        held = b""
+        async for chunk in self._arriving():
+            ready, held = self._scrubber.hide(held + chunk)
+            if ready:
+                yield ready
+        if held:
+            yield held
+
+    async def _scrubbed_error(self) -> AsyncIterator[bytes]:
+        """An error in one piece: it may quote the key in part, or name the account."""
+        yield self._scrubber.scrub_error(b"".join([chunk async for chunk in self._arriving()]))
 
     def usage(self, dialect: Dialect) -> Usage | None:
         """What the answer says it used. None when it broke off, ended with an error, or does not say."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import quote
 
 # Where a word can begin. The letter of a JSON escape, as in \nsk-..., is no part of the word after it.
 ESCAPE = rb"(?<=\\[bfnrt])|(?<=\\u[0-9a-fA-F]{4})"
@@ -27,6 +28,9 @@ ACCOUNTS = (
     re.compile(rb"(projects/)(\d{6,})"),
     re.compile(rb"(:)(\d{12})(?=:)"),
 )
+# A key as a provider repeats it: its ends, and stars between.
+MASKED = re.compile(rb"[\w.-]+\*{3,}[\w.-]*|\*{3,}[\w.-]+")
+PART = 8  # characters of a key from which on a part of it is hidden in an error
 # What was asked: ids of requests, answers and tool calls.
 IDS = re.compile(
     WORD + rb"(chatcmpl-|batch_req_|msg_bdrk_|(?:req|resp|msg|rs|fc|toolu|srvtoolu)_(?=\w{0,64}\d)|call_(?=[A-Za-z0-9]{24}\b))([A-Za-z0-9]{16,})"
@@ -38,9 +42,12 @@ class Scrubber:
     """Knows the keys in use beside the patterns that keys, accounts and addresses have."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        long_enough = [secret.encode() for secret in secrets if len(secret) >= 8]
-        # JSON may write a slash as \/.
-        self._secrets = [form for secret in long_enough for form in {secret, secret.replace(b"/", b"\\/")}]
+        long_enough = [secret for secret in secrets if len(secret) >= 8]
+        # JSON may write a slash as \/, an address writes it as %2F.
+        self._secrets = sorted({form.encode() for secret in long_enough for form in (secret, secret.replace("/", "\\/"), quote(secret, safe=""))}, key=len, reverse=True)
+        pieces = {secret[start : start + PART] for secret in self._secrets for start in range(len(secret) - PART + 1)}
+        # Looks ahead, so that the pieces that it finds may overlap.
+        self._parts = re.compile(b"(?=" + (b"|".join(map(re.escape, sorted(pieces))) or b"(?!)") + b")")
 
     def reveals(self, data: bytes) -> bool:
         """Whether there is a key, an account or an e-mail address in it."""
@@ -56,9 +63,28 @@ class Scrubber:
 
         return IDS.sub(numbered, self._without_secrets(data))
 
-    def _without_secrets(self, data: bytes) -> bytes:
+    def hide(self, data: bytes) -> tuple[bytes, bytes]:
+        """What may be shown of the beginning of an answer, with the learner's keys as x; and its end, where that may be half of one."""
+        data = self._without_own(data)
+        held = max((n for secret in self._secrets for n in range(1, len(secret)) if data.endswith(secret[:n])), default=0)
+        return data[: len(data) - held], data[len(data) - held :]
+
+    def scrub_error(self, data: bytes) -> bytes:
+        """An error as it may be shown: without keys, also where it quotes a part of one, accounts and addresses. Ids stay, for the provider's support."""
+        data = self._without_secrets(data)
+        data = MASKED.sub(lambda found: re.sub(rb"[^*]", b"x", found[0]), data)
+        shown = bytearray(data)
+        for found in self._parts.finditer(data):
+            shown[found.start() : found.start() + PART] = b"x" * PART
+        return bytes(shown)
+
+    def _without_own(self, data: bytes) -> bytes:
         for secret in self._secrets:
             data = data.replace(secret, b"x" * len(secret))
+        return data
+
+    def _without_secrets(self, data: bytes) -> bytes:
+        data = self._without_own(data)
         data = KEYS.sub(lambda found: b"x" * len(found[0]), data)
         data = EMAIL.sub(lambda found: re.sub(rb"[^@.]", b"x", found[0]), data)
         for pattern in ACCOUNTS:

@@ -5,6 +5,7 @@ What the client sent as a key is dropped, and the learner's own is put on the re
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -24,6 +25,7 @@ from helpers.gateway.sources.budget import DEFAULT_USD, Budget, unpriced
 from helpers.gateway.sources.credentials import Keys
 from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.relay import Relay, kept
+from helpers.gateway.sources.scrub import Scrubber
 from helpers.gateway.wire import Call, Dialect, Headers, Response, compact
 
 if TYPE_CHECKING:
@@ -61,7 +63,8 @@ class Upstream:
         self._keys = keys if isinstance(keys, Keys) else Keys(dict(keys))
         self._budget = Budget(budget_usd)
         self._bases = {**_bases(self._keys), **(bases or {})}
-        self._recorder = Recorder(record_to, self._keys.secrets()) if mode == "record" else None
+        self._scrubber = Scrubber(self._keys.secrets())
+        self._recorder = Recorder(record_to, self._scrubber) if mode == "record" else None
         self._client: httpx2.AsyncClient | None = None
 
     @property
@@ -105,10 +108,12 @@ class Upstream:
             raise
         entry.source = self._provenance(dialect.provider)
 
-        def ended(relay: Relay) -> None:
-            self._end(relay, dialect, call, question, entry, most)
+        async def ended(relay: Relay) -> None:
+            self._settle(relay, dialect, question, entry, most)
+            if self._recorder is not None:
+                entry.note = await self._record(self._recorder, relay, dialect, call, question, entry)
 
-        return Response(answer.status_code, _headers(answer), stream=Relay(answer, began, ended).stream())
+        return Response(answer.status_code, _headers(answer), stream=Relay(answer, began, self._scrubber, ended).stream())
 
     async def pass_on(self, dialect: Dialect, call: Call, entry: Entry) -> Response:
         """Pass on a call that costs nothing. What cannot be priced before it is used is refused."""
@@ -118,27 +123,28 @@ class Upstream:
         answer = await self._send(self._request(dialect.provider, call))
         entry.source = self._provenance(dialect.provider)
         try:
-            return Response(answer.status_code, _headers(answer), await answer.aread())
+            body = await answer.aread()
+            scrubbed = self._scrubber.scrub_error(body) if answer.status_code >= 400 else b"".join(self._scrubber.hide(body))
+            return Response(answer.status_code, _headers(answer), scrubbed)
         except httpx2.HTTPError as error:
             raise _unreachable(answer.request, error) from None
         finally:
             await answer.aclose()
 
-    def _end(self, relay: Relay, dialect: Dialect, call: Call, question: Question, entry: Entry, most: Decimal) -> None:
-        """Once for every answer: the money, the log, and in record mode the recording."""
+    def _settle(self, relay: Relay, dialect: Dialect, question: Question, entry: Entry, most: Decimal) -> None:
+        """Once for every answer: the money and the log."""
         if relay.status < 300:
             entry.usage = relay.usage(dialect)
             self._budget.settle(question, most, entry.usage)
         else:
             self._budget.release(most)
-        if self._recorder is None:
-            return
+    async def _record(self, recorder: Recorder, relay: Relay, dialect: Dialect, call: Call, question: Question, entry: Entry) -> str:
+        """Keep an answer; a note for the log. In a thread, as the file may be long, and other kernels may be writing it."""
         if not relay.whole or relay.failed:
-            entry.note = "not recorded: the answer broke off, or holds an error"
-            return
+            return "not recorded: the answer broke off, or holds an error"
         server = entry.source.detail if entry.source else ""
         events = partial(relay.events, dialect)
-        entry.note = self._recorder.record(question, call, server, relay.status, relay.headers, relay.chunks, events)
+        return await asyncio.to_thread(recorder.record, question, call, server, relay.status, relay.headers, relay.chunks, events)
 
     # ---- sending ---------------------------------------------------------
     def _request(self, provider: str, call: Call) -> httpx2.Request:

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from datetime import date
 
 import anthropic
@@ -16,7 +18,8 @@ import helpers
 from helpers import models
 from helpers.costs import Bill
 from helpers.gateway.server import Gateway
-from helpers.gateway.sources.recordings import FOLDER
+from helpers.gateway.sources.recorder import Recorder
+from helpers.gateway.sources.recordings import FOLDER, Recordings, lines
 
 FILES = sorted(FOLDER.glob("*.jsonl"))
 LINES = [(f"{path.name}:{number}", text) for path in FILES for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)]
@@ -211,7 +214,124 @@ def test_header_log_and_bill_agree_on_what_answered(gateway, prompt, kind, strea
     assert bill.spent == 0 and bill.live == helpers.cost(entry.usage, "gpt-6-luna", "openai")
 
 
-def test_a_line_that_is_no_recording_is_named_at_the_start(tmp_path):
+# ---- files that are damaged, odd, or written by several ------------------------------------------------------
+def captured(prompt, text, **more):
+    """What the recorder keeps of a question, and the answer to it."""
+    body = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}, ensure_ascii=False)
+    shape = {"limit": None, "stop": [], "n": 1, "stream": False, "effort": "none", "sampling": []}
+    line = {"kind": "captured", "date": "2026-11-26", "server": "s", "versions": "v", "provider": "openai", "models": ["gpt-4o-mini"]}
+    line |= {"messages": [["user", prompt]], "tools": [], "shape": shape, "answers": []}
+    return line, {"status": 200, "headers": [["content-type", "application/json"]], "chunks": [[0.0, body]], **more}
+
+
+def row(prompt="first", text="one", **more):
+    line, answer = captured(prompt, text, **more)
+    return json.dumps({**line, "answers": [answer]}, sort_keys=True, ensure_ascii=False)
+
+
+@pytest.fixture
+def replayed(monkeypatch):
+    """What a gateway on these recordings answers to a prompt."""
+    running = []
+
+    def ask(folder, prompt):
+        running.append(Gateway(pace=0, strict=True, recordings=folder).start())
+        client = openai.OpenAI(base_url=running[-1].base_url + "/openai/v1", api_key="any", max_retries=0)
+        return client.chat.completions.create(model="gpt-4o-mini", messages=user(prompt)).choices[0].message.content
+
+    yield ask
+    for gateway in running:
+        gateway.stop()
+
+
+@pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\u0085", "\x1c", "\r", "\v"])
+def test_only_a_line_feed_ends_a_line(tmp_path, replayed, separator):
+    recorder = Recorder(tmp_path)
+    for prompt in (f"first{separator}", "second"):
+        recorder._write(*captured(prompt, f"to {prompt}{separator}end"))
+    assert replayed(tmp_path, "second") == f"to second{separator}end"
+    assert replayed(tmp_path, f"first{separator}") == f"to first{separator}{separator}end"
+
+
+DAMAGED = {
+    "no JSON": '{"kind": "scripted"',
+    "no recording": '{"kind": "scripted"}',
+    "no object": "[1]",
+    "another kind": row().replace('"captured"', '"made up"'),
+    "no text": row().replace('"chunks": [[0.0, ', '"chunks": [[0.0, {"base64": "-"}], [0.0, '),
+    "no time": row().replace("[[0.0, ", '[["soon", '),
+    "no status": row().replace('"status": 200', '"status": "200"'),
+    "no answers": json.dumps(captured("first", "one")[0]),
+}
+
+
+@pytest.mark.parametrize("damaged", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_line_is_named_and_takes_no_other_with_it(tmp_path, replayed, caplog, damaged):
+    (tmp_path / "some.jsonl").write_text(f"{row('before', 'one')}\n{damaged}\n\n{row('after', 'two')}\n", encoding="utf-8")
+    assert (replayed(tmp_path, "before"), replayed(tmp_path, "after")) == ("one", "two")
+    assert "some.jsonl, line 2 is no recording" in caplog.text and "Traceback" not in caplog.text
+
+
+def test_bytes_that_are_no_text_damage_their_line_alone(tmp_path, replayed, caplog):
+    (tmp_path / "some.jsonl").write_bytes(b"\xff\xfe\x00\n" + row("after", "two").encode() + b"\n")
+    assert replayed(tmp_path, "after") == "two" and "some.jsonl, line 1" in caplog.text
+
+
+def test_what_is_recorded_later_leaves_a_damaged_line_as_it_is(tmp_path, replayed):
+    path = tmp_path / "captured.jsonl"
+    path.write_bytes(b'{"half": "of a li\xff\n' + row("before", "one").encode() + b"\n")
+    Recorder(tmp_path)._write(*captured("later", "two"))
+    assert b'{"half": "of a li\xff\n' in path.read_bytes()
+    assert (replayed(tmp_path, "before"), replayed(tmp_path, "later")) == ("one", "two")
+
+
+RECORD = """
+import json, os, sys
+
+from helpers.gateway.sources.recorder import Recorder
+recorder = Recorder(Path(sys.argv[1]))
+print("ready", flush=True)
+line, answer = json.loads(sys.stdin.readline())
+def record(prompt):
+    recorder._write({**line, "messages": [["user", prompt]], "answers": []}, answer)
+"""
+
+
+def kernel(folder, name, script):
+    """A process of its own that begins to record when it is told."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    return subprocess.Popen([sys.executable, "-c", RECORD + script, folder, name], **pipes)
+
+
+def test_kernels_that_record_into_one_folder_lose_nothing(tmp_path):
+    script = "for number in range(25):\n    record(f'{sys.argv[2]} asks {number}')\n    record('all ask this')"
+    kernels = [kernel(tmp_path, name, script) for name in ("one", "two", "three")]
+    assert [each.stdout.readline() for each in kernels] == ["ready\n"] * 3
+    for each in kernels:
+        each.stdin.write(json.dumps(captured("a prompt", "an answer")) + "\n")
+        each.stdin.flush()
+    for each in kernels:
+        each.communicate(timeout=60)
+    known = [json.loads(line) for _, line in lines(tmp_path / "captured.jsonl")]
+    assert sorted(len(line["answers"]) for line in known) == [1] * 3 * 25 + [3 * 25]
+
+
+def test_a_kernel_that_is_ended_while_it_writes_leaves_the_file_whole(tmp_path):
+    Recorder(tmp_path)._write(*captured("before", "one"))
+    dying = kernel(tmp_path, "", "os.fsync = lambda _: os._exit(3)  # the power goes\nrecord('later')")
+    dying.communicate(json.dumps(captured("a prompt", "an answer")) + "\n", timeout=60)
+    assert dying.returncode == 3
+    assert [json.loads(line)["messages"] for _, line in lines(tmp_path / "captured.jsonl")] == [[["user", "before"]]]
+    Recorder(tmp_path)._write(*captured("after", "three"))
+    assert len([*lines(tmp_path / "captured.jsonl")]) == 2
+
+
+def test_the_recordings_of_the_course_are_whole(caplog):
+    Recordings().load()
+    assert caplog.text == ""
+
+
+def test_a_file_that_holds_no_recording_is_named_at_the_start(tmp_path):
     (tmp_path / "broken.jsonl").write_text('{"kind": "scripted"}\n')
     with pytest.raises(ValueError, match="broken.jsonl, line 1"):
         Gateway(pace=0, recordings=tmp_path).start()
