@@ -15,12 +15,16 @@ from helpers.gateway.exchange import Usage
 
 @dataclass(frozen=True)
 class Reply:
-    """What came back. `cost` is in USD at today's price, None where there is no price per token (your own server)."""
+    """What came back. `usage` is None where the server stated none.
+
+    `cost` is in USD at the price of the course's facts; None where it is not known: without a usage, without a price
+    (another name for a deployment), or without a price per token (your own server).
+    """
 
     provider: str
     model: str
     text: str
-    usage: Usage
+    usage: Usage | None
     cost: Decimal | None
     seconds: float
     first_token_seconds: float | None
@@ -42,10 +46,16 @@ def ask(provider: str, prompt: str, *, model: str | None = None, system: str | N
     return Reply(provider, model, text, usage, _cost(usage, model, provider), timer.seconds, timer.first, raw)
 
 
-def _cost(usage: Usage, model: str, provider: str) -> Decimal | None:
-    from helpers.costs import cost
+def _cost(usage: Usage | None, model: str, provider: str) -> Decimal | None:
+    """None where it is not known: the answer has come and been paid for, and is not lost for want of a price."""
+    from helpers.costs import UnknownPrice, cost
 
-    return None if provider == "compatible" else cost(usage, model, provider)
+    if usage is None or provider == "compatible":
+        return None
+    try:
+        return cost(usage, model, provider)
+    except (UnknownPrice, ValueError):
+        return None
 
 
 class _Timer:
@@ -63,7 +73,7 @@ class _Timer:
         return time.perf_counter() - self._began
 
 
-def _openai_like(client: Any, model: str, prompt: str, system: str | None, limit: str, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+def _openai_like(client: Any, model: str, prompt: str, system: str | None, limit: str, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     messages = [{"role": "system", "content": system}] if system else []
     stream = client.chat.completions.create(
         model=model,
@@ -72,44 +82,49 @@ def _openai_like(client: Any, model: str, prompt: str, system: str | None, limit
         stream_options={"include_usage": True},
         **{limit: max_tokens},
     )
-    text, chunks = "", []
+    text, chunks, used = "", [], None
     for chunk in stream:
         chunks.append(chunk)
-        if chunk.choices and chunk.choices[0].delta.content:
+        used = chunk.usage or used  # some servers send more after the chunk with the usage
+        delta = chunk.choices[0].delta if chunk.choices else None
+        if delta and delta.content:
             timer.token()
-            text += chunk.choices[0].delta.content
-    used = chunks[-1].usage
+            text += delta.content
+    return text, used and _openai_usage(used), chunks
+
+
+def _openai_usage(used: Any) -> Usage:
+    """Of a server that leaves parts of it out, what there is."""
     given, made = used.prompt_tokens_details, used.completion_tokens_details
-    usage = Usage(
-        input_tokens=used.prompt_tokens,
-        cache_read_tokens=(given.cached_tokens or 0) if given else 0,
-        cache_write_tokens=(getattr(given, "cache_write_tokens", 0) or 0) if given else 0,
-        output_tokens=used.completion_tokens,
-        thinking_tokens=(made.reasoning_tokens or 0) if made else 0,
+    return Usage(
+        input_tokens=used.prompt_tokens or 0,
+        cache_read_tokens=getattr(given, "cached_tokens", 0) or 0,
+        cache_write_tokens=getattr(given, "cache_write_tokens", 0) or 0,
+        output_tokens=used.completion_tokens or 0,
+        thinking_tokens=getattr(made, "reasoning_tokens", 0) or 0,
     )
-    return text, usage, chunks
 
 
-def _openai(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+def _openai(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     from openai import OpenAI
 
     return _openai_like(OpenAI(), model, prompt, system, "max_completion_tokens", max_tokens, timer)
 
 
-def _azure(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+def _azure(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     from openai import AzureOpenAI
 
     return _openai_like(AzureOpenAI(), model, prompt, system, "max_completion_tokens", max_tokens, timer)
 
 
-def _compatible(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+def _compatible(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     from openai import OpenAI
 
     client = OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], api_key="not needed")
     return _openai_like(client, model, prompt, system, "max_tokens", max_tokens, timer)
 
 
-def _anthropic(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+def _anthropic(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     from anthropic import Anthropic
 
     more = {"system": system} if system else {}
@@ -119,10 +134,13 @@ def _anthropic(model: str, prompt: str, system: str | None, max_tokens: int, tim
             timer.token()
             text += piece
         message = stream.get_final_message()
-    used = message.usage
+    return text, _anthropic_usage(message.usage), message
+
+
+def _anthropic_usage(used: Any) -> Usage:
     read, written = used.cache_read_input_tokens or 0, used.cache_creation_input_tokens or 0
     hour = used.cache_creation.ephemeral_1h_input_tokens if used.cache_creation else 0
-    usage = Usage(
+    return Usage(
         input_tokens=used.input_tokens + read + written,
         cache_read_tokens=read,
         cache_write_tokens=written - hour,
@@ -130,32 +148,35 @@ def _anthropic(model: str, prompt: str, system: str | None, max_tokens: int, tim
         output_tokens=used.output_tokens,
         thinking_tokens=used.output_tokens_details.thinking_tokens if used.output_tokens_details else 0,
     )
-    return text, usage, message
 
 
-def _gemini(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+def _gemini(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     from google import genai
     from google.genai import types
 
     client = genai.Client()
     config = types.GenerateContentConfig(system_instruction=system, max_output_tokens=max_tokens)
-    text, last = "", None
-    for last in client.models.generate_content_stream(model=model, contents=prompt, config=config):
-        if last.text:
+    text, chunks, used = "", [], None
+    for chunk in client.models.generate_content_stream(model=model, contents=prompt, config=config):
+        chunks.append(chunk)
+        used = chunk.usage_metadata or used
+        if chunk.text:
             timer.token()
-            text += last.text
-    used = last.usage_metadata
+            text += chunk.text
+    return text, used and _gemini_usage(used), chunks
+
+
+def _gemini_usage(used: Any) -> Usage:
     thought = used.thoughts_token_count or 0
-    usage = Usage(
+    return Usage(
         input_tokens=used.prompt_token_count or 0,
         cache_read_tokens=used.cached_content_token_count or 0,
         output_tokens=(used.candidates_token_count or 0) + thought,
         thinking_tokens=thought,
     )
-    return text, usage, last
 
 
-def _bedrock(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage, Any]:
+def _bedrock(model: str, prompt: str, system: str | None, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     import boto3
 
     more = {"system": [{"text": system}]} if system else {}
@@ -172,18 +193,21 @@ def _bedrock(model: str, prompt: str, system: str | None, max_tokens: int, timer
         if piece:
             timer.token()
             text += piece
-    used = events[-1]["metadata"]["usage"]
+    used = next((event["metadata"]["usage"] for event in events if "usage" in event.get("metadata", {})), None)
+    return text, used and _bedrock_usage(used), events
+
+
+def _bedrock_usage(used: dict[str, Any]) -> Usage:
     read, written = used.get("cacheReadInputTokens", 0), used.get("cacheWriteInputTokens", 0)
-    usage = Usage(
+    return Usage(
         input_tokens=used["inputTokens"] + read + written,
         cache_read_tokens=read,
         cache_write_tokens=written,
         output_tokens=used["outputTokens"],
     )
-    return text, usage, events
 
 
-_ASKERS: dict[str, Callable[[str, str, str | None, int, _Timer], tuple[str, Usage, Any]]] = {
+_ASKERS: dict[str, Callable[[str, str, str | None, int, _Timer], tuple[str, Usage | None, Any]]] = {
     "openai": _openai,
     "azure": _azure,
     "anthropic": _anthropic,

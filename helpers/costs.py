@@ -2,17 +2,18 @@
 
 Prices come from the genai-prices package (0.2.3, rates checked by its maintainers between 2026-10-05 and
 2026-11-04), by the day of the call, with cache, long-prompt and batch rates. The few models that it lacks
-are in models.toml. Nothing here is ever looked up on the network, and an unknown price is an error, not 0.
+are in models.toml, and the batch prices that it lacks. Nothing here is ever looked up on the network, and an unknown price is an error, not 0.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from html import escape
 from importlib.metadata import version
+from operator import index
 from typing import TYPE_CHECKING, Any
 
 from helpers import models
@@ -44,10 +45,13 @@ class Price:
     source: str
 
 
-def price(model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Price:
-    """The price of a model in USD per million tokens on a day (the date of the course's facts unless given). Raises UnknownPrice."""
-    provider, on = _provider(model, provider), on or models.facts_date()
-    own = _own_row(model, provider)
+def price(model: str, provider: str | None = None, *, on: date | str | None = None, batch: bool = False) -> Price:
+    """The price of a model in USD per million tokens on a day (the date of the course's facts unless given).
+
+    on: a date, or text such as "2026-11-23". Raises UnknownPrice, and ValueError for a day that is none.
+    """
+    provider, on = _provider(model, provider), _day(on)
+    own = _own_row(model, provider, batch)
     if own:
         return _own_price(own, batch)
     rates = _calculate(Usage(input_tokens=1), model, provider, on, batch).model_price
@@ -62,10 +66,14 @@ def price(model: str, provider: str | None = None, *, on: date | None = None, ba
     )
 
 
-def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Decimal:
-    """What a call cost in USD, cached tokens and long prompts at their own rates. Raises UnknownPrice."""
-    provider, on = _provider(model, provider), on or models.facts_date()
-    own = _own_row(model, provider)
+def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | str | None = None, batch: bool = False) -> Decimal:
+    """What a call cost in USD, cached tokens and long prompts at their own rates.
+
+    usage: the usage of a Reply, or of an entry of the log. on: a date, or text such as "2026-11-23". Raises UnknownPrice,
+    TypeError for a usage of another kind, ValueError for counts that make no sense and a day that is none.
+    """
+    provider, on, usage = _provider(model, provider), _day(on), _checked(usage)
+    own = _own_row(model, provider, batch)
     if own:
         return sum(_parts(usage, _own_price(own, batch, usage.input_tokens)).values(), Decimal(0))
     return _calculate(usage, model, provider, on, batch).total_price
@@ -81,16 +89,21 @@ class Estimate:
     total: Decimal
     parts: dict[str, Decimal]
     date: date
+    image_tokens: int = 0  # of a call; they are part of its input
 
     def __str__(self) -> str:
         parts = ", ".join(f"{name} {dollars(amount)}" for name, amount in self.parts.items() if amount)
-        return f"{self.requests:,} x {self.model}: {dollars(self.total)} ({parts}; prices of {self.date})"
+        return f"{self.requests:,} x {self.model}: {dollars(self.total)} ({parts}; {self._basis()})"
+
+    def _basis(self) -> str:
+        images = f"{self.image_tokens:,} tokens of images a call, " if self.image_tokens else ""
+        return f"{images}prices of {self.date}"
 
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
         rows = [(name, dollars(amount)) for name, amount in self.parts.items() if amount]
-        return html_table(("part", "cost"), [*rows, ("total", dollars(self.total))], f"{self.requests:,} x {self.model}, prices of {self.date}")
+        return html_table(("part", "cost"), [*rows, ("total", dollars(self.total))], f"{self.requests:,} x {self.model}, {self._basis()}")
 
 
 def estimate(
@@ -100,39 +113,67 @@ def estimate(
     output_tokens: int,
     cached_tokens: int = 0,
     cache_write_tokens: int = 0,
+    cache_write_1h_tokens: int = 0,
+    images: Iterable[tuple[int, int]] = (),
     requests: int = 1,
     batch: bool = False,
     provider: str | None = None,
-    on: date | None = None,
+    on: date | str | None = None,
 ) -> Estimate:
     """What `requests` equal calls would cost in USD.
 
-    input_tokens counts all input, the cached part too; output_tokens counts thinking too. Raises ValueError
-    for counts that make no sense, UnknownPrice for a model without a price.
+    input_tokens counts all input but the images: the cached part too, and what is written to a cache, for five
+    minutes or for an hour. images: the width and height of each in pixels, as [(1024, 768)]. output_tokens counts
+    thinking too. on: a date, or text such as "2026-11-23". Raises ValueError for counts that make no sense or that
+    the model does not take, UnknownPrice for a model without a price.
     """
-    counts = {"input_tokens": input_tokens, "output_tokens": output_tokens, "cached_tokens": cached_tokens}
-    counts |= {"cache_write_tokens": cache_write_tokens, "requests": requests}
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
-            raise ValueError(f"{name} is {count!r}: give a whole number of 0 or more")
-    if cached_tokens + cache_write_tokens > input_tokens:
-        raise ValueError(f"cached tokens are a part of the input: {cached_tokens} + {cache_write_tokens} is more than {input_tokens}")
-    provider, on = _provider(model, provider), on or models.facts_date()
-    whole = Usage(input_tokens, cached_tokens, cache_write_tokens, 0, output_tokens)
+    requests = _count("requests", requests)
+    counts = (input_tokens, cached_tokens, cache_write_tokens, cache_write_1h_tokens, output_tokens)
+    names = ("input_tokens", "cached_tokens", "cache_write_tokens", "cache_write_1h_tokens", "output_tokens")
+    text = Usage(*map(_count, names, counts))
+    if text.uncached_tokens < 0:
+        raise ValueError(f"cached tokens are a part of the input: read and written, they are more than {text.input_tokens}")
+    provider, on = _provider(model, provider), _day(on)
+    seen = sum(_image_tokens(models.get(model, provider), image) for image in images)
+    whole = replace(text, input_tokens=text.input_tokens + seen)
+    _check_window(whole, models.get(model, provider))
     parts = _split(whole, model, provider, on, batch)
-    return Estimate(model, requests, sum(parts.values(), Decimal(0)) * requests, {n: a * requests for n, a in parts.items()}, on)
+    return Estimate(model, requests, sum(parts.values(), Decimal(0)) * requests, {n: a * requests for n, a in parts.items()}, on, seen)
+
+
+def _image_tokens(model: models.Model, size: tuple[int, int]) -> int:
+    from helpers.images import image_tokens
+
+    try:
+        width, height = size
+    except (TypeError, ValueError):
+        raise ValueError(f"images holds {size!r}: give the width and height of each in pixels, as [(1024, 768)]") from None
+    return image_tokens(model, _count("the width of an image", width), _count("the height of an image", height))
+
+
+def _check_window(usage: Usage, model: models.Model) -> None:
+    if usage.input_tokens > model.context:
+        raise ValueError(f"{usage.input_tokens:,} input tokens do not fit into one call: {model.id} takes {model.context:,}. For several calls give `requests`")
+    if usage.output_tokens > model.max_output:
+        raise ValueError(f"{usage.output_tokens:,} output tokens do not come in one call: {model.id} gives {model.max_output:,} at most. For several calls give `requests`")
 
 
 def _split(usage: Usage, model: str, provider: str, on: date, batch: bool) -> dict[str, Decimal]:
     """The cost of each part, by leaving out the others; the tier that a long prompt puts a call in stays."""
-    own = _own_row(model, provider)
+    own = _own_row(model, provider, batch)
     if own:
         return _parts(usage, _own_price(own, batch, usage.input_tokens))
     found = _calculate(usage, model, provider, on, batch)
-    per_token = {name: _tier(getattr(found.model_price, f"{name}_mtok"), usage.input_tokens) for name in ("cache_read", "cache_write")}
-    read = usage.cache_read_tokens * per_token["cache_read"] / MILLION
-    write = usage.cache_write_tokens * per_token["cache_write"] / MILLION
-    return {"input": found.input_price - read - write, "cache read": read, "cache write": write, "output": found.output_price}
+
+    def part(name: str, tokens: int) -> Decimal:
+        return tokens * _tier(getattr(found.model_price, f"{name}_mtok"), usage.input_tokens) / MILLION
+
+    cached = {
+        "cache read": part("cache_read", usage.cache_read_tokens),
+        "cache write": part("cache_write", usage.cache_write_tokens),
+        "cache write 1h": part("cache_write_1h", usage.cache_write_1h_tokens),
+    }
+    return {"input": found.input_price - sum(cached.values()), **cached, "output": found.output_price}
 
 
 def _parts(usage: Usage, rates: Price) -> dict[str, Decimal]:
@@ -173,7 +214,7 @@ class Bill:
             return Decimal(0)
         try:
             return cost(entry.usage, entry.model, entry.provider, on=self.date, batch=entry.batch)
-        except UnknownPrice:
+        except (UnknownPrice, ValueError):  # a server may state a usage that makes no sense
             return None
 
     @property
@@ -208,9 +249,12 @@ def dollars(amount: Decimal | None) -> str:
     """USD with as many places as a small amount needs; 'unknown' for None."""
     if amount is None:
         return "unknown"
-    if 0 < amount < Decimal("0.000001"):
-        return f"{amount.normalize():f} USD"
-    return f"{amount:,.2f} USD" if amount == 0 or amount >= 1 else f"{amount:.6f} USD"
+    if amount == 0 or abs(amount) >= 1:
+        return f"{amount:,.2f} USD"
+    # Six places, and below a hundred-thousandth as many as three digits need.
+    places = max(6, 2 - amount.adjusted())
+    digits = f"{amount:.{places}f}"
+    return f"{digits.rstrip('0') if places > 6 else digits} USD"
 
 
 def html_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> str:
@@ -234,8 +278,44 @@ def _provider(model: str, provider: str | None) -> str:
     return provider
 
 
-def _own_row(model: str, provider: str) -> dict[str, Any] | None:
-    return next((row for row in models.table()["price"] if (row["provider"], row["id"]) == (provider, model)), None)
+def _day(on: date | str | None) -> date:
+    """The day that was given; the date of the course's facts where none was."""
+    if on is None:
+        return models.facts_date()
+    if isinstance(on, datetime):
+        return on.date()
+    try:
+        return on if isinstance(on, date) else date.fromisoformat(on)
+    except (TypeError, ValueError):
+        raise ValueError(f"on is {on!r}: give a date, or text such as '2026-11-23'") from None
+
+
+def _count(name: str, value: Any) -> int:
+    """A whole number of 0 or more, numpy's too."""
+    try:
+        count = -1 if isinstance(value, bool) else index(value)
+    except TypeError:
+        count = -1
+    if count < 0:
+        raise ValueError(f"{name} is {value!r}: give a whole number of 0 or more")
+    return count
+
+
+def _checked(usage: Usage) -> Usage:
+    """A usage whose counts make sense, as plain numbers."""
+    if not isinstance(usage, Usage):
+        kind = f"{type(usage).__module__}.{type(usage).__name__}"
+        raise TypeError(f"cost() takes the usage of a Reply or of an entry of course.log(), not a {kind}: for counts of your own there is estimate()")
+    checked = Usage(**{field.name: _count(field.name, getattr(usage, field.name)) for field in fields(Usage)})
+    if checked.uncached_tokens < 0 or checked.thinking_tokens > checked.output_tokens:
+        raise ValueError(f"the parts are more than the whole: {checked}")
+    return checked
+
+
+def _own_row(model: str, provider: str, batch: bool) -> dict[str, Any] | None:
+    """The row of models.toml for a model whose price genai-prices lacks; for some it lacks the batch price alone."""
+    rows = [*models.table()["price"], *(models.table()["batch_price"] if batch else ())]
+    return next((row for row in rows if (row["provider"], row["id"]) == (provider, models.get(model, provider).id)), None)
 
 
 def _own_price(row: dict[str, Any], batch: bool, prompt_tokens: int = 0) -> Price:
@@ -243,7 +323,7 @@ def _own_price(row: dict[str, Any], batch: bool, prompt_tokens: int = 0) -> Pric
     rates = {name: Decimal(row[name]) if name in row else None for name in ("input", "output", "cache_read", "cache_write", "cache_write_1h")}
     long = row.get("long_prompt")
     dearer = long is not None and prompt_tokens > long["above"]
-    half = Decimal("0.5") if batch else Decimal(1)
+    half = Decimal("0.5") if batch and not row.get("batch") else Decimal(1)  # a row for batches has their price as it is
     factors = {name: half * Decimal(long["output" if name == "output" else "input"]) if dearer else half for name in rates}
     return Price(**{name: rate and rate * factors[name] for name, rate in rates.items()}, date=date.fromisoformat(row["date"]), source=row["source"])
 

@@ -1,4 +1,8 @@
-"""Shared fixtures: a real gateway on loopback, and an environment that points every SDK at it."""
+"""Shared fixtures: a real gateway on loopback, an environment that points every SDK at it, and a server that says what it is told."""
+
+import http.server
+import threading
+import time
 
 import pytest
 
@@ -16,3 +20,34 @@ def gateway(monkeypatch):
         monkeypatch.setenv(name, value)
     yield running
     running.stop()
+
+
+@pytest.fixture
+def server_saying():
+    """Starts a server on loopback that answers every POST with these chunks; its base URL."""
+    servers = []
+
+    def start(status: int, content_type: str, *chunks: bytes) -> str:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_POST(self):
+                self.rfile.read(int(self.headers["content-length"]))
+                self.send_response(status)
+                self.send_header("content-type", content_type)
+                self.end_headers()
+                for chunk in chunks:
+                    self.wfile.write(chunk)
+                    self.wfile.flush()
+                    time.sleep(0.02)
+
+            def log_message(self, *_):
+                pass
+
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        return f"http://127.0.0.1:{server.server_address[1]}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()

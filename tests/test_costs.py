@@ -1,12 +1,17 @@
 """Prices, estimates and the bill, against the prices that the providers stated on 2026-11-23."""
 
-from datetime import date
+import json
+from datetime import UTC, date, datetime
 from decimal import Decimal
+from importlib.resources import files
 
+import numpy
 import pytest
 from openai import OpenAI
+from openai.types import CompletionUsage
 
 import helpers
+from helpers import models
 from helpers.costs import Bill, UnknownPrice, dollars
 from helpers.gateway.exchange import Usage
 
@@ -104,8 +109,8 @@ def test_a_batch_costs_half(provider, model):
 @pytest.mark.parametrize(
     "provider, model, day",
     [
-        ("bedrock", "meta.llama3-1-8b-instruct-v1:0", TODAY),
-        ("azure", "gpt-4o", TODAY),  # genai-prices has it of OpenAI only, and would charge the standard price
+        ("bedrock", "us.anthropic.claude-haiku-5-5", TODAY),
+        ("azure", "gpt-6-luna", TODAY),  # genai-prices has it of OpenAI only, and would charge the standard price
         ("openai", "gpt-4o", date(2026, 10, 1)),  # no batch price is on record before 2026-10-14
     ],
 )
@@ -141,6 +146,7 @@ def test_an_unknown_price_is_an_error_and_never_0(model, provider, says):
 @pytest.mark.parametrize("batch", [False, True])
 def test_an_estimate_is_the_cost_and_the_sum_of_its_parts(model, input_tokens, batch):
     provider = "openai" if model.startswith("gpt") else None
+    input_tokens = min(input_tokens, models.get(model, provider).context)
     found = helpers.estimate(
         model, provider=provider, input_tokens=input_tokens, output_tokens=100, cached_tokens=500, cache_write_tokens=300, requests=7, batch=batch, on=TODAY
     )
@@ -171,10 +177,132 @@ def test_counts_that_make_no_sense_are_refused(counts):
 
 @pytest.mark.parametrize(
     "amount, text",
-    [(None, "unknown"), ("0", "0.00 USD"), ("0.00112501", "0.001125 USD"), ("12000", "12,000.00 USD")],
+    [
+        (None, "unknown"),
+        ("0", "0.00 USD"),
+        ("0.00112501", "0.001125 USD"),
+        ("12000", "12,000.00 USD"),
+        ("0.0000012", "0.0000012 USD"),
+        ("0.0000000125", "0.0000000125 USD"),
+        ("0.000001", "0.000001 USD"),
+        ("0.00000333333333333", "0.00000333 USD"),
+    ],
 )
 def test_dollars_have_as_many_places_as_they_need(amount, text):
     assert dollars(None if amount is None else Decimal(amount)) == text
+
+
+@pytest.mark.parametrize("number", [numpy.int64(1000), numpy.uint8(250), numpy.array([7])[0]])
+def test_numbers_of_numpy_are_numbers(number):
+    counts = {"input_tokens": number, "output_tokens": number, "requests": number}
+    plain = {name: int(count) for name, count in counts.items()}
+    assert helpers.estimate("claude-haiku-5-5", **counts).total == helpers.estimate("claude-haiku-5-5", **plain).total
+    for model in ("claude-haiku-5-5", "gpt-6.2-sol"):  # the price of one is genai-prices', of the other our own
+        assert helpers.cost(Usage(number, output_tokens=number), model) == helpers.cost(Usage(int(number), output_tokens=int(number)), model)
+
+
+@pytest.mark.parametrize("day", ["2027-01-05", date(2027, 1, 5), datetime(2027, 1, 5, 23, 59), datetime(2027, 1, 5, tzinfo=UTC)])
+def test_a_day_may_be_text(day):
+    model, tokens = "gemini-3.8-flash", {"input_tokens": 1000, "output_tokens": 100}
+    assert helpers.cost(Usage(1000, output_tokens=100), model, on=day) == helpers.estimate(model, **tokens, on=day).total == Decimal("0.002250")
+    assert helpers.price(model, on=day).date == date(2027, 1, 5)
+
+
+@pytest.mark.parametrize("day", ["5 January 2027", "2027-02-30", 2027, ""])
+def test_a_day_that_is_none_gets_a_sentence(day):
+    for look_up in (lambda: helpers.price("gpt-4o", on=day), lambda: helpers.cost(Usage(1), "gpt-4o", on=day), lambda: helpers.estimate("gpt-4o", input_tokens=1, output_tokens=1, on=day)):
+        with pytest.raises(ValueError, match="give a date, or text such as '2026-11-23'"):
+            look_up()
+
+
+@pytest.mark.parametrize(
+    "usage, error, says",
+    [
+        (Usage(-1), ValueError, "input_tokens is -1"),
+        (Usage(10, cache_read_tokens=6, cache_write_tokens=5), ValueError, "more than the whole"),
+        (Usage(10, output_tokens=1, thinking_tokens=2), ValueError, "more than the whole"),
+        (Usage(1.5), ValueError, "whole number"),
+        (Usage(None), ValueError, "whole number"),
+        (CompletionUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2), TypeError, "CompletionUsage.*estimate"),
+        ({"input_tokens": 1}, TypeError, "estimate"),
+    ],
+)
+@pytest.mark.parametrize("model", ["claude-haiku-5-5", "gpt-6.2-sol"])
+def test_a_usage_that_makes_no_sense_has_no_cost(model, usage, error, says):
+    with pytest.raises(error, match=says):
+        helpers.cost(usage, model)
+
+
+def test_a_call_has_to_fit_the_models_window():
+    assert helpers.estimate("gpt-4o", input_tokens=128_000, output_tokens=16_384).total > 0
+    with pytest.raises(ValueError, match="128,001 input tokens .* takes 128,000.*requests"):
+        helpers.estimate("gpt-4o", input_tokens=128_001, output_tokens=1)
+    with pytest.raises(ValueError, match="16,385 output tokens .* gives 16,384 at most.*requests"):
+        helpers.estimate("gpt-4o", input_tokens=1, output_tokens=16_385)
+
+
+def test_what_is_written_to_a_cache_for_an_hour_is_dearer():
+    counts = {"input_tokens": 5000, "output_tokens": 10}
+    hour, minutes = (helpers.estimate("claude-haiku-5-5", **counts, **{name: 4000}, on=TODAY) for name in ("cache_write_1h_tokens", "cache_write_tokens"))
+    assert hour.parts["cache write 1h"] == 4000 * Decimal("0.20") / 1_000_000 and minutes.parts["cache write"] == 4000 * Decimal("0.125") / 1_000_000
+    assert hour.total == helpers.cost(Usage(5000, 0, 0, 4000, 10), "claude-haiku-5-5", on=TODAY) and "cache write 1h" in str(hour)
+
+
+@pytest.mark.parametrize(
+    "model, provider, size, tokens",
+    [
+        ("gpt-6-luna", "openai", (1024, 1024), 1229),
+        ("gpt-6-luna", "openai", (1920, 1080), 2448),
+        ("gpt-4o", "openai", (1024, 1024), 765),
+        ("gpt-4o", "openai", (2048, 4096), 1105),
+        ("gpt-4o-mini", "openai", (512, 512), 8500),
+        ("claude-sonnet-5-5", "anthropic", (1024, 1024), 1369),
+        ("claude-haiku-4-5", "anthropic", (200, 200), 64),
+        ("us.anthropic.claude-haiku-5-5", "bedrock", (512, 512), 361),
+        ("gemini-2.5-flash", "gemini", (384, 384), 258),
+        ("gemini-2.5-flash", "gemini", (960, 540), 516),
+        ("gemini-3.8-flash", "gemini", (4000, 3000), 1120),
+    ],
+)
+def test_images_are_input_tokens_by_their_size(model, provider, size, tokens):
+    counts = {"output_tokens": 10, "provider": provider, "on": TODAY}
+    seen = helpers.estimate(model, input_tokens=100, images=[size, size], **counts)
+    assert seen.image_tokens == 2 * tokens and f"{2 * tokens:,} tokens of images" in str(seen) and f"{2 * tokens:,}" in seen._repr_html_()
+    assert seen.total == helpers.estimate(model, input_tokens=100 + 2 * tokens, **counts).total
+
+
+def test_a_large_image_is_made_smaller_for_claude():
+    tokens = [helpers.estimate(model, input_tokens=0, output_tokens=0, images=[(8000, 6000)]).image_tokens for model in ("claude-haiku-4-5", "claude-opus-5-5")]
+    assert 1300 < tokens[0] <= 1568 and 4000 < tokens[1] <= 4784
+
+
+@pytest.mark.parametrize(
+    "model, images, says",
+    [
+        ("gpt-3.5-turbo", [(10, 10)], "sees no images"),
+        ("amazon.nova-lite-v1:0", [(10, 10)], "is not known"),
+        ("gpt-4o", [(0, 10)], "no size"),
+        ("gpt-4o", [10], "width and height"),
+        ("gpt-4o", ["a picture.png"], "width and height"),
+        ("gpt-4o", [(10.5, 10)], "whole number"),
+    ],
+)
+def test_an_image_that_cannot_be_counted_gets_a_sentence(model, images, says):
+    with pytest.raises(ValueError, match=says):
+        helpers.estimate(model, input_tokens=1, output_tokens=1, images=images)
+
+
+TABLE_OF_LITELLM = json.loads(files("litellm").joinpath("model_prices_and_context_window_backup.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("row", models.table()["batch_price"], ids=lambda row: row["id"])
+def test_batch_prices_of_our_own_are_those_of_their_source(row):
+    source = TABLE_OF_LITELLM[f"azure/{row['id']}" if row["provider"] == "azure" else row["id"]]
+    found = helpers.price(row["id"], row["provider"], batch=True)
+    assert (float(found.input), float(found.output)) == pytest.approx(tuple(1e6 * source[f"{side}_cost_per_token_batches"] for side in ("input", "output")))
+    assert found.date == date.fromisoformat(row["date"]) and "litellm" in found.source
+    assert helpers.cost(Usage(1000, output_tokens=100), row["id"], row["provider"], batch=True) == (1000 * found.input + 100 * found.output) / 1_000_000
+    assert found.input < helpers.price(row["id"], row["provider"]).input
 
 
 # ---- the bill ----------------------------------------------------------------
@@ -194,7 +322,7 @@ def test_a_server_of_ones_own_costs_nothing_a_token_and_an_unknown_price_is_no_0
     client.chat.completions.create(model="meta-llama/Llama-3.1-8B-Instruct", messages=[{"role": "user", "content": "Say hello in five words."}])
     assert Bill(gateway.meter.log()).live == 0
     usage = Usage(1000, output_tokens=10)
-    gateway.meter.add_item("azure", "gpt-4o", gateway.meter.log()[0].source, usage, "offline", 0.0)
+    gateway.meter.add_item("azure", "gpt-6-luna", gateway.meter.log()[0].source, usage, "offline", 0.0)
     bill = Bill(gateway.meter.log())
     assert bill.live is None and "unknown" in str(bill)
 
