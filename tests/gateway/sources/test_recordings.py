@@ -287,6 +287,7 @@ def test_what_is_recorded_later_leaves_a_damaged_line_as_it_is(tmp_path, replaye
 
 RECORD = """
 import json, os, sys
+from pathlib import Path
 
 from helpers.gateway.sources.recorder import Recorder
 recorder = Recorder(Path(sys.argv[1]))

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import json
 import logging
 import socket
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -569,36 +567,15 @@ def test_a_client_that_stops_at_the_last_event_is_charged_what_the_answer_says(m
 
 # ---- what a provider says back -----------------------------------------------
 @pytest.fixture
-def saying(make):
+def saying(make, server_saying):
     """Starts a gateway whose OpenAI is a server that sends these chunks, whatever it is asked."""
-    servers = []
 
     def start(mode: str, status: int, content_type: str, *chunks: bytes) -> Gateway:
-        class Handler(http.server.BaseHTTPRequestHandler):
-            def do_POST(self):
-                self.rfile.read(int(self.headers["content-length"]))
-                self.send_response(status)
-                self.send_header("content-type", content_type)
-                self.end_headers()
-                for chunk in chunks:
-                    self.wfile.write(chunk)
-                    self.wfile.flush()
-                    time.sleep(0.02)
-
-            def log_message(self, *_):
-                pass
-
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        servers.append(server)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
         gateway = make(mode)
-        gateway.upstream._bases["openai"] = f"http://127.0.0.1:{server.server_address[1]}"
+        gateway.upstream._bases["openai"] = server_saying(status, content_type, *chunks)
         return gateway
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+    return start
 
 
 @pytest.mark.parametrize("mode", ["live", "record"])
