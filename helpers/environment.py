@@ -58,6 +58,7 @@ def variables(base_url: str) -> dict[str, str]:
         "OPENAI_API_KEY": PLACEHOLDER,
         "OPENAI_BASE_URL": f"{base_url}/openai/v1",
         "OPENAI_API_BASE": f"{base_url}/openai/v1",
+        "OPENAI_API_TYPE": "openai",  # else calls of the module itself see three providers, and refuse to choose
         "AZURE_OPENAI_API_KEY": PLACEHOLDER,
         "AZURE_OPENAI_ENDPOINT": f"{base_url}/azure",
         "AZURE_API_KEY": PLACEHOLDER,

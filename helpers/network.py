@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import ssl
 from collections.abc import Iterable, Mapping
-from xml.sax.saxutils import escape
+from html import escape
 
 OFFLINE = (
     "Nothing was sent: this kernel is offline, and reaches this machine alone. For pip and the like, use a terminal;"
@@ -45,7 +44,7 @@ def as_it_was(theirs: Mapping[str, str]) -> dict[str, str | None]:
 def refusal(path: str, sentence: str) -> tuple[str, bytes]:
     """Type and body of an answer where nothing is served: JSON or, for boto3, XML, in which every SDK finds the sentence."""
     if path.startswith("/aws"):  # half of its services read no JSON, and those that do show the text of what is none
-        error = f"<Error><Code>NotServed</Code><Message>{escape(sentence)}</Message></Error>"
+        error = f"<Error><Code>NotServed</Code><Message>{escape(sentence, quote=False)}</Message></Error>"
         return "text/xml", f"<ErrorResponse>{error}<RequestId>none</RequestId></ErrorResponse>\n".encode()
     error = {"type": "invalid_request_error", "code": "not_served", "status": "FAILED_PRECONDITION", "message": sentence, "param": None}
     return "application/json", json.dumps({"type": "error", "message": sentence, "error": error}).encode()
@@ -66,6 +65,8 @@ def _direct(theirs: Iterable[str]) -> str:
 
 
 def _is_usable(name: str, value: str) -> bool:
+    import ssl
+
     import httpx2
 
     try:
