@@ -92,10 +92,11 @@ def start(
     """Start the gateway in this kernel and point every SDK at it; show the status card.
 
     mode: offline (default), live or record; also by COURSE_MODE. strict: a prompt without a recording is
-    an error; also by COURSE_STRICT=1. pace: 1 streams at a model's typical speed, 0 at once; also by
-    COURSE_PACE. budget_usd: the most that live calls may cost in this kernel, 0.50 USD unless set here or
-    by COURSE_BUDGET_USD. Called again, it begins anew on the same port. Raises CourseError for a setting
-    that makes no sense, and for a change of mode in a running kernel.
+    an error; also by COURSE_STRICT=1. pace: 1 streams at a model's typical speed, 0 at once, up to 100 times
+    slower; also by COURSE_PACE. budget_usd: the most that live calls may cost in this kernel, 0.50 USD unless set here or
+    by COURSE_BUDGET_USD. Called again, it begins anew on the same port. Offline, whatever else this kernel
+    sends to another machine is refused. Raises CourseError for a setting that makes no sense, and for a
+    change of mode in a running kernel.
     """
     global _running
     chosen = settings(mode, strict, pace, budget_usd)
