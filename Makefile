@@ -49,7 +49,7 @@ endif
 	.venv/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements >/dev/null 2>&1
 	@printf '%s' '$(CURDIR)' > $@
 
-.venv/.installed: pyproject.toml .venv/.locked
+.venv/.installed: pyproject.toml $(wildcard setup.py etc/ipython/*) .venv/.locked
 	$(PIP) --quiet --no-build-isolation -e .
 	@touch $@
 

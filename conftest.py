@@ -1,11 +1,15 @@
 """For every test and every notebook: offline, without waiting for the pace of a real model, and on the day of the
-course's facts, so that a model that is shut down later breaks nothing."""
+course's facts, so that a model that is shut down later breaks nothing. Whatever keys and proxies the shell holds, start()
+has nothing to set aside, so that no chapter says so."""
 
 import os
 import tomllib
 from pathlib import Path
 
-for name in ("COURSE_MODE", "COURSE_STRICT", "COURSE_BUDGET_USD", "COURSE_RECORD_TO"):
+from helpers import environment, network
+
+SETTINGS = ("COURSE_MODE", "COURSE_STRICT", "COURSE_BUDGET_USD", "COURSE_RECORD_TO")
+for name in (*SETTINGS, *environment.foreign(os.environ), *environment.variables(""), *network.PROXIES, *network.CERTIFICATES):
     os.environ.pop(name, None)
 os.environ["COURSE_PACE"] = "0"
 os.environ["COURSE_DATE"] = tomllib.loads((Path(__file__).parent / "helpers" / "models.toml").read_text())["date"]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import signal
 import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
 
-from helpers import environment
-from helpers.course import MODES, CourseError, gateway_for, settings
+from helpers import environment, network
+from helpers.course import MODES, CourseError, serving, settings
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def serve(args: argparse.Namespace) -> int:
     """Serve until interrupted. Prints the variables as lines for a shell to evaluate: unset and export."""
     try:
         chosen = settings(args.mode, args.strict or None, args.pace, args.budget_usd)
-        gateway = gateway_for(replace(chosen, folder=args.recordings or chosen.folder)).start(args.port)
+        gateway = serving(replace(chosen, folder=args.recordings or chosen.folder), args.port)
     except CourseError as error:
         print(f"llm-course: {error}", file=sys.stderr)
         return 1
@@ -46,9 +47,8 @@ def serve(args: argparse.Namespace) -> int:
         reason = os.strerror(error.errno) if isinstance(error, OSError) else error
         print(f"llm-course: cannot serve on port {args.port}: {reason}. Choose another with --port.", file=sys.stderr)
         return 1
-    print(f"unset {' '.join(environment.REMOVED)}")
-    for name, value in environment.variables(gateway.base_url).items():
-        print(f"export {name}={value}")
+    for line in _lines(gateway.base_url):
+        print(line)
     print(f"# {chosen.mode} mode on {gateway.base_url}; stop with Ctrl-C", flush=True)
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -56,6 +56,16 @@ def serve(args: argparse.Namespace) -> int:
     done.wait()
     gateway.stop()
     return 0
+
+
+def _lines(base_url: str) -> list[str]:
+    """What a shell evaluates. What it has in NO_PROXY stays; a proxy or certificate goes only where it would stop every client."""
+    removed = {*environment.REMOVED, *environment.foreign(os.environ), *network.unusable(os.environ)}
+    lines = [f"unset {' '.join(name for name in sorted(removed) if name.isidentifier())}"]
+    for name, value in environment.variables(base_url).items():
+        kept = f'"${{{name}:+,${name}}}"' if name in network.DIRECT else ""
+        lines.append(f"export {name}={shlex.quote(value)}{kept}")
+    return lines
 
 
 if __name__ == "__main__":

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import environment, models
+from helpers import environment, models, network
 
 if TYPE_CHECKING:
     from helpers.costs import Bill
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 MODES = ("offline", "live", "record")
 BUDGET_USD = Decimal("0.50")
+LARGEST_BUDGET_USD = Decimal(10_000)  # more is a slip of the hand
+SLOWEST = Decimal(100)  # of the pace: at more, an answer would take an hour
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _running: Course | None = None
 
 
@@ -33,6 +37,7 @@ class Course:
     gateway: Gateway
     mode: str
     budget_usd: Decimal
+    set_aside: list[str] = field(default_factory=list)  # names of variables; the card says them once
 
     def log(self) -> Log:
         """Every request the gateway received so far, in order, with the source of its answer."""
@@ -55,6 +60,10 @@ class Course:
         return f"<table>{rows}</table>"
 
     def _card(self) -> list[tuple[str, str]]:
+        aside = f"{', '.join(self.set_aside)}: as in your shell, but out of sight of the SDKs in this kernel"
+        return [*self._says(), *([("Set aside", aside)] if self.set_aside else [])]
+
+    def _says(self) -> list[tuple[str, str]]:
         names = ", ".join(models.default(provider) for provider in ("openai", "anthropic", "gemini"))
         if self.mode == "offline":
             return [
@@ -83,10 +92,11 @@ def start(
     """Start the gateway in this kernel and point every SDK at it; show the status card.
 
     mode: offline (default), live or record; also by COURSE_MODE. strict: a prompt without a recording is
-    an error; also by COURSE_STRICT=1. pace: 1 streams at a model's typical speed, 0 at once; also by
-    COURSE_PACE. budget_usd: the most that live calls may cost in this kernel, 0.50 USD unless set here or
-    by COURSE_BUDGET_USD. Called again, it begins anew on the same port. Raises CourseError for a setting
-    that makes no sense, and for a change of mode in a running kernel.
+    an error; also by COURSE_STRICT=1. pace: 1 streams at a model's typical speed, 0 at once, up to 100 times
+    slower; also by COURSE_PACE. budget_usd: the most that live calls may cost in this kernel, 0.50 USD unless set here or
+    by COURSE_BUDGET_USD. Called again, it begins anew on the same port. Offline, whatever else this kernel
+    sends to another machine is refused. Raises CourseError for a setting that makes no sense, and for a
+    change of mode in a running kernel.
     """
     global _running
     chosen = settings(mode, strict, pace, budget_usd)
@@ -98,8 +108,8 @@ def start(
         _running.gateway.strict, _running.gateway.pace = chosen.strict, chosen.pace
         _running.gateway.reset()
     else:
-        _running = Course(gateway_for(chosen).start(), chosen.mode, chosen.budget_usd)
-    environment.point_sdks_at(_running.gateway.base_url)
+        _running = Course(serving(chosen), chosen.mode, chosen.budget_usd)
+    _running.set_aside = environment.point_sdks_at(_running.gateway.base_url, offline=_running.mode == "offline")
     if show:
         _display(_running)
     return _running
@@ -123,6 +133,7 @@ def settings(
     budget_usd: Decimal | str | None = None,
 ) -> Settings:
     """What was asked for, else what the environment says; an empty variable counts as unset. Raises CourseError."""
+    _refuse_dotenv(COURSE_MODE=mode, COURSE_STRICT=strict, COURSE_PACE=pace, COURSE_BUDGET_USD=budget_usd)
     mode = mode or os.environ.get("COURSE_MODE") or "offline"
     if mode not in MODES:
         raise CourseError(f"the mode (COURSE_MODE) is {mode!r}; it can be {', '.join(MODES)}")
@@ -132,24 +143,50 @@ def settings(
     folder = os.environ.get("COURSE_RECORD_TO")
     return Settings(
         mode,
-        os.environ.get("COURSE_STRICT") == "1" if strict is None else strict,
-        float(_number("pace", pace, Decimal(1))),
-        _number("budget_usd", budget_usd, BUDGET_USD),
+        _yes_or_no("strict", strict),
+        float(_number("pace", pace, Decimal(1), SLOWEST)),
+        _number("budget_usd", budget_usd, BUDGET_USD, LARGEST_BUDGET_USD),
         Path(folder) if folder and mode == "record" else None,
     )
 
 
+def serving(chosen: Settings, port: int = 0) -> Gateway:
+    """A gateway that serves. Raises CourseError for what the learner can put right, OSError for a port that is taken."""
+    try:
+        return gateway_for(chosen).start(port)
+    except ValueError as error:  # a .env or a file of recordings that cannot be read
+        raise CourseError(str(error)) from None
+
+
 def gateway_for(chosen: Settings) -> Gateway:
-    """A gateway that is not started yet."""
+    """A gateway that is not started yet. Raises CourseError for a folder that is not there and for a network that cannot be used."""
     from helpers.gateway.server import Gateway
     from helpers.gateway.sources.recordings import FOLDER
 
+    folder = chosen.folder or FOLDER
+    if not folder.is_dir() and (chosen.mode != "record" or folder.exists()):
+        raise CourseError(f"{folder} is no folder: name the one with your recordings")
     upstream = None
     if chosen.mode != "offline":
         from helpers.gateway.sources.upstream import from_environment
 
-        upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder)
-    return Gateway(strict=chosen.strict, pace=chosen.pace, recordings=chosen.folder or FOLDER, upstream=upstream)
+        shell = environment.learners()
+        if wrong := network.unusable(shell):
+            raise CourseError(f"{', '.join(wrong)} cannot be used: correct or unset it in your shell (a SOCKS proxy needs `pip install socksio`)")
+        upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder, environ=shell)
+    return Gateway(strict=chosen.strict, pace=chosen.pace, recordings=folder, upstream=upstream)
+
+
+def _refuse_dotenv(**given: object) -> None:
+    """Raise CourseError for a setting in .env that nothing else decides: it would be passed over without a word."""
+    from helpers.gateway.sources.credentials import dotenv_file
+
+    path = dotenv_file()
+    # Line by line, and these alone: offline, the keys in this file are not read.
+    names = re.findall(rb"^\s*(?:export\s+)?(COURSE_[A-Z_]+)\s*=\s*[^\s#]", path.read_bytes(), re.MULTILINE) if path else []
+    for name in map(bytes.decode, names):
+        if given.get(name) is None and not os.environ.get(name):
+            raise CourseError(f"{name} stands in {path}, which is read for keys alone: set it in your shell, as in `export {name}=...`")
 
 
 def _is_date(text: str) -> bool:
@@ -159,7 +196,19 @@ def _is_date(text: str) -> bool:
         return False
 
 
-def _number(name: str, given: float | Decimal | str | None, otherwise: Decimal) -> Decimal:
+def _yes_or_no(name: str, given: bool | None) -> bool:
+    if given is not None:
+        if not isinstance(given, bool):
+            raise CourseError(f"{name} is {given!r}: give True or False")
+        return given
+    variable = f"COURSE_{name.upper()}"
+    text = os.environ.get(variable, "").strip().lower()
+    if text not in ("", *YES, *NO):
+        raise CourseError(f"{variable} is {text!r}: give 1 or 0")
+    return text in YES
+
+
+def _number(name: str, given: float | Decimal | str | None, otherwise: Decimal, most: Decimal) -> Decimal:
     variable = f"COURSE_{name.upper()}"
     text = os.environ.get(variable) if given is None else given
     said = variable if given is None else name
@@ -169,8 +218,8 @@ def _number(name: str, given: float | Decimal | str | None, otherwise: Decimal) 
         value = Decimal(str(text))
     except InvalidOperation:
         raise CourseError(f"{said} is {text!r}: give a number") from None
-    if not value.is_finite() or value < 0:
-        raise CourseError(f"{said} is {text!r}: give a number of 0 or more")
+    if not value.is_finite() or not 0 <= value <= most:
+        raise CourseError(f"{said} is {text!r}: give a number from 0 to {most}")
     return value
 
 

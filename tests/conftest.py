@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from helpers import environment
+from helpers import environment, network
 from helpers.gateway.server import Gateway
 
 
@@ -14,8 +14,9 @@ from helpers.gateway.server import Gateway
 def gateway(monkeypatch):
     """A running gateway that answers at once; the variables of this process lead to it."""
     running = Gateway(pace=0).start()
-    for name in environment.REMOVED:
-        monkeypatch.delenv(name, raising=False)
+    for name in (*environment.REMOVED, *network.PROXIES, *network.CERTIFICATES):
+        monkeypatch.setenv(name, "")  # so that it is put back, whatever a test does
+        monkeypatch.delenv(name)
     for name, value in environment.variables(running.base_url).items():
         monkeypatch.setenv(name, value)
     yield running

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import anthropic
 import boto3
+import certifi
+import httpx2
 import openai
 import pytest
 from google import genai
 
 import helpers
 from helpers import course as course_module
-from helpers import environment
+from helpers import environment, network
 from helpers.course import CourseError
 from helpers.gateway.server import Gateway
 
@@ -32,8 +34,9 @@ HELLO = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Say he
 def kernel(monkeypatch):
     """A process in which nothing was started yet, as a fresh kernel is."""
     monkeypatch.setattr(course_module, "_running", None)
-    for name in (*SETTINGS, *environment.REMOVED):
-        monkeypatch.delenv(name, raising=False)
+    for name in (*SETTINGS, *environment.REMOVED, *network.PROXIES, *network.CERTIFICATES):
+        monkeypatch.setenv(name, "")  # so that it is put back, whatever start() does
+        monkeypatch.delenv(name)
     for name in environment.variables(""):
         monkeypatch.setenv(name, "from-the-shell")
     yield monkeypatch
@@ -45,7 +48,7 @@ def test_start_points_every_sdk_at_the_gateway_in_this_process(kernel):
     kernel.setenv("AWS_PROFILE", "work")
     course = helpers.start(pace=0, show=False)
     for name, value in environment.variables(course.gateway.base_url).items():
-        assert os.environ[name] == value
+        assert os.environ[name] == (f"{value},from-the-shell" if name in network.DIRECT else value)
     assert "AWS_PROFILE" not in os.environ
     assert openai.OpenAI().chat.completions.create(**HELLO).choices[0].message.content == "Hello, it's nice meeting you."
 
@@ -68,16 +71,144 @@ def test_started_again_it_begins_anew_on_the_same_port(kernel):
     [
         ("COURSE_MODE", "lvie", "offline, live, record"),
         ("COURSE_PACE", "fast", "COURSE_PACE is 'fast': give a number"),
-        ("COURSE_PACE", "-1", "0 or more"),
-        ("COURSE_PACE", "nan", "0 or more"),
-        ("COURSE_BUDGET_USD", "inf", "0 or more"),
+        ("COURSE_PACE", "-1", "from 0 to 100"),
+        ("COURSE_PACE", "nan", "from 0 to 100"),
+        ("COURSE_PACE", "1e400", "COURSE_PACE is '1e400': give a number from 0 to 100"),
+        ("COURSE_PACE", "101", "from 0 to 100"),
+        ("COURSE_BUDGET_USD", "inf", "from 0 to 10000"),
+        ("COURSE_BUDGET_USD", "1e400", "from 0 to 10000"),
         ("COURSE_BUDGET_USD", "1,50", "give a number"),
+        ("COURSE_STRICT", "maybe", "COURSE_STRICT is 'maybe': give 1 or 0"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused_with_what_to_do(kernel, name, value, says):
     kernel.setenv(name, value)
     with pytest.raises(CourseError, match=re.escape(says)):
         helpers.start(show=False)
+
+
+@pytest.mark.parametrize("text, strict", [("1", True), ("true", True), ("Yes", True), (" on ", True), ("0", False), ("False", False), ("no", False)])
+def test_strict_is_said_in_words_too(kernel, text, strict):
+    kernel.setenv("COURSE_STRICT", text)
+    assert helpers.start(show=False).gateway.strict is strict
+
+
+def test_an_argument_that_makes_no_sense_is_refused(kernel):
+    with pytest.raises(CourseError, match="strict is 'no': give True or False"):
+        helpers.start(strict="no", show=False)
+
+
+@pytest.mark.parametrize("line", ["COURSE_MODE=live", "export COURSE_MODE = 'live'", "  COURSE_PACE=0 # at once"])
+def test_a_setting_in_dotenv_is_not_passed_over_in_silence(kernel, tmp_path, line):
+    (tmp_path / ".env").write_text(f"# settings\n{line}\n")
+    (tmp_path / "notebooks").mkdir()
+    kernel.chdir(tmp_path / "notebooks")
+    name = re.search("COURSE_[A-Z]+", line)[0]
+    with pytest.raises(CourseError, match=f"{name} stands in .*env, which is read for keys alone: set it in your shell"):
+        helpers.start(show=False)
+    kernel.setenv(name, {"COURSE_MODE": "offline", "COURSE_PACE": "0"}[name])
+    assert helpers.start(show=False).mode == "offline", "what the shell says counts"
+
+
+@pytest.mark.parametrize("text", ["COURSE_MODE=\n", "# COURSE_MODE=live\n", "NOTE=COURSE_MODE=live\n"])
+def test_a_dotenv_without_a_setting_is_none_of_its_business(kernel, tmp_path, text):
+    (tmp_path / ".env").write_text(text)
+    kernel.chdir(tmp_path)
+    assert helpers.start(show=False).mode == "offline"
+
+
+KEY = b"OPENAI_API_KEY=some-key\r\n"
+
+
+@pytest.mark.parametrize("data", [b"\xff\xfe" + KEY.decode().encode("utf-16-le"), KEY.decode().encode("utf-16-le"), b"# cl\xe9\r\n" + KEY])
+def test_a_dotenv_that_is_not_in_utf8_is_refused_by_name(kernel, tmp_path, data):
+    (tmp_path / ".env").write_bytes(data)
+    kernel.chdir(tmp_path)
+    with pytest.raises(CourseError, match=r"\.env is not in UTF-8: save it in UTF-8"):
+        helpers.start(mode="live", show=False)
+    assert helpers.start(show=False).mode == "offline", "offline, its keys are not read"
+
+
+def test_a_byte_order_mark_of_utf8_is_no_part_of_a_key(kernel, tmp_path):
+    (tmp_path / ".env").write_bytes(b"\xef\xbb\xbf" + KEY)
+    kernel.chdir(tmp_path)
+    kernel.delenv("OPENAI_API_KEY")
+    assert "OPENAI_API_KEY" in repr(helpers.start(mode="live", show=False).gateway.upstream._keys)
+
+
+def test_a_folder_for_recordings_that_is_a_file_is_refused(kernel, tmp_path):
+    (tmp_path / "file").touch()
+    kernel.setenv("COURSE_RECORD_TO", str(tmp_path / "file"))
+    with pytest.raises(CourseError, match="is no folder"):
+        helpers.start(mode="record", show=False)
+    kernel.setenv("COURSE_RECORD_TO", str(tmp_path / "made-when-needed"))
+    assert helpers.start(mode="record", show=False).mode == "record"
+
+
+@pytest.mark.parametrize(
+    "name, value",
+    [
+        ("SSL_CERT_FILE", "/no/such/cacert.pem"),
+        ("SSL_CERT_FILE", "{garbage}"),
+        ("SSL_CERT_FILE", "{empty}"),
+        ("SSL_CERT_FILE", ""),
+        ("SSL_CERT_DIR", "/no/such/folder"),
+        ("SSLKEYLOGFILE", "/no/such/folder/keys"),
+        ("REQUESTS_CA_BUNDLE", "/no/such/cacert.pem"),
+        ("CURL_CA_BUNDLE", "/no/such/cacert.pem"),
+        ("AWS_CA_BUNDLE", "/no/such/cacert.pem"),
+        *((name, "socks5://proxy.example:1080") for name in ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "http_proxy")),
+        ("HTTPS_PROXY", "ftp://proxy.example"),
+        ("http_proxy", "http://somebody:a-secret@proxy.example:x"),
+        ("NO_PROXY", "*"),
+        ("no_proxy", "http://[::1], fe80::/10, müller.example"),
+    ],
+)
+def test_no_network_setting_of_the_shell_breaks_an_offline_call(kernel, tmp_path, name, value):
+    (tmp_path / "garbage").write_text("no certificate")
+    (tmp_path / "empty").touch()
+    for other in (*network.PROXIES, *network.CERTIFICATES, *network.DIRECT):
+        kernel.delenv(other, raising=False)
+    kernel.setenv(name, value.format(garbage=tmp_path / "garbage", empty=tmp_path / "empty") if "{" in value else value)
+    course = helpers.start(pace=0, show=False)
+    for provider in ("openai", "anthropic", "gemini", "bedrock"):  # one for each SDK
+        assert helpers.ask(provider, "Say hello in five words.").text
+    assert (f"{name}," in str(course) or f"{name}:" in str(course)) == bool(value), "what is set aside is said"
+    assert "proxy.example" not in str(course)
+    assert "Set aside" not in str(helpers.start(pace=0, show=False)), "once"
+
+
+@pytest.mark.parametrize(
+    "name, value", [("SSL_CERT_FILE", "/no/such/cacert.pem"), ("ALL_PROXY", "socks5://somebody:a-secret@proxy.example"), ("https_proxy", "ftp://proxy.example")]
+)
+def test_live_mode_refuses_a_network_that_cannot_be_used_by_its_name_alone(kernel, name, value):
+    kernel.setenv(name, value)
+    with pytest.raises(CourseError, match=f"^{name} cannot be used: correct or unset it") as refused:
+        helpers.start(mode="live", show=False)
+    assert value not in str(refused.value)
+
+
+def test_live_mode_leaves_the_network_of_the_shell_as_it_is(kernel):
+    for name, value in {"NO_PROXY": "*,models.corp.example", "HTTPS_PROXY": "http://proxy.example:3128", "SSL_CERT_FILE": certifi.where()}.items():
+        kernel.setenv(name, value)
+    course = helpers.start(mode="live", show=False)
+    assert os.environ["NO_PROXY"] == "127.0.0.1,localhost,::1,*,models.corp.example"
+    assert os.environ["HTTPS_PROXY"] == "http://proxy.example:3128" and os.environ["SSL_CERT_FILE"] == certifi.where()
+    assert not {"NO_PROXY", "HTTPS_PROXY", "SSL_CERT_FILE"} & set(course.set_aside)
+
+
+def test_offline_a_client_of_another_machine_is_told_why(kernel):
+    helpers.start(pace=0, show=False)
+    with pytest.raises(httpx2.ProxyError, match="403 Nothing was sent: this kernel is offline"):
+        httpx2.get("https://api.openai.com/v1/models")
+    plain = httpx2.get("http://models.corp.example/v1/models")
+    assert plain.status_code == 403 and "helpers.start(mode=" in plain.json()["error"]["message"]
+
+
+def test_a_client_that_names_another_server_on_this_machine_reaches_it(kernel, gateway):
+    helpers.start(pace=0, show=False)
+    other = openai.OpenAI(base_url=f"http://localhost:{gateway.port}/openai/v1")
+    assert other.chat.completions.create(**HELLO).choices and len(gateway.meter.log()) == 1
 
 
 def test_empty_variables_count_as_unset(kernel):
@@ -143,10 +274,10 @@ def test_the_gateway_command_prints_what_a_shell_evaluates_and_stops_when_told(n
             lines.append(running.stdout.readline())
             assert lines[-1], running.stderr.read()
         assert "offline mode" in lines[-1]
-        script = "AWS_PROFILE=work\n" + "".join(lines) + 'echo "$OPENAI_BASE_URL|$OPENAI_API_KEY|$NO_PROXY|$AWS_PROFILE"'
+        script = "AWS_PROFILE=work\nNO_PROXY=models.corp.example\n" + "".join(lines) + 'echo "$OPENAI_BASE_URL|$OPENAI_API_KEY|$NO_PROXY|$AWS_PROFILE"'
         shown = subprocess.run(["sh", "-eu", "-c", script.replace("$AWS_PROFILE", "${AWS_PROFILE-none}")], capture_output=True, text=True, check=True).stdout.strip()
         base_url, key, no_proxy, profile = shown.split("|")
-        assert (no_proxy, profile) == ("127.0.0.1,localhost", "none")
+        assert (no_proxy, profile) == ("127.0.0.1,localhost,::1,models.corp.example", "none")
         client = openai.OpenAI(base_url=base_url, api_key=key)
         assert client.chat.completions.create(**HELLO).choices[0].message.content == "Hello, it's nice meeting you."
         running.send_signal(number)
@@ -155,6 +286,28 @@ def test_the_gateway_command_prints_what_a_shell_evaluates_and_stops_when_told(n
     finally:
         running.kill()
         running.communicate()
+
+
+def test_the_gateway_command_counts_with_its_own_files_whatever_the_shell_says(tmp_path):
+    dead = "http://127.0.0.1:9"
+    running = command("--port", "0", "--pace", "0", TIKTOKEN_CACHE_DIR=str(tmp_path), HTTPS_PROXY=dead, https_proxy=dead)
+    try:
+        base_url = next(line for line in running.stdout if line.startswith("export OPENAI_BASE_URL=")).strip().partition("=")[2]
+        assert openai.OpenAI(base_url=base_url, api_key="any", max_retries=0).chat.completions.create(**HELLO | {"messages": [{"role": "user", "content": "hi"}]}).usage.prompt_tokens
+    finally:
+        running.kill()
+        running.communicate()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_gateway_command_unsets_what_would_stop_every_client_and_leaves_the_rest():
+    running = command("--port", "0", ALL_PROXY="socks5://proxy.example", HTTPS_PROXY="http://proxy.example", SSL_CERT_FILE="/no/such/file", ANTHROPIC_NEW="x")
+    try:
+        unset = running.stdout.readline().split()
+    finally:
+        running.kill()
+        running.communicate()
+    assert {"ALL_PROXY", "SSL_CERT_FILE", "ANTHROPIC_NEW", "AWS_PROFILE"} <= set(unset) and "HTTPS_PROXY" not in unset
 
 
 def test_a_taken_port_gives_a_sentence():
@@ -173,6 +326,10 @@ def test_a_taken_port_gives_a_sentence():
         (["--port", "0"], {"COURSE_PACE": "fast"}),
         (["--port", "0", "--pace", "-1"], {}),
         (["--port", "0", "--budget-usd", "much"], {}),
+        (["--port", "0"], {"COURSE_PACE": "1e400"}),
+        (["--port", "0"], {"COURSE_STRICT": "maybe"}),
+        (["--port", "0", "--recordings", "/no/such/folder"], {}),
+        (["--port", "0", "--mode", "live"], {"ALL_PROXY": "socks5://proxy.example"}),
     ],
 )
 def test_a_wrong_setting_gives_a_sentence(arguments, environ):
@@ -269,6 +426,13 @@ def test_the_same_orders_in_python(gateway):
     gateway.limit("anthropic", tokens=5)
     with pytest.raises(anthropic.RateLimitError, match="5 input tokens per minute"):
         anthropic.Anthropic(max_retries=0).messages.create(**HELLO | {"model": "claude-haiku-5-5", "max_tokens": 99})
+
+
+@pytest.mark.parametrize("path", ["/bedrock-mantle/openai/v1/responses", "/vertex/v1/projects", "/typo"])
+def test_where_nothing_is_served_the_answer_says_what_is(gateway, path):
+    answer = httpx2.get(gateway.base_url + path)
+    assert answer.status_code == 404
+    assert f"The course's gateway has nothing under {path}; it serves /openai, /azure" in answer.json()["error"]["message"]
 
 
 HOSTILE = {

@@ -1,5 +1,6 @@
 """pyproject.toml, requirements.lock, environment.yml, the Makefile and CI say the same thing."""
 
+import json
 import os
 import re
 import shutil
@@ -105,3 +106,11 @@ def test_a_python_that_will_not_do_gets_a_sentence(ready):
     (ready / ".venv/.locked").unlink()
     refused = make(ready, "setup", "PYTHON=false")
     assert refused.returncode and "needs Python 3.11, 3.12 or 3.13; false is none of these" in refused.stderr
+
+
+def test_the_devcontainer_does_what_make_does():
+    container = json.loads((ROOT / ".devcontainer/devcontainer.json").read_text())
+    assert container["postCreateCommand"] == "make setup"
+    python = container["image"].partition("python:")[2]
+    assert python in SpecifierSet(PROJECT["requires-python"])
+    assert container["customizations"]["vscode"]["settings"]["python.defaultInterpreterPath"].endswith("/.venv/bin/python")

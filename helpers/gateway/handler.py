@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from pathlib import Path
 
+from helpers import network
 from helpers.gateway import control
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
@@ -67,6 +68,9 @@ class Handler:
 
     async def _serve(self, request: Request) -> None:
         began = time.monotonic()
+        if "://" in request.path:  # a proxy is asked like this
+            kind, body = network.refusal("", network.OFFLINE)
+            return await request.answer(403, [("Content-Type", kind)], body)
         if not request.is_from_this_machine:
             return await request.answer(403, PLAIN, b"This gateway answers programs on this machine only.\n")
         if request.path.startswith("/course/"):
@@ -75,7 +79,8 @@ class Handler:
         found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
         if found is None:
             mounts = ", ".join(d.mount for d, _ in self._dialects)
-            return await request.answer(404, PLAIN, f"Nothing is mounted here; there are {mounts}.\n".encode())
+            kind, body = network.refusal(request.path, f"The course's gateway has nothing under {request.path}; it serves {mounts}.")
+            return await request.answer(404, [("Content-Type", kind)], body)
         dialect, routes = found
         path = request.path.removeprefix(dialect.mount)
         call = Call(request.method, path, request.query, request.headers, request.body, self.base_url + dialect.mount, self)

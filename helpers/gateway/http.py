@@ -15,6 +15,7 @@ from urllib.parse import parse_qs
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from helpers.gateway.wire import Headers
+from helpers.network import OFFLINE
 
 LARGEST_REQUEST = 210_000_000  # bytes; OpenAI takes batch files of 200 MB
 LARGEST_HEAD = 1_000_000  # bytes
@@ -26,6 +27,10 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 
 class TooLarge(Exception):
     """A request has more bytes than the gateway takes."""
+
+
+class AskedAsProxy(Exception):
+    """A client wants to be connected to another machine."""
 
 
 class Request:
@@ -145,6 +150,8 @@ class Connection(asyncio.Protocol):
             if not isinstance(error.__context__, TooLarge):
                 raise  # a defect of ours: asyncio logs it and hangs up
             self._hear_no_more(413, str(error.__context__))
+        except AskedAsProxy:
+            self._hear_no_more(403, OFFLINE)
         except HttpParserError as error:
             self._hear_no_more(400, str(error))
 
@@ -212,7 +219,7 @@ class Connection(asyncio.Protocol):
         """The head again, for a client that offers another protocol, HTTP/2 say: it is answered as if it had not."""
         method, version, asked = self._parser.get_method().decode(), self._parser.get_http_version(), self._coming
         if method == "CONNECT":
-            raise HttpParserError("this gateway is no proxy")
+            raise AskedAsProxy
         kept = {name: value for name, value in asked.headers.items() if name not in ("connection", "upgrade", "expect")}
         if "close" in asked.headers.get("connection", "").lower():
             kept["connection"] = "close"
@@ -256,7 +263,8 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, why: str) -> None:
         """Say what is wrong with bytes that are no request, and hang up."""
         body = f"{why}\n".encode()
-        head = _lines(f"HTTP/1.1 {status} {REASONS[status]}", [("Connection", "close"), ("Content-Length", str(len(body)))])
+        reason = why if status == 403 else REASONS[status]  # of a proxy's answer, clients show nothing else
+        head = _lines(f"HTTP/1.1 {status} {reason}", [("Connection", "close"), ("Content-Length", str(len(body)))])
         self.transport.write(head + body)
         self.transport.write_eof()  # and go on reading: to close on a client that still sends would reset what it has not read yet
         asyncio.get_running_loop().call_later(LINGER, self.transport.close)

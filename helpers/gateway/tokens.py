@@ -27,7 +27,7 @@ def files() -> Path:
 @cache
 def encoding() -> tiktoken.Encoding:
     """The o200k_base encoding; loading it takes about 0.3 s once."""
-    os.environ.setdefault("TIKTOKEN_CACHE_DIR", str(files()))
+    os.environ["TIKTOKEN_CACHE_DIR"] = str(files())  # from a folder of the shell's it could be missing, and would be fetched
     import tiktoken
 
     return tiktoken.get_encoding("o200k_base")

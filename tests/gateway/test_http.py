@@ -115,7 +115,7 @@ def test_an_answer_to_head_has_a_length_and_no_body(gateway):
         (bytes.fromhex("160301020001") + bytes(200), 400),  # a client that speaks TLS
         (post(more="Content-Length: 3\r\n"), 400),
         (post(more="Transfer-Encoding: chunked\r\n"), 400),
-        (b"CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: 127.0.0.1:443\r\n\r\n", 400),
+        (b"CONNECT 127.0.0.1:443 HTTP/1.1\r\nHost: 127.0.0.1:443\r\n\r\n", 403),
         (post(more="Host: evil.example\r\n"), 403),
     ],
 )

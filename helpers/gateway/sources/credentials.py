@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 
 from helpers.environment import PLACEHOLDER
@@ -82,15 +83,41 @@ def missing(name: str) -> Refusal:
 
 
 def from_environment(environ: Mapping[str, str] = os.environ, dotenv_path: Path | None = None) -> Keys:
-    """Keys from the environment; what it lacks, from a .env file (this folder's, or the nearest above it)."""
-    from dotenv import dotenv_values, find_dotenv
+    """Keys from the environment; what it lacks, from a .env file (this folder's, or the nearest above it).
 
+    Raises ValueError for a .env that cannot be read.
+    """
     # In a shell that a gateway has set up, its placeholders and its own addresses are no keys of anybody.
     set_up = PLACEHOLDER in environ.values()
     own = {name: value for name, value in environ.items() if value != PLACEHOLDER and not (set_up and name in PLACES)}
-    kept = dotenv_values(dotenv_path or find_dotenv(usecwd=True))
+    kept = _in_dotenv(dotenv_path or dotenv_file())
     found = {name: own.get(name) or kept.get(name) for name in (*SECRET, *PLACES)}
     return Keys({name: value for name, value in found.items() if value})
+
+
+def dotenv_file() -> Path | None:
+    """The .env of this folder, or the nearest above it; None where there is none."""
+    try:
+        here = Path.cwd()
+    except OSError:  # the folder is gone
+        return None
+    return next((path for folder in (here, *here.parents) if (path := folder / ".env").is_file()), None)
+
+
+def _in_dotenv(path: Path | None) -> dict[str, str | None]:
+    from dotenv import dotenv_values
+
+    if path is None:
+        return {}
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    except OSError as error:
+        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+    if "\0" in text:  # as in UTF-16
+        raise ValueError(f"{path} is not in UTF-8: save it in UTF-8, as .env files are read")
+    return dotenv_values(stream=StringIO(text))
 
 
 @contextmanager

@@ -34,6 +34,7 @@ NOVA = {
 }
 check_nova = checker(shape("messages", closed=True, **NOVA))
 BEDROCK_VERSION = "bedrock-2023-05-31"
+NEW_VERSION = "2026-10-21"  # what Anthropic's own client for Bedrock sends (anthropic 2.12, lib/bedrock/_client.py)
 
 
 class Invoke:
@@ -56,7 +57,7 @@ class Invoke:
             check_nova(body)
             return self._converse(_nova_as_converse(body), model)
         anthropic_messages.check_bedrock(body)
-        if body["anthropic_version"] != BEDROCK_VERSION:
+        if body["anthropic_version"] not in (BEDROCK_VERSION, NEW_VERSION):
             raise Refusal("bad_value", f"anthropic_version: the value has to be {BEDROCK_VERSION}", param="anthropic_version")
         return anthropic_messages.question(body, model, "bedrock")
 
