@@ -118,7 +118,6 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     """The turns, with the system instruction first."""
     out = []
-    turns.check(body.get("contents", ()), model)
     if "systemInstruction" in body:
         out.append(Message("system", parts.read(body["systemInstruction"], "systemInstruction", model)))
     for index, content in enumerate(body.get("contents", ())):
@@ -126,6 +125,7 @@ def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
         if role not in ROLES:
             raise Refusal("bad_value", "Please use a valid role: user, model.", param=f"contents[{index}].role")
         out.append(Message(ROLES[role], parts.read(content, f"contents[{index}]", model)))
+    turns.check(body.get("contents", ()), model)
     return tuple(out)
 
 
