@@ -111,12 +111,8 @@ def test_an_id_is_not_found_behind_a_path_of_another_kind(gateway):
     assert post(gateway, "Bearer some-key", f"nonsense%2F{CLAUDE}").status_code == 400
 
 
-@pytest.mark.parametrize("model", [BARE_CLAUDE, OLD_CLAUDE])
-def test_a_claude_is_called_by_a_profile_and_not_by_its_bare_id(bedrock, model):
-    words = f"Invocation of model ID {model} with on-demand throughput isn’t supported. "
-    words += "Retry your request with the ID or ARN of an inference profile that contains this model."
-    assert refused(bedrock.converse, modelId=model, messages=MESSAGES) == ("ValidationException", words, 400)
-    assert bedrock.converse(modelId=f"us.{model}", messages=MESSAGES)["stopReason"] == "end_turn"
+def test_the_on_demand_id_of_an_older_model_is_answered(bedrock):
+    assert bedrock.converse(modelId=OLD_CLAUDE, messages=MESSAGES)["stopReason"] == "end_turn"
 
 
 def test_tokens_are_counted_by_the_bare_id_of_a_model_that_is_invoked_by_a_profile(bedrock):
