@@ -54,6 +54,8 @@ def test_what_a_model_accepts_is_litellms(model, row):
             known = row.get(f"supports_{effort}_reasoning_effort")
             assert known is None or (effort in model.efforts) == known
     assert ("images" in model.accepts) == row.get("supports_vision", False)
+    if "supports_assistant_prefill" in row:
+        assert ("prefill" in model.accepts) == row["supports_assistant_prefill"]
     if "temperature" in model.accepts:
         assert row.get("supports_sampling_params", True)
 

@@ -58,8 +58,10 @@ class JsonConstraint:
             self._matcher = _matcher(unrolled(schema), self._tokenizer)
         except RecursionError:
             raise SchemaError("the schema is nested too deeply") from None
-        except (ValueError, TypeError) as error:  # TypeError: a bound or a type that is no number or name
+        except ValueError as error:
             raise SchemaError(str(error)) from None
+        except TypeError:  # Python's words say nothing about the schema
+            raise SchemaError("a keyword has a value that it cannot have, such as a type that is no name") from None
         self._closers = [self._tokenizer.eos_token, *(self._tokenizer.tokenize_str(text)[0] for text in CLOSERS)]
         self._written, self._digits, self._in_string, self._escaped = 0, 0, False, False
         self._raise_error()

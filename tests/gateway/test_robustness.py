@@ -5,6 +5,7 @@ import copy
 import http.client
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -67,28 +68,29 @@ RESPONSE = {
     "text": {"format": {"type": "text"}},
     "tools": [{"type": "function", "name": "look"}],
 }
+PNG = "iVBORw0KGgo="
+THOUGHT = {"type": "thinking", "thinking": "", "signature": "c2lnbmVk"}
 MESSAGES = {
     "model": "claude-haiku-4-5",
     "max_tokens": 3000,
     "system": [{"type": "text", "text": "Be brief.", "cache_control": {"type": "ephemeral", "ttl": "1h"}}],
     "messages": [
-        {"role": "user", "content": [{"type": "text", "text": PROMPT}, {"type": "image", "source": {"type": "url", "url": "x"}}]},
-        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "look", "input": {}}]},
+        {"role": "user", "content": [{"type": "text", "text": PROMPT}, {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PNG}}]},
+        {"role": "assistant", "content": [THOUGHT, {"type": "tool_use", "id": "t", "name": "look", "input": {}}]},
         {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [{"type": "text", "text": "7"}]}]},
     ],
     "stop_sequences": ["STOP"],
     "thinking": {"type": "enabled", "budget_tokens": 1024},
-    "output_config": {"effort": "low"},
     "cache_control": {"type": "ephemeral"},
     "stream": True,
-    "top_k": 5,
+    "top_p": 0.95,
     "tools": [{"name": "look", "input_schema": {"type": "object"}}],
 }
 COUNTED = {name: MESSAGES[name] for name in ("model", "messages", "system", "tools", "thinking", "cache_control")}
 CONTENTS = {
     "contents": [
-        {"role": "user", "parts": [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": "AAAA"}}]},
-        {"role": "model", "parts": [{"functionCall": {"name": "look", "args": {"a": 1}}, "thoughtSignature": "x"}]},
+        {"role": "user", "parts": [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": PNG}}]},
+        {"role": "model", "parts": [{"functionCall": {"name": "look", "args": {"a": 1}}, "thoughtSignature": "c2lnbmVk"}]},
         {"role": "user", "parts": [{"function_response": {"name": "look", "response": {"b": 2}}}]},
     ],
     "systemInstruction": {"parts": [{"text": "Be brief."}]},
@@ -105,14 +107,15 @@ CONTENTS = {
     "labels": {"a_b": "c"},
 }
 CACHE = {"model": "models/gemini-2.5-flash", "displayName": "d", "ttl": "60s", "contents": [{"role": "user", "parts": [{"text": "word " * 1100}]}]}
+REASONING = {"reasoningContent": {"reasoningText": {"text": "", "signature": "c2lnbmVk"}}}
 CONVERSE = {
     "messages": [
-        {"role": "user", "content": [{"text": PROMPT}, {"image": {"format": "png", "source": {"bytes": "AAAA"}}}, {"cachePoint": {"type": "default", "ttl": "5m"}}]},
-        {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "look", "input": {}}}]},
+        {"role": "user", "content": [{"text": PROMPT}, {"image": {"format": "png", "source": {"bytes": PNG}}}, {"cachePoint": {"type": "default", "ttl": "5m"}}]},
+        {"role": "assistant", "content": [REASONING, {"toolUse": {"toolUseId": "t", "name": "look", "input": {}}}]},
         {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [{"text": "7"}]}}]},
     ],
     "system": [{"text": "Be brief."}],
-    "inferenceConfig": {"maxTokens": 3000, "temperature": 0.5, "topP": 0.9, "stopSequences": ["STOP"]},
+    "inferenceConfig": {"maxTokens": 3000, "topP": 0.95, "stopSequences": ["STOP"]},
     "toolConfig": {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {}}}}]},
     "additionalModelRequestFields": {"thinking": {"type": "enabled", "budget_tokens": 1024}},
 }
@@ -239,8 +242,12 @@ def send(gateway, path, body, method="POST", headers=HEADERS):
         connection.close()
 
 
+PYTHONS = re.compile(rb"unhashable|NoneType|has no attribute|not subscriptable|not iterable|not supported between|indices must|must be str|required positional|[a-z]Error\b: ")
+
+
 def check_answer(path, status, headers, body):
     assert "x-course-error" not in headers, body
+    assert path.startswith("/course/") or status < 400 or not PYTHONS.search(body), f"worded by Python: {body}"
     assert status < 500, body
     if status >= 400:
         outer, inner = SHAPES[path.split("/")[1]]

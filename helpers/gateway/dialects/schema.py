@@ -56,25 +56,29 @@ def nullable(schema: Schema) -> Schema:
     return {**schema, "type": [*([kind] if isinstance(kind, str) else kind), "null"]}
 
 
-def checker(schema: Schema) -> Callable[[dict[str, Any]], None]:
-    """A function that raises a Refusal (missing, wrong_type, bad_value, unknown_field) for a body that does not fit."""
+def checker(schema: Schema) -> Callable[..., None]:
+    """A function that raises a Refusal (missing, wrong_type, bad_value, unknown_field) for a body that does not fit.
+
+    It takes the body and, where that is a part of a larger one, the path of this part.
+    """
 
     @cache
     def compiled() -> Callable[[Any], Any]:
         # Draft 4 is the last in which 2.0 is no integer; a count that is a float breaks what counts with it.
         return fastjsonschema.compile({"$schema": "http://json-schema.org/draft-04/schema#", **schema}, use_default=False)
 
-    def check(body: dict[str, Any]) -> None:
+    def check(body: Any, at: str = "") -> None:
         try:
             compiled()(body)
         except fastjsonschema.JsonSchemaValueException as error:
-            raise _refusal(error) from None
+            raise _refusal(error, at) from None
 
     return check
 
 
-def _refusal(error: fastjsonschema.JsonSchemaValueException) -> Refusal:
-    path = re.sub(r"^data\.?", "", error.name or "")
+def _refusal(error: fastjsonschema.JsonSchemaValueException, at: str) -> Refusal:
+    inside = re.sub(r"^data\.?", "", error.name or "")
+    path = at + inside if inside.startswith("[") or not at else f"{at}.{inside}".rstrip(".")
     rule, definition, value = error.rule, error.rule_definition, error.value
     if rule == "required":
         name = next(field for field in definition if field not in value)

@@ -135,8 +135,8 @@ SUPPORT = {"supported": True}
 
 
 def _model_body(model: models.Model) -> dict[str, Any]:
-    thinks = {"supported": model.thinks != "never"}
-    kinds = {"adaptive": {"supported": model.thinks in ("default", "always")}, "enabled": {"supported": model.thinks == "optional"}}
+    thinks, adapts = {"supported": model.thinks != "never"}, {"supported": model.thinks in ("default", "always")}
+    kinds = {"adaptive": adapts, "enabled": {"supported": model.thinks == "optional"}}
     return {
         "type": "model",
         "id": model.id,
@@ -152,7 +152,7 @@ def _model_body(model: models.Model) -> dict[str, Any]:
             "citations": {"supported": False},
             "code_execution": {"supported": False},
             "context_management": {"supported": False},
-            "effort": {**thinks, **{name: thinks for name in ("low", "medium", "high", "xhigh", "max")}},
+            "effort": {**adapts, **{name: adapts for name in ("low", "medium", "high", "xhigh", "max")}},
             "image_input": SUPPORT,
             "pdf_input": SUPPORT,
             "structured_outputs": SUPPORT,

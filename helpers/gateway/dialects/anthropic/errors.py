@@ -67,6 +67,11 @@ def _bound(facts: dict[str, Any]) -> str:
             return f"Input should be less than or equal to {facts['bound']}"
         case "enum":
             return f"Input should be {' or '.join(repr(name) for name in facts['bound'] if name is not None)}"
+        case "minLength" | "maxLength":
+            most, count = ("most" if facts["rule"] == "maxLength" else "least"), facts["bound"]
+            return f"String should have at {most} {count} character{'' if count == 1 else 's'}"
+        case "pattern":
+            return f"String should match pattern '{facts['bound']}'"
         case "minItems":
             return f"at least {facts['bound']} item is required"
     return "Input is not valid"

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice
-from helpers.gateway.dialects.anthropic import tools
+from helpers.gateway.dialects.anthropic import blocks, thinking, tools, turns
+from helpers.gateway.dialects.anthropic.blocks import CACHE_CONTROL, CONTENT
 from helpers.gateway.dialects.schema import (
     ANY,
     BOOLEAN,
@@ -29,16 +29,13 @@ from helpers.gateway.wire import random_id
 from helpers.models import Model
 
 OLD, NEW = "2023-06-01", "2026-10-21"
-SAMPLING = ("temperature", "top_p", "top_k")
 MOST_BREAKPOINTS = 4
 FORMAT_BETA = "structured-outputs-2025-11-13"
 
-CACHE_CONTROL = nullable(shape("type", type=one_of("ephemeral"), ttl=one_of("5m", "1h")))
-BLOCK = shape("type", type=STRING, text=STRING, cache_control=CACHE_CONTROL)
-CONTENT = {"type": ["string", "array"], "items": BLOCK}
+MESSAGE = shape("role content", closed=True, role=one_of("user", "assistant", "system"), content=CONTENT)
 FIELDS = {
     "model": STRING,
-    "messages": list_of(shape("role content", role=one_of("user", "assistant", "system"), content=CONTENT), minItems=1),
+    "messages": list_of(MESSAGE, minItems=1),
     "max_tokens": between("integer", 0),
     "system": {"type": ["string", "array"], "items": shape("type text", type=one_of("text"), text=STRING, cache_control=CACHE_CONTROL)},
     "stop_sequences": nullable(list_of(STRING)),
@@ -81,11 +78,13 @@ def question(body: dict[str, Any], model: Model, provider: str, *, version: str 
     """The neutral question of a body whose fields were checked. Raises Refusal for what this model or version refuses."""
     check_rules(body, model, version)
     tools.check_tools(body)
-    effort, budget = thinking(body, model)
+    effort, budget = thinking.read(body, model)
+    said = messages(body, model, version)
+    turns.check(body["messages"], model, thinks=budget is not None)
     return Question(
         provider=provider,
         model=model,
-        messages=messages(body, model, version),
+        messages=said,
         tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
         functions=tools.functions(body),
         must_call=tools.must_call(body, model),
@@ -95,8 +94,8 @@ def question(body: dict[str, Any], model: Model, provider: str, *, version: str 
         stream=bool(body.get("stream")),
         effort=effort,
         thinking_limit=budget,
-        sampling=tuple((name, body[name]) for name in SAMPLING if body.get(name) is not None),
-        automatic_cache_ttl=_ttl(body.get("cache_control")),
+        sampling=tuple((name, body[name]) for name in thinking.SAMPLING if body.get(name) is not None),
+        automatic_cache_ttl=blocks.cache_ttl(body.get("cache_control")),
         chunk_tokens=4,
     )
 
@@ -104,40 +103,24 @@ def question(body: dict[str, Any], model: Model, provider: str, *, version: str 
 def check_rules(body: dict[str, Any], model: Model, version: str) -> None:
     """What depends on the API version or on the model."""
     if version == NEW:
-        for name in SAMPLING:
+        for name in thinking.SAMPLING:
             if name in body:
                 raise Refusal("unsupported", f"{name}: this parameter is not supported in API version {NEW}", param=name)
     if (body.get("max_tokens") or 0) > model.max_output:
         text = f"max_tokens: {body['max_tokens']} > {model.max_output}, which is the maximum allowed number of output tokens for {model.id}"
         raise Refusal("bad_value", text, param="max_tokens")
+    thinking.check_sampling(body, model)
+    check_stops(body.get("stop_sequences") or ())
 
 
-def thinking(body: dict[str, Any], model: Model) -> tuple[str, int | None]:
-    """Effort and budget of thinking: on by default on the 5.x models, on demand on older ones."""
-    asked = body.get("thinking") or {}
-    effort = (body.get("output_config") or {}).get("effort") or "medium"
-    kind = asked.get("type")
-    if kind == "enabled":
-        budget = asked.get("budget_tokens")
-        if budget is None:
-            raise Refusal("missing", param="thinking.enabled.budget_tokens")
-        if model.thinks != "optional":
-            raise Refusal("unsupported", f'"thinking.type.enabled" is not supported for {model.id}. Use "thinking.type.adaptive".', param="thinking")
-        if budget < 1024:
-            raise Refusal("bad_value", param="thinking.enabled.budget_tokens", rule="minimum", bound=1024, value=budget)
-        if "max_tokens" in body and budget >= body["max_tokens"]:
-            raise Refusal("bad_value", "`max_tokens` must be greater than `thinking.budget_tokens`.", param="max_tokens")
-        return effort, budget
-    if kind == "disabled" and model.thinks == "always":
-        raise Refusal("unsupported", f'"thinking.type.disabled" is not supported for {model.id}. Use "thinking.type.adaptive".', param="thinking")
-    if kind == "disabled" or model.thinks == "never" or (kind is None and model.thinks == "optional"):
-        return "none", None
-    return effort, None
+def check_stops(sequences: Sequence[str]) -> None:
+    if any(not sequence.strip() for sequence in sequences):
+        raise Refusal("bad_value", "stop_sequences: each stop sequence must contain non-whitespace", param="stop_sequences")
 
 
 def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message, ...]:
     system = body.get("system")
-    out = [Message("system", _parts(system, "system"))] if system else []
+    out = [Message("system", blocks.parts(system, "system"))] if system else []
     for index, said in enumerate(body["messages"]):
         path = f"messages.{index}"
         if said["role"] == "system" and model.thinks not in ("default", "always"):
@@ -147,7 +130,7 @@ def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message,
             raise Refusal("bad_value", f"{path}: {said['role']} messages must have non-empty content", param=path)
         if version == NEW:
             _check_new_rules(said, path)
-        out.append(Message(said["role"], _parts(said["content"], f"{path}.content")))
+        out.append(Message(said["role"], blocks.parts(said["content"], f"{path}.content")))
     if sum(part.cache_ttl is not None for message in out for part in message.parts) > MOST_BREAKPOINTS:
         raise Refusal("bad_value", f"A maximum of {MOST_BREAKPOINTS} blocks with cache_control may be provided.", param="messages")
     return tuple(out)
@@ -159,41 +142,6 @@ def _check_new_rules(said: dict[str, Any], path: str) -> None:
             raise Refusal("unsupported", f"{path}.content.{index}: document blocks are not allowed in assistant turns", param=path)
         if said["role"] == "user" and block["type"] == "text" and "citations" in block:
             raise Refusal("unknown_field", param=f"{path}.content.{index}.text.citations")
-
-
-def _parts(content: str | list[dict[str, Any]], path: str) -> tuple[Part, ...]:
-    if isinstance(content, str):
-        return (Part(content),)
-    return tuple(_part(block, f"{path}.{index}") for index, block in enumerate(content))
-
-
-def _part(block: dict[str, Any], path: str) -> Part:
-    kind, ttl = block["type"], _ttl(block.get("cache_control"))
-    if kind == "text":
-        if not isinstance(block.get("text"), str):
-            raise Refusal("missing", param=f"{path}.text.text")
-        if not block["text"]:
-            raise Refusal("bad_value", "messages: text content blocks must be non-empty", param=path)
-        return Part(block["text"], cache_ttl=ttl)
-    if kind in ("image", "document"):
-        if not isinstance(block.get("source"), dict):
-            raise Refusal("missing", param=f"{path}.{kind}.source")
-        return Part(_short_hash(block["source"]), "image", ttl)
-    if kind in ("thinking", "redacted_thinking"):
-        return Part("", "thinking", ttl)
-    if kind in ("tool_use", "server_tool_use"):
-        return Part(f"{block.get('name')}({json.dumps(block.get('input'), sort_keys=True)})", "tool_use", ttl)
-    if kind == "tool_result" or kind.endswith("_tool_result") or kind == "search_result":
-        return Part(json.dumps(block.get("content"), sort_keys=True), "tool_result", ttl)
-    raise Refusal("bad_value", f"{path}: Input tag '{kind}' found using 'type' does not match any of the expected tags", param=path)
-
-
-def _ttl(cache_control: dict[str, Any] | None) -> str | None:
-    return cache_control.get("ttl", "5m") if cache_control else None
-
-
-def _short_hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 # ---- writing ---------------------------------------------------------------
@@ -227,10 +175,10 @@ def thinking_block() -> dict[str, Any]:
 
 
 def content(question: Question, choice: Choice) -> list[dict[str, Any]]:
-    blocks = [thinking_block()] if choice.thinking_tokens else []
+    thought = [thinking_block()] if choice.thinking_tokens else []
     if choice.function:
-        return [*blocks, tools.tool_use(question, choice.function, tools.arguments(choice.text))]
-    return [*blocks, {"type": "text", "text": choice.text}] if choice.text else blocks
+        return [*thought, tools.tool_use(question, choice.function, tools.arguments(choice.text))]
+    return [*thought, {"type": "text", "text": choice.text}] if choice.text else thought
 
 
 def head(question: Question, message_id: str) -> dict[str, Any]:

@@ -6,12 +6,14 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, nullable, one_of, shape
+from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, checker, nullable, one_of, shape
 from helpers.gateway.exchange import Function, Question, Refusal
 from helpers.gateway.wire import random_id
 from helpers.models import Model
 
+TOOL_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,128}$"}
 TOOL = shape("name", name=STRING, type=nullable(STRING), input_schema=OBJECT)
+check_name = checker(TOOL_NAME)
 TOOL_CHOICE = shape("type", type=STRING, name=STRING, disable_parallel_tool_use=nullable(BOOLEAN))
 FORMAT = shape("type schema", type=one_of("json_schema"), schema=OBJECT)
 CHOICES = ("auto", "any", "tool", "none")
@@ -28,10 +30,13 @@ VALUES = ("const", "default", "enum", "examples")  # hold values, not schemas
 
 # ---- reading ---------------------------------------------------------------
 def check_tools(body: dict[str, Any]) -> None:
-    """Refuse a tool of the client's own without a schema, and a name that two tools have."""
+    """Refuse a tool of the client's own without a schema, a name that two tools have, and calls or results without any tool."""
     tools = body.get("tools") or []
+    if not tools and any(block["type"] in ("tool_use", "tool_result") for block in _blocks(body)):
+        raise Refusal("bad_value", "Requests which include `tool_use` or `tool_result` blocks must define tools.", param="tools")
     for index, tool in enumerate(tools):
         if _is_function(tool):
+            check_name(tool["name"], f"tools.{index}.custom.name")
             path = f"tools.{index}.custom.input_schema"
             if "input_schema" not in tool:
                 raise Refusal("missing", param=path)
@@ -41,6 +46,10 @@ def check_tools(body: dict[str, Any]) -> None:
                 raise Refusal("bad_value", param=f"{path}.type", rule="enum", bound=["object"])
     if len({tool["name"] for tool in tools}) < len(tools):
         raise Refusal("bad_value", "tools: Tool names must be unique.", param="tools")
+
+
+def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
+    return [block for said in body.get("messages", ()) if isinstance(said["content"], list) for block in said["content"]]
 
 
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import secrets
 from collections.abc import AsyncIterator, Callable
@@ -11,19 +10,19 @@ from typing import Any, NoReturn
 
 from helpers.gateway.answer import Answer, Choice
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
+from helpers.gateway.dialects.anthropic import thinking
 from helpers.gateway.dialects.anthropic import tools as anthropic_tools
-from helpers.gateway.dialects.bedrock import eventstream
+from helpers.gateway.dialects.bedrock import blocks, eventstream, turns
+from helpers.gateway.dialects.bedrock.blocks import BLOCK, CACHE_POINT, FILLED, NAME
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL, from_claude
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
-from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
+from helpers.gateway.exchange import Message, Question, Refusal, Usage
 from helpers.gateway.wire import LETTERS, Call, Dialect, compact, parse_json, random_id
 from helpers.models import Model
 
-CACHE_POINT = shape("type", type=one_of("default"), ttl=one_of("5m", "1h"))
-BLOCK = shape(text=STRING, image=OBJECT, document=OBJECT, video=OBJECT, toolUse=OBJECT, toolResult=OBJECT, cachePoint=CACHE_POINT)
 MESSAGE = shape("role content", role=one_of("user", "assistant", "system"), content=list_of(BLOCK))
 TOOL = shape(
-    toolSpec=shape("name inputSchema", name=STRING, inputSchema=shape("json", json=OBJECT)),
+    toolSpec=shape("name inputSchema", name=NAME, description=FILLED, inputSchema=shape("json", json=OBJECT)),
     systemTool=OBJECT,
     cachePoint=CACHE_POINT,
 )
@@ -31,21 +30,20 @@ TOOL_CHOICE = shape(closed=True, auto=OBJECT, any=OBJECT, tool=shape("name", nam
 TEXT_FORMAT = shape("type structure", type=one_of("json_schema"), structure=shape("jsonSchema", jsonSchema=shape("schema", schema=STRING)))
 FIELDS = {
     "messages": list_of(MESSAGE, minItems=1),
-    "system": list_of(shape(text=STRING, cachePoint=CACHE_POINT, guardContent=OBJECT)),
+    "system": list_of(shape(text=FILLED, cachePoint=CACHE_POINT, guardContent=OBJECT)),
     "inferenceConfig": shape(
         maxTokens=between("integer", 1),
         temperature=between("number", 0, 1),
         topP=between("number", 0, 1),
-        stopSequences=list_of(STRING),
+        stopSequences=list_of(FILLED),
     ),
     "toolConfig": shape("tools", tools=list_of(TOOL, minItems=1), toolChoice=TOOL_CHOICE),
     "outputConfig": shape(effort=one_of("low", "medium", "high", "xhigh", "max"), textFormat=TEXT_FORMAT),
-    "additionalModelRequestFields": shape(thinking=anthropic_messages.FIELDS["thinking"]),
+    "additionalModelRequestFields": shape(**{name: anthropic_messages.FIELDS[name] for name in ("thinking", "top_k")}),
     "additionalModelResponseFieldPaths": list_of(STRING),
     **{name: ANY for name in "guardrailConfig performanceConfig projectIdentifier promptVariables requestMetadata serviceTier".split()},
 }
 check = checker(shape("messages", **FIELDS))
-MEDIA = ("image", "document", "video")
 PADDING = LETTERS  # a-z, A-Z, then digits: the alphabet that the field p is cut from
 
 
@@ -76,18 +74,24 @@ class Converse:
                 f"Try again with a maximum tokens value that is lower than {most}."
             )
             raise Refusal("bad_value", text, param="inferenceConfig.maxTokens")
+        turns.check(body["messages"], model)
         check_tools(body, model)
         asked = as_claude(body, limit or model.max_output)
         try:
-            effort, budget = anthropic_messages.thinking(asked, model)
+            effort, budget = thinking.read(asked, model)
+            if "anthropic." in model.id:
+                thinking.check_sampling(asked, model)
+                anthropic_messages.check_stops(asked["stop_sequences"])
             must_call = anthropic_tools.must_call(asked, model)
             schema = anthropic_tools.schema(asked)
         except Refusal as refusal:
             raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
+        said = messages(body, model)
+        turns.check_with_claude(body["messages"], model, thinks=budget is not None)
         return Question(
             provider="bedrock",
             model=model,
-            messages=messages(body),
+            messages=said,
             tools=tools(body),
             functions=anthropic_tools.functions(asked),
             must_call=must_call,
@@ -167,9 +171,14 @@ def as_claude(body: dict[str, Any], limit: int) -> dict[str, Any]:
     config, output = body.get("toolConfig") or {}, body.get("outputConfig") or {}
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     kind, choice = next(iter(config.get("toolChoice", {}).items()), ("auto", {}))
+    more, inference = body.get("additionalModelRequestFields") or {}, body.get("inferenceConfig") or {}
     return {
         "max_tokens": limit,
-        "thinking": (body.get("additionalModelRequestFields") or {}).get("thinking"),
+        "thinking": more.get("thinking"),
+        "temperature": inference.get("temperature"),
+        "top_p": inference.get("topP"),
+        "top_k": more.get("top_k"),
+        "stop_sequences": inference.get("stopSequences") or (),
         "output_config": {"effort": output.get("effort"), "format": _format(output)},
         "tools": [{"name": spec["name"], "input_schema": spec["inputSchema"]["json"]} for spec in specs],
         "tool_choice": {**choice, "type": kind} if specs else None,
@@ -225,56 +234,25 @@ def tools(body: dict[str, Any]) -> tuple[str, ...]:
     return tuple(json.dumps(tool, sort_keys=True) for tool in given if "cachePoint" not in tool)
 
 
-def messages(body: dict[str, Any]) -> tuple[Message, ...]:
-    if body["messages"][0]["role"] == "assistant":
-        text = "A conversation must start with a user message. Try again with a conversation that starts with a user message."
-        raise Refusal("bad_value", text, param="messages")
+def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     system = body.get("system")
-    out = [Message("system", parts(system, "system"))] if system else []
+    out = [Message("system", blocks.parts(system, "system", model))] if system else []
     for index, said in enumerate(body["messages"]):
-        out.append(Message(said["role"], parts(said["content"], f"messages.{index}.content")))
+        out.append(Message(said["role"], blocks.parts(said["content"], f"messages.{index}.content", model)))
     if sum(part.cache_ttl is not None for message in out for part in message.parts) > anthropic_messages.MOST_BREAKPOINTS:
         text = f"{FROM_MODEL}A maximum of {anthropic_messages.MOST_BREAKPOINTS} blocks with cache_control may be provided."
         raise Refusal("bad_value", text, param="messages")
     return tuple(out)
 
 
-def parts(blocks: list[dict[str, Any]], path: str) -> tuple[Part, ...]:
-    out: list[Part] = []
-    for index, block in enumerate(blocks):
-        if "cachePoint" in block:
-            if not out:
-                raise Refusal("bad_value", "A cachePoint has to stand after the content that it caches.", param=f"{path}.{index}")
-            out[-1] = replace(out[-1], cache_ttl=block["cachePoint"].get("ttl", "5m"))
-        else:
-            out.append(_part(block, f"{path}.{index}"))
-    return tuple(out)
-
-
-def _part(block: dict[str, Any], path: str) -> Part:
-    if "text" in block:
-        if not block["text"].strip():
-            text = f"The text field in the ContentBlock object at {path} is blank. Add text to the text field, and try again."
-            raise Refusal("bad_value", text, param=path)
-        return Part(block["text"])
-    for name in MEDIA:
-        if name in block:
-            return Part(hashlib.sha256(json.dumps(block[name], sort_keys=True).encode()).hexdigest()[:16], "image")
-    for name, kind in (("toolUse", "tool_use"), ("toolResult", "tool_result"), ("reasoningContent", "thinking"), ("guardContent", "text")):
-        if name in block:
-            return Part("" if kind == "thinking" else json.dumps(block[name], sort_keys=True), kind)
-    keys = "text, image, toolUse, toolResult, document, video, cachePoint"
-    raise Refusal("bad_value", f"The ContentBlock object at {path} must set one of the following keys: {keys}.", param=path)
-
-
 def content(choice: Choice) -> list[dict[str, Any]]:
-    blocks: list[dict[str, Any]] = []
+    thought: list[dict[str, Any]] = []
     if choice.thinking_tokens:
         signature = anthropic_messages.thinking_block()["signature"]
-        blocks.append({"reasoningContent": {"reasoningText": {"signature": signature, "text": ""}}})
+        thought.append({"reasoningContent": {"reasoningText": {"signature": signature, "text": ""}}})
     if choice.function:
-        return [*blocks, {"toolUse": {"input": anthropic_tools.arguments(choice.text), **tool_use(choice.function)}}]
-    return [*blocks, {"text": choice.text}] if choice.text else blocks
+        return [*thought, {"toolUse": {"input": anthropic_tools.arguments(choice.text), **tool_use(choice.function)}}]
+    return [*thought, {"text": choice.text}] if choice.text else thought
 
 
 def tool_use(name: str) -> dict[str, str]:

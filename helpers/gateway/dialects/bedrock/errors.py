@@ -95,6 +95,9 @@ def _by_service(refusal: Refusal) -> str:
         "minimum": f"have value greater than or equal to {bound}",
         "maximum": f"have value less than or equal to {bound}",
         "minItems": f"have length greater than or equal to {bound}",
+        "minLength": f"have length greater than or equal to {bound}",
+        "maxLength": f"have length less than or equal to {bound}",
+        "pattern": f"satisfy regular expression pattern: {str(bound).strip('^$')}",
         "enum": f"satisfy enum value set: [{', '.join(map(str, bound or ()))}]" if rule == "enum" else "",
     }.get(rule, "be valid")
     return f"1 validation error detected: Value '{_shown(facts)}' at '{place}' failed to satisfy constraint: Member must {constraint}"

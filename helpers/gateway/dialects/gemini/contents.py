@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
@@ -11,10 +9,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects.gemini import fields
+from helpers.gateway.dialects.gemini import fields, parts, turns
 from helpers.gateway.dialects.gemini import tools as gemini_tools
 from helpers.gateway.dialects.schema import checker
-from helpers.gateway.exchange import Function, Message, Part, Question, Refusal, Usage
+from helpers.gateway.exchange import Function, Message, Question, Refusal, Usage
 from helpers.gateway.wire import LETTERS, random_id
 from helpers.models import Model
 
@@ -25,16 +23,6 @@ LARGEST_BUDGET = 24_576  # what Google documents for its Flash models
 SAMPLING = ("temperature", "topP", "topK", "seed", "presencePenalty", "frequencyPenalty")
 CHUNK_TOKENS = 16
 ROLES = {"": "user", "user": "user", "model": "assistant", "function": "tool"}
-KINDS = {
-    "functionCall": "tool_use",
-    "executableCode": "tool_use",
-    "toolCall": "tool_use",
-    "functionResponse": "tool_result",
-    "codeExecutionResult": "tool_result",
-    "toolResponse": "tool_result",
-    "inlineData": "image",
-    "fileData": "image",
-}
 
 
 @dataclass(frozen=True)
@@ -130,60 +118,15 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     """The turns, with the system instruction first."""
     out = []
-    gemini_tools.check_turns(body.get("contents", ()))
     if "systemInstruction" in body:
-        out.append(Message("system", parts(body["systemInstruction"], "systemInstruction", model)))
+        out.append(Message("system", parts.read(body["systemInstruction"], "systemInstruction", model)))
     for index, content in enumerate(body.get("contents", ())):
         role = content.get("role", "")
         if role not in ROLES:
             raise Refusal("bad_value", "Please use a valid role: user, model.", param=f"contents[{index}].role")
-        out.append(Message(ROLES[role], parts(content, f"contents[{index}]", model)))
+        out.append(Message(ROLES[role], parts.read(content, f"contents[{index}]", model)))
+    turns.check(body.get("contents", ()), model)
     return tuple(out)
-
-
-def parts(content: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
-    given = content.get("parts")
-    if not given:
-        raise Refusal("bad_value", param=f"{path}.parts", rule="contents.parts must not be empty.")
-    return tuple(_part(part, f"{path}.parts[{index}]", model) for index, part in enumerate(given))
-
-
-def _part(part: dict[str, Any], path: str, model: Model) -> Part:
-    found = [name for name in fields.DATA if name in part]
-    if not found:
-        raise Refusal("bad_value", param=f"{path}.data", rule="required oneof field 'data' must have one initialized field")
-    if len(found) > 1:
-        text = f"Invalid value at '{fields.snake(path)}' (oneof), oneof field 'data' is already set. Cannot set '{found[1]}'"
-        raise Refusal("bad_value", text, param=path)
-    name = found[0]
-    value = part[name]
-    if name == "text":
-        return Part(value, "thinking" if part.get("thought") else "text")
-    if KINDS[name] == "image" and "images" not in model.accepts:
-        raise Refusal("unsupported", f"Image input modality is not enabled for models/{model.id}", param=path)
-    if name == "inlineData":
-        return Part(_short_hash(_decoded(value["data"], f"{path}.inlineData.data")), "image")
-    if name == "fileData":
-        return Part(_short_hash(value["fileUri"].encode()), "image")
-    return Part(_said(value), KINDS[name])
-
-
-def _said(value: dict[str, Any]) -> str:
-    """What identifies a call or its result; an id is new in every conversation, so it does not."""
-    return json.dumps({name: item for name, item in value.items() if name != "id"}, sort_keys=True)
-
-
-def _decoded(data: str, path: str) -> bytes:
-    """Bytes from base64 in either alphabet, with or without padding."""
-    try:
-        return base64.b64decode(data.replace("-", "+").replace("_", "/").rstrip("=") + "=" * (-len(data.rstrip("=")) % 4), validate=True)
-    except ValueError:
-        text = f"Invalid value at '{fields.snake(path)}' (TYPE_BYTES), Base64 decoding failed for \"{data[:40]}\""
-        raise Refusal("bad_value", text, param=path) from None
-
-
-def _short_hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def tools(body: dict[str, Any]) -> tuple[str, ...]:
@@ -248,9 +191,9 @@ def _parts(question: Question, choice: Choice) -> list[dict[str, Any]]:
     return _text_parts(gemini_tools.bare(choice.text) if question.echo["bare"] else choice.text)
 
 
-def _candidate(index: int, parts: list[dict[str, Any]], scores: Sequence[TokenScore], choice: Choice | None = None) -> dict[str, Any]:
+def _candidate(index: int, said: list[dict[str, Any]], scores: Sequence[TokenScore], choice: Choice | None = None) -> dict[str, Any]:
     """A candidate, or a piece of one; with the choice it is the end of it. Without parts its content has none, not an empty list."""
-    body: dict[str, Any] = {"content": {"parts": parts, "role": "model"} if parts else {"role": "model"}}
+    body: dict[str, Any] = {"content": {"parts": said, "role": "model"} if said else {"role": "model"}}
     if choice:
         body["finishReason"] = finish_reason(choice)
         if choice.scores:
@@ -292,10 +235,10 @@ async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
         if held and length < sum(len(choice.text) for choice in answer.choices):
             yield said(held)
             held = None
-    parts = [_parts(question, choice) if whole else [] for choice in answer.choices]
+    last = [_parts(question, choice) if whole else [] for choice in answer.choices]
     if held:
-        parts[held.choice] = _text_parts(held.text)
-    ends = [_candidate(i, parts[i], scores[i], choice) for i, choice in enumerate(answer.choices)]
+        last[held.choice] = _text_parts(held.text)
+    ends = [_candidate(i, last[i], scores[i], choice) for i, choice in enumerate(answer.choices)]
     yield {"candidates": ends, "usageMetadata": usage_body(answer.usage, question), **head}
 
 

@@ -68,24 +68,6 @@ def must_call(body: dict[str, Any], declared: Sequence[Function]) -> tuple[str, 
     return tuple(dict.fromkeys(allowed or names)) if mode == "ANY" else ()
 
 
-def check_turns(contents: Sequence[dict[str, Any]]) -> None:
-    """Refuse calls and their results that do not stand in pairs: each turn with calls, then one with as many results."""
-    calls = 0
-    for content in contents:
-        results = _count(content, "functionResponse")
-        if results and not calls:
-            text = "Please ensure that function response turn comes immediately after a function call turn."
-            raise Refusal("bad_value", text, param="contents")
-        if results != calls:
-            text = "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."
-            raise Refusal("bad_value", text, param="contents")
-        calls = _count(content, "functionCall")
-
-
-def _count(content: dict[str, Any], name: str) -> int:
-    return sum(name in part for part in content.get("parts", ()))
-
-
 # ---- reading: the form of the answer -----------------------------------------
 def schema(body: dict[str, Any], model: Model) -> Schema | None:
     """The JSON schema that the text of the answer has to fit. Raises Refusal."""

@@ -72,7 +72,7 @@ def post(gateway, version, **more):
 
 @pytest.mark.parametrize("name", ["temperature", "top_p", "top_k"])
 def test_sampling_went_with_the_newer_version(gateway, client, name):
-    assert post(gateway, OLD, **{name: 1}).status_code == 200
+    assert post(gateway, OLD, model=PLAIN, **{name: 1}).status_code == 200
     refused = post(gateway, NEW, **{name: 1})
     error = refused.json()["error"]
     assert (refused.status_code, error["type"]) == (400, "invalid_request_error") and name in error["message"]
@@ -82,7 +82,7 @@ def test_sampling_went_with_the_newer_version(gateway, client, name):
 
 def test_the_sdk_sends_the_newer_version_and_it_can_be_set_back(client):
     assert client.default_headers["anthropic-version"] == NEW
-    assert ask(client, extra_headers={"anthropic-version": OLD}, extra_body={"temperature": 0.5}).content
+    assert ask(client, model=PLAIN, extra_headers={"anthropic-version": OLD}, extra_body={"temperature": 0.5}).content
 
 
 @pytest.mark.parametrize("version", [None, "2020-01-01"])

@@ -79,12 +79,12 @@ def test_both_versions_answer(gateway, version):
 
 def test_a_body_in_snake_case_means_the_same(post):
     body = {
-        "contents": [{"parts": [{"text": PROMPT}, {"inline_data": {"mime_type": "image/png", "data": "aaaa"}}]}],
+        "contents": [{"parts": [{"text": PROMPT}, {"inline_data": {"mime_type": "image/png", "data": "iVBORw0KGgo="}}]}],
         "system_instruction": {"parts": [{"text": "Be brief."}]},
         "generation_config": {"max_output_tokens": 5, "seed": 1, "thinking_config": {"thinking_level": "minimal"}},
     }
     camel = {
-        "contents": [{"parts": [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": "aaaa"}}]}],
+        "contents": [{"parts": [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}]}],
         "systemInstruction": {"parts": [{"text": "Be brief."}]},
         "generationConfig": {"maxOutputTokens": 5, "seed": 1, "thinkingConfig": {"thinkingLevel": "minimal"}},
     }
@@ -112,7 +112,7 @@ def test_a_system_instruction_is_part_of_the_prompt(ask):
 
 
 def test_an_inline_image_is_counted_as_one_tile(ask, client):
-    image = types.Part.from_bytes(data=b"not really a picture", mime_type="image/png")
+    image = types.Part.from_bytes(data=b"\x89PNG\r\n\x1a\n and more", mime_type="image/png")
     details = {one.modality.name: one.token_count for one in ask([image, PROMPT]).usage_metadata.prompt_tokens_details}
     text = ask().usage_metadata.prompt_token_count
     assert details == {"TEXT": text, "IMAGE": 258}

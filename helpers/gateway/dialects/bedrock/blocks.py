@@ -1,0 +1,101 @@
+"""Converse's content blocks, as its service model has them, and what each is to the neutral question."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+from helpers.gateway.dialects import images
+from helpers.gateway.dialects.anthropic import blocks as anthropic_blocks
+from helpers.gateway.dialects.bedrock.errors import FROM_MODEL
+from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, list_of, one_of, shape
+from helpers.gateway.exchange import Part, Refusal
+from helpers.models import Model
+
+FILLED = {"type": "string", "minLength": 1}
+NAME = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9_-]+$"}
+ID = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9_.:-]+$"}
+CACHE_POINT = shape("type", type=one_of("default"), ttl=one_of("5m", "1h"))
+SOURCE = shape(bytes=FILLED, s3Location=shape("uri", uri=FILLED))
+IMAGE = shape("format source", format=one_of("png", "jpeg", "gif", "webp"), source=SOURCE)
+DOCUMENT = shape(
+    "name source",
+    format=one_of("pdf", "csv", "doc", "docx", "xls", "xlsx", "html", "txt", "md"),
+    name={"type": "string", "minLength": 1, "maxLength": 200},
+    source=OBJECT,
+)
+VIDEO = shape("format source", format=one_of("mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp"), source=SOURCE)
+FOUND = shape("source title content", source=STRING, title=STRING, content=list_of(shape("text", text=STRING)))
+RESULT = {"json": ANY, "text": STRING, "image": IMAGE, "document": DOCUMENT, "video": VIDEO, "searchResult": FOUND}
+BLOCK = shape(
+    text=STRING,
+    image=IMAGE,
+    document=DOCUMENT,
+    video=VIDEO,
+    toolUse=shape("toolUseId name input", toolUseId=ID, name=NAME, input=OBJECT),
+    toolResult=shape("toolUseId content", toolUseId=ID, content=list_of(shape(**RESULT)), status=one_of("success", "error")),
+    reasoningContent=shape(reasoningText=shape("text", text=STRING, signature=STRING), redactedContent=STRING),
+    guardContent=OBJECT,
+    searchResult=FOUND,
+    cachePoint=CACHE_POINT,
+)
+MEDIA = ("image", "document", "video")
+KINDS = {"toolUse": "tool_use", "toolResult": "tool_result", "reasoningContent": "thinking", "guardContent": "text", "searchResult": "text"}
+
+
+def parts(blocks: list[dict[str, Any]], path: str, model: Model) -> tuple[Part, ...]:
+    """The parts of a message or of the system prompt at `path`. Raises Refusal for a block that this model does not take."""
+    out: list[Part] = []
+    for index, block in enumerate(blocks):
+        if "cachePoint" in block:
+            if not out:
+                raise Refusal("bad_value", "A cachePoint has to stand after the content that it caches.", param=f"{path}.{index}")
+            out[-1] = replace(out[-1], cache_ttl=block["cachePoint"].get("ttl", "5m"))
+        else:
+            out.append(_part(block, f"{path}.{index}", model))
+    return tuple(out)
+
+
+def _part(block: dict[str, Any], path: str, model: Model) -> Part:
+    if "text" in block:
+        if not block["text"].strip():
+            text = f"The text field in the ContentBlock object at {path} is blank. Add text to the text field, and try again."
+            raise Refusal("bad_value", text, param=path)
+        return Part(block["text"])
+    for name in MEDIA:
+        if name in block:
+            _check_media(name, block[name], path, model)
+            return Part(hashlib.sha256(json.dumps(block[name], sort_keys=True).encode()).hexdigest()[:16], "image")
+    for name, kind in KINDS.items():
+        if name in block:
+            if name == "toolResult":
+                _check_result(block[name]["content"], f"{path}.toolResult.content", model)
+            return Part("" if kind == "thinking" else json.dumps(block[name], sort_keys=True), kind)
+    keys = "text, image, toolUse, toolResult, document, video, cachePoint"
+    raise Refusal("bad_value", f"The ContentBlock object at {path} must set one of the following keys: {keys}.", param=path)
+
+
+def _check_result(content: list[dict[str, Any]], path: str, model: Model) -> None:
+    """The files in a tool's result are checked as those of a message are."""
+    for index, block in enumerate(content):
+        for name in MEDIA:
+            if name in block:
+                _check_media(name, block[name], f"{path}.{index}", model)
+
+
+def _check_media(kind: str, block: dict[str, Any], path: str, model: Model) -> None:
+    """Refuse what this model cannot see, and an image in Claude's prompt that is not what it says."""
+    cannot = (kind == "image" and "images" not in model.accepts) or (kind == "video" and "nova" not in model.id)
+    if cannot:
+        text = f"This model doesn't support the {kind} content block that you provided. Update the content block and try again."
+        raise Refusal("unsupported", text, param=path)
+    data = block["source"].get("bytes")
+    if data is not None and (not isinstance(data, str) or images.decoded(data) is None):
+        raise Refusal("bad_value", f"The bytes of the {kind} at {path} have to be base64.", param=path)
+    if kind == "image" and data and "anthropic." in model.id:
+        try:
+            anthropic_blocks.check_image(data, f"image/{block['format']}", f"{path}.image.source.base64")
+        except Refusal as refusal:
+            raise Refusal("bad_value", FROM_MODEL + refusal.message, param=path) from None

@@ -1,0 +1,87 @@
+"""The parts of a Gemini turn: what each holds, and what it is to the neutral question."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from helpers.gateway.dialects import images
+from helpers.gateway.dialects.gemini import fields
+from helpers.gateway.exchange import Part, Refusal
+from helpers.models import Model
+
+KINDS = {
+    "functionCall": "tool_use",
+    "executableCode": "tool_use",
+    "toolCall": "tool_use",
+    "functionResponse": "tool_result",
+    "codeExecutionResult": "tool_result",
+    "toolResponse": "tool_result",
+    "inlineData": "image",
+    "fileData": "image",
+}
+# Of what is known: images that Gemini reads, and files under application/ that it refuses. Other text, sound and film pass.
+IMAGES = ("png", "jpeg", "webp", "heic", "heif", "gif", "avif")
+NO_FILES = ("json", "octet-stream", "svg+xml", "zip", "msword")
+NOT_AN_IMAGE = "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide/troubleshooting"
+
+
+def read(content: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
+    """The parts of the turn at `path`. Raises Refusal for one that does not do."""
+    given = content.get("parts")
+    if not given:
+        raise Refusal("bad_value", param=f"{path}.parts", rule="contents.parts must not be empty.")
+    return tuple(_part(part, f"{path}.parts[{index}]", model) for index, part in enumerate(given))
+
+
+def _part(part: dict[str, Any], path: str, model: Model) -> Part:
+    found = [name for name in fields.DATA if name in part]
+    if not found:
+        raise Refusal("bad_value", param=f"{path}.data", rule="required oneof field 'data' must have one initialized field")
+    if len(found) > 1:
+        text = f"Invalid value at '{fields.snake(path)}' (oneof), oneof field 'data' is already set. Cannot set '{found[1]}'"
+        raise Refusal("bad_value", text, param=path)
+    name = found[0]
+    value = part[name]
+    if "thoughtSignature" in part:
+        _decoded(part["thoughtSignature"], f"{path}.thoughtSignature")
+    if name == "text":
+        return Part(value, "thinking" if part.get("thought") else "text")
+    if KINDS[name] == "image" and "images" not in model.accepts:
+        raise Refusal("unsupported", f"Image input modality is not enabled for models/{model.id}", param=path)
+    if name == "inlineData":
+        return Part(_short_hash(_file(value, path)), "image")
+    if name == "fileData":
+        return Part(_short_hash(value["fileUri"].encode()), "image")
+    return Part(_said(value), KINDS[name])
+
+
+def _said(value: dict[str, Any]) -> str:
+    """What identifies a call or its result; an id is new in every conversation, so it does not."""
+    return json.dumps({name: item for name, item in value.items() if name != "id"}, sort_keys=True)
+
+
+def _file(value: dict[str, Any], path: str) -> bytes:
+    """The bytes of a file that stands in the request. Raises Refusal for a kind that Gemini does not read, and for no image."""
+    data = _decoded(value["data"], f"{path}.inlineData.data")
+    family, _, kind = value["mimeType"].partition("/")
+    refused = {"image": kind not in IMAGES, "application": kind in NO_FILES or kind.startswith("vnd.")}
+    if not kind or refused.get(family):
+        raise Refusal("bad_value", f"Unsupported MIME type: {value['mimeType']}", param=f"{path}.inlineData.mimeType")
+    if family == "image" and images.kind(data) is None:
+        raise Refusal("bad_value", NOT_AN_IMAGE, param=path)
+    return data
+
+
+def _decoded(data: str, path: str) -> bytes:
+    """Bytes from base64 in either alphabet, with or without padding."""
+    found = images.decoded(data.replace("-", "+").replace("_", "/"))
+    if found is None:
+        text = f"Invalid value at '{fields.snake(path)}' (TYPE_BYTES), Base64 decoding failed for \"{data[:40]}\""
+        raise Refusal("bad_value", text, param=path)
+    return found
+
+
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:16]

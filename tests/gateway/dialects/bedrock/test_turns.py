@@ -1,0 +1,188 @@
+"""The order of a conversation with Bedrock's models, files in it, and sampling by model, through boto3."""
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+NEW, OLD = "us.anthropic.claude-haiku-5-5", "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+LLAMA, NOVA = "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
+ALL = [NEW, OLD, LLAMA, NOVA]
+CLAUDE_SAYS = "The model returned the following errors: "
+PREFILL = "This model does not support assistant message prefill. The conversation must end with a user message."
+TOOLS = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}]}
+PNG, JPEG = b"\x89PNG\r\n\x1a\n...", b"\xff\xd8\xff\xe0..."
+TOO_MANY = "The number of toolResult blocks at messages.{}.content exceeds the number of toolUse blocks of previous turn."
+EXPECTED = "Expected toolResult blocks at messages.{}.content for the following Ids: {}"
+
+
+@pytest.fixture
+def bedrock(gateway):
+    return boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}))
+
+
+def user(*content):
+    return {"role": "user", "content": list(content) or [{"text": "Say hello."}]}
+
+
+def assistant(*content):
+    return {"role": "assistant", "content": list(content)}
+
+
+def call(name="tooluse_a"):
+    return {"toolUse": {"toolUseId": name, "name": "look", "input": {}}}
+
+
+def result(name="tooluse_a", *content):
+    return {"toolResult": {"toolUseId": name, "content": list(content) or [{"text": "7"}]}}
+
+
+def ask(bedrock, *messages, model=NEW, **more):
+    return bedrock.converse(modelId=model, messages=list(messages), **{"inferenceConfig": {"maxTokens": 200}, **more})
+
+
+def refused(bedrock, *messages, **more):
+    with pytest.raises(ClientError) as caught:
+        ask(bedrock, *messages, **more)
+    assert caught.value.response["Error"]["Code"] == "ValidationException"
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 400
+    return caught.value.response["Error"]["Message"]
+
+
+# ---- turns ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ALL)
+def test_the_roles_take_turns(bedrock, model):
+    said = {"text": "Hello."}
+    assert refused(bedrock, user(), user(), model=model).startswith("A conversation must alternate between user and assistant roles.")
+    assert refused(bedrock, assistant(said), model=model).startswith("A conversation must start with a user message.")
+    empty = "The content field in the Message object at messages.1 is empty. Add a ContentBlock object to the content field and try again."
+    assert refused(bedrock, user(), assistant(), user(), model=model) == empty
+    blank = "The text field in the ContentBlock object at messages.0.content.0 is blank. Add text to the text field, and try again."
+    assert refused(bedrock, user({"text": " \n"}), model=model) == blank
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (NEW, CLAUDE_SAYS + PREFILL),
+        (OLD, None),
+        (NOVA, None),
+        (LLAMA, "The model that you are using requires the last turn in the conversation to be a user message. Add a user message to the conversation and try again."),
+    ],
+)
+def test_who_speaks_last(bedrock, model, message):
+    messages = [user(), assistant({"text": "{"})]
+    if message:
+        assert refused(bedrock, *messages, model=model) == message
+    else:
+        assert ask(bedrock, *messages, model=model)["stopReason"]
+
+
+def test_what_was_begun_does_not_end_in_white_space(bedrock):
+    words = "messages: final assistant content cannot end with trailing whitespace"
+    assert refused(bedrock, user(), assistant({"text": "Hello "}), model=OLD) == CLAUDE_SAYS + words
+
+
+# ---- pairs ---------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("model", ALL)
+def test_pairs_are_taken(bedrock, model):
+    two = assistant(call("a"), call("b"))
+    assert ask(bedrock, user(), two, user(result("b"), result("a"), {"text": "Go on."}), model=model, toolConfig=TOOLS)["stopReason"]
+
+
+@pytest.mark.parametrize("model", ALL)
+@pytest.mark.parametrize(
+    ("messages", "message"),
+    [
+        ([user(result())], TOO_MANY.format(0)),
+        ([user(), assistant({"text": "Look."}), user(result())], TOO_MANY.format(2)),
+        ([user(), assistant(call()), user(result(), result())], TOO_MANY.format(2)),
+        ([user(), assistant(call()), user(result("b"))], EXPECTED.format(2, "tooluse_a")),
+        ([user(), assistant(call("a"), call("b")), user(result("a"))], EXPECTED.format(2, "b")),
+        ([user(), assistant(call("a"), call("b")), user(result("a"), result("a"))], EXPECTED.format(2, "b")),
+        ([user(), assistant(call(), result()), user(result())], TOO_MANY.format(1)),
+    ],
+)
+def test_what_is_no_pair(bedrock, model, messages, message):
+    assert refused(bedrock, *messages, model=model, toolConfig=TOOLS) == message
+
+
+def test_calls_that_nothing_answers_reach_claude(bedrock):
+    words = (
+        "messages.1: `tool_use` ids were found without `tool_result` blocks immediately after: tooluse_a. "
+        "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
+    )
+    for model in (NEW, OLD):
+        assert refused(bedrock, user(), assistant(call()), user(), model=model, toolConfig=TOOLS) == CLAUDE_SAYS + words
+    assert refused(bedrock, user(), assistant(call()), user(), model=NOVA, toolConfig=TOOLS) == EXPECTED.format(2, "tooluse_a")
+
+
+# ---- images --------------------------------------------------------------------------------------------------
+def image(data=PNG, kind="png"):
+    return {"image": {"format": kind, "source": {"bytes": data}}}
+
+
+@pytest.mark.parametrize("model", [NEW, OLD, NOVA])
+def test_an_image_is_taken_by_models_that_see(bedrock, model):
+    assert ask(bedrock, user(image(), {"text": "What is this?"}), model=model)["stopReason"]
+    assert ask(bedrock, user(), assistant(call()), user(result("tooluse_a", image())), model=model, toolConfig=TOOLS)["stopReason"]
+
+
+@pytest.mark.parametrize(("model", "kind"), [(LLAMA, "image"), (LLAMA, "video"), (NEW, "video")])
+def test_a_model_that_does_not_see(bedrock, model, kind):
+    block = image() if kind == "image" else {"video": {"format": "mp4", "source": {"bytes": b"film"}}}
+    words = f"This model doesn't support the {kind} content block that you provided. Update the content block and try again."
+    assert refused(bedrock, user(block, {"text": "What is this?"}), model=model) == words
+    assert refused(bedrock, user(), assistant(call()), user(result("tooluse_a", block)), model=model, toolConfig=TOOLS) == words
+
+
+AT = "messages.0.content.0.image.source.base64: "
+
+
+@pytest.mark.parametrize(
+    ("block", "message"),
+    [
+        (image(JPEG), f"{CLAUDE_SAYS}{AT}The image was specified using the image/png media type, but the image appears to be a image/jpeg image"),
+        (image(b"<html>"), f"{CLAUDE_SAYS}Could not process image"),
+        (image(kind="jpg"), "Value 'jpg' at 'messages.1.member.content.1.member.image.format' failed to satisfy constraint: Member must satisfy enum value set: [png, jpeg, gif, webp]"),
+    ],
+)
+def test_an_image_that_is_not_what_it_says(bedrock, block, message):
+    assert refused(bedrock, user(block, {"text": "What is this?"})).removeprefix("1 validation error detected: ") == message
+
+
+# ---- names, sampling -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    ("change", "place", "rule"),
+    [
+        ({"name": "look up"}, "name", "satisfy regular expression pattern: [a-zA-Z0-9_-]+"),
+        ({"name": "x" * 65}, "name", "have length less than or equal to 64"),
+    ],
+)
+def test_the_name_of_a_tool_is_a_plain_word(bedrock, change, place, rule):
+    tools = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}, **change}}]}
+    value = change[place][:60]
+    at = f"'toolConfig.tools.1.member.toolSpec.{place}'"
+    words = f"1 validation error detected: Value '{value}' at {at} failed to satisfy constraint: Member must {rule}"
+    assert refused(bedrock, user(), toolConfig=tools) == words
+
+
+@pytest.mark.parametrize(
+    ("model", "config", "more", "message"),
+    [
+        (NEW, {"temperature": 0.5}, {}, "`temperature` is deprecated for this model."),
+        (NEW, {"topP": 0.5}, {}, "`top_p` is deprecated for this model."),
+        (NEW, {}, {"top_k": 5}, "`top_k` is deprecated for this model."),
+        (OLD, {"temperature": 0.5, "topP": 0.9}, {}, "`temperature` and `top_p` cannot both be specified for this model. Please use only one."),
+        (OLD, {"temperature": 0.5}, {"thinking": {"type": "enabled", "budget_tokens": 1024}}, "`temperature` may only be set to 1 when thinking is enabled or in adaptive mode."),
+        (NEW, {"stopSequences": ["\n"]}, {}, "stop_sequences: each stop sequence must contain non-whitespace"),
+    ],
+)
+def test_what_claude_refuses_of_the_settings(bedrock, model, config, more, message):
+    config = {"maxTokens": 2000, **config}
+    assert refused(bedrock, user(), model=model, inferenceConfig=config, additionalModelRequestFields=more) == CLAUDE_SAYS + message
+
+
+@pytest.mark.parametrize("model", [LLAMA, NOVA])
+def test_the_other_models_have_sampling(bedrock, model):
+    assert ask(bedrock, user(), model=model, inferenceConfig={"temperature": 0.5, "topP": 0.9, "maxTokens": 20})["stopReason"]
