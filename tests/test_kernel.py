@@ -26,13 +26,13 @@ SHELL = {
     "SSL_CERT_FILE": "/no/such/cacert.pem",
     "COURSE_PACE": "0",
 }
-SETUP = f"""
+SETUP = """
 import warnings
 warnings.simplefilter("ignore")
 import os, sys, openai, anthropic, boto3, litellm
 from google import genai
 litellm.suppress_debug_info = True
-hello = [{{"role": "user", "content": "Say hello in five words."}}]
+hello = [{"role": "user", "content": "Say hello in five words."}]
 reached = set()
 sys.addaudithook(lambda event, given: reached.add(str(given[1][0] if event == "socket.connect" and isinstance(given[1], tuple) else given[0])) if event in ("socket.connect", "socket.getaddrinfo") else None)
 def gemini(**more):

@@ -24,7 +24,7 @@ from helpers.gateway.dialects.schema import (
     one_of,
     shape,
 )
-from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
+from helpers.gateway.exchange import Message, Question, Refusal, Usage
 from helpers.gateway.wire import random_id
 from helpers.models import Model
 
