@@ -8,22 +8,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
-from helpers.house_model.engine import Array, ConstraintError
-
-Schema = dict[str, Any]
+from helpers.house_model.checking import Schema, SchemaError
+from helpers.house_model.engine import Array
+from helpers.house_model.narrowing import narrowed
 
 LONGEST_STRING = 60  # characters, where a schema sets no bound of its own
 MOST_ITEMS = 4
 LARGEST_NUMBER = 1_000_000  # likewise
 PATIENCE = 160  # tokens after which whatever can be closed is closed
 LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes it
-# Keywords that cannot be followed, such as uniqueItems, are passed over: ordinary tools have them, and providers take them.
+# Keywords that cannot be followed, such as uniqueItems, are passed over here: narrowing.py and checking.py see to them.
 LENIENT = {"lenient": True, "coerce_one_of": True}
 CLOSERS = ("}", "]", ",", '"')  # outside a string; inside, only the quotation mark closes
 MOST_DIGITS = 8  # in a row, where a shorter number will do
@@ -43,10 +44,6 @@ FORMATS = {
 }
 VALUES = ("enum", "const", "default", "examples", "required")  # keywords with values that are no schemas
 DEFINITIONS = ("$defs", "definitions")
-
-
-class SchemaError(ConstraintError):
-    """A schema that cannot be followed, and why."""
 
 
 class JsonConstraint:
@@ -101,9 +98,12 @@ def _tokenizer(file: Path) -> LLTokenizer:
 
 
 def _matcher(schema: Any, tokenizer: LLTokenizer) -> LLMatcher:
-    """What follows a schema: without properties that it does not name, unless its parts only fit together with them."""
-    for closed in (True, False):
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema, closed)), overrides=LAYOUT | LENIENT)
+    """What follows a schema: without properties that it does not name, unless its parts only fit together with them.
+
+    An `if` is followed by its `then`, unless only its `else` is possible.
+    """
+    for closed, when in product((True, False), repeat=2):
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema, closed, when)), overrides=LAYOUT | LENIENT)
         matcher = LLMatcher(tokenizer, grammar, log_level=0)
         if not matcher.is_error():
             break
@@ -186,15 +186,19 @@ def _refers(schema: Any, links: Collection[str]) -> bool:
     return isinstance(schema, list) and any(_refers(value, links) for value in schema)
 
 
-def bounded(schema: Any, closed: bool = True, level: int = 0) -> Any:
-    """The same schema with an end to every string, number and array, and if `closed`, without properties that it does not name."""
+def bounded(schema: Any, closed: bool = True, when: bool = True, level: int = 0) -> Any:
+    """The same schema with an end to every string, number and array, and if `closed`, without properties that it does not name.
+
+    `when` tells which way an `if` goes.
+    """
     if level > MOST_NESTED:
         raise SchemaError(f"the schema is nested more than {MOST_NESTED} levels deep")
     if isinstance(schema, list):
-        return [bounded(item, closed, level + 1) for item in schema]
+        return [bounded(item, closed, when, level + 1) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    out = _inside(schema, partial(bounded, closed=closed, level=level + 1))
+    schema = narrowed(schema, when)
+    out = _inside(schema, partial(bounded, closed=closed, when=when, level=level + 1))
     kind = schema.get("type")
     kinds = [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
     if "string" in kinds:

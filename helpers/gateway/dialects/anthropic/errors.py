@@ -69,6 +69,10 @@ def _bound(facts: dict[str, Any]) -> str:
             return f"Input should be {' or '.join(repr(name) for name in facts['bound'] if name is not None)}"
         case "minItems":
             return f"at least {facts['bound']} item is required"
+        case "maxLength":
+            return f"String should have at most {facts['bound']} characters"
+        case "pattern":
+            return f"String should match pattern '{facts['bound']}'"
     return "Input is not valid"
 
 

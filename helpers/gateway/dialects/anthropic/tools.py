@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from helpers.gateway.dialects import json_schema
 from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, nullable, one_of, shape
 from helpers.gateway.exchange import Function, Question, Refusal
 from helpers.gateway.wire import random_id
@@ -23,6 +24,10 @@ UNSUPPORTED = {
     "object": ("maxProperties", "minProperties", "patternProperties", "propertyNames"),
     "string": ("maxLength", "minLength"),
 }
+NO_SCHEMA = (
+    "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12). "
+    "Learn more about tool use at https://docs.claude.com/en/docs/tool-use."
+)
 VALUES = ("const", "default", "enum", "examples")  # hold values, not schemas
 
 
@@ -39,8 +44,16 @@ def check_tools(body: dict[str, Any]) -> None:
                 raise Refusal("missing", param=f"{path}.type")
             if tool["input_schema"]["type"] != "object":
                 raise Refusal("bad_value", param=f"{path}.type", rule="enum", bound=["object"])
+            _check_input_schema(tool["input_schema"], path)
     if len({tool["name"] for tool in tools}) < len(tools):
         raise Refusal("bad_value", "tools: Tool names must be unique.", param="tools")
+
+
+def _check_input_schema(given: dict[str, Any], path: str) -> None:
+    if {"oneOf", "allOf", "anyOf"} & given.keys():
+        raise Refusal("bad_value", f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level", param=path)
+    if json_schema.fault(given, patterns=False):
+        raise Refusal("bad_value", f"{path}: {NO_SCHEMA}", param=path)
 
 
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer
-from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai import chat, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles
@@ -51,6 +51,7 @@ class OpenAI(Dialect):
         """The question to a model that is already known: Azure names it in the path."""
         chat.check(call.json)
         chat.check_model_rules(call.json, model)
+        schema.check_chat(call.json, model)
         return self.check_length(chat.question(call.json, model, self.provider))
 
     def write_chat(self, question: Question, answer: Answer) -> bytes:
