@@ -24,7 +24,7 @@ LOOSE = {
 NOT_SCHEMAS = {"enum", "const", "default", "examples", "required"}
 NAMED = {"properties", "patternProperties", "$defs", "definitions"}
 LARGEST_SAFE = 10**9  # bounds beyond, with a fraction beside them, come near the end of a float's digits
-MOST_STEPS = 50_000  # of a check; a schema can be made whose check takes longer than the universe is old
+MOST_STEPS = 10_000  # of a check; a schema can be made whose check takes longer than the universe is old
 PATIENCE = 0.1  # seconds for one pattern
 
 
@@ -38,13 +38,18 @@ def is_exact(schema: Any) -> bool:
         return all(map(is_exact, schema))
     if not isinstance(schema, dict):
         return not isinstance(schema, int | float) or abs(schema) <= LARGEST_SAFE
-    if LOOSE & schema.keys() or re.search(r"\(\?<?[=!]", str(schema.get("pattern", ""))):
+    if LOOSE & schema.keys() or has_lookaround(schema.get("pattern")):
         return False
     return all(
         is_exact(list(value.values())) if name in NAMED and isinstance(value, dict) else is_exact(value)
         for name, value in schema.items()
         if name not in NOT_SCHEMAS
     )
+
+
+def has_lookaround(pattern: Any) -> bool:
+    """Whether a pattern has a lookahead or a lookbehind, which llguidance does not know."""
+    return isinstance(pattern, str) and bool(re.search(r"\(\?<?[=!]", re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", pattern)))
 
 
 def is_valid(value: Any, schema: Any) -> bool:

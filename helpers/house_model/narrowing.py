@@ -9,13 +9,13 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from helpers.house_model.checking import Schema, SchemaError, is_valid
+from helpers.house_model.checking import Schema, SchemaError, has_lookaround, is_valid
 
 FARTHEST = 10**15  # numbers beyond cannot all be told apart as floats, which is how llguidance keeps them
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 COMPOSED = {"allOf", "anyOf", "oneOf", "$ref", "if", "dependentSchemas"}
 OBJECTS = {"minProperties", "maxProperties", "propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "not"}
-LOOKAROUND = re.compile(r"\(\?<?[=!]")
+PIECE = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\(\?<?[=!]|[()]", re.DOTALL)  # of a pattern: an escape, a class, a bracket
 
 
 def narrowed(schema: Schema, when: bool = True) -> Schema:
@@ -30,7 +30,7 @@ def narrowed(schema: Schema, when: bool = True) -> Schema:
     if {"uniqueItems", "contains", "unevaluatedItems"} & schema.keys():
         _items(out)
     _numbers(out)
-    if isinstance(schema.get("pattern"), str) and LOOKAROUND.search(schema["pattern"]):
+    if has_lookaround(schema.get("pattern")):
         out["pattern"] = without_lookaround(schema["pattern"])
         if "format" in schema:
             del out["pattern"]  # a text of that format is the better guess
@@ -127,24 +127,11 @@ def _is_writable(value: Any) -> bool:
 
 def without_lookaround(pattern: str) -> str:
     """The pattern without its lookaheads and lookbehinds, which only forbid."""
-    while found := LOOKAROUND.search(pattern):
-        end = _group_end(pattern, found.start())
-        pattern = pattern[: found.start()] + pattern[end:]
-    return pattern
-
-
-def _group_end(pattern: str, start: int) -> int:
-    """Where the group that begins at `start` ends."""
-    depth, place, in_class = 0, start, False
-    while place < len(pattern):
-        letter = pattern[place]
-        if letter == "\\":
-            place += 1
-        elif in_class or letter == "[":
-            in_class = letter != "]"
-        elif letter in "()":
-            depth += 1 if letter == "(" else -1
-            if depth == 0:
-                return place + 1
-        place += 1
-    return len(pattern)
+    out, kept, depth = "", 0, 0  # `depth` of brackets inside a lookaround; 0 outside
+    for piece in PIECE.finditer(pattern):
+        if not depth and piece[0].startswith("(?"):
+            out, depth = out + pattern[kept : piece.start()], 1
+        elif depth and piece[0][0] in "()":
+            depth += 1 if piece[0][0] == "(" else -1
+            kept = piece.end()
+    return out if depth else out + pattern[kept:]

@@ -43,15 +43,15 @@ def lookaround(schema: Any) -> Path | None:
         if LOOKAROUND.search(_text(one.get("pattern"))):
             return (*path, "pattern")
         names = one.get("patternProperties")
-        found = next((name for name in names if LOOKAROUND.search(name)), None) if isinstance(names, dict) else None
+        found = next((name for name in names if LOOKAROUND.search(_text(name))), None) if isinstance(names, dict) else None
         if found is not None:
             return (*path, "patternProperties", found)
     return None
 
 
 def _text(value: Any) -> str:
-    """A text without what a backslash takes the meaning from."""
-    return re.sub(r"\\.", "", value) if isinstance(value, str) else ""
+    """A pattern without its classes and escapes, in which brackets mean themselves."""
+    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", value) if isinstance(value, str) else ""
 
 
 def _fault(name: str, value: Any) -> str | None:

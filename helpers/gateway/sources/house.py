@@ -75,7 +75,7 @@ class House:
             tokens = await self._whole(engine.generate(ids, sampling))
             if tokens[-1].finish != "stop" or await self.in_turn(_fits, tokens, schema):
                 return iter(tokens)
-            sampling = await self.in_turn(_sampling, engine, question, seed + 7919 * attempt, schema, attempt / 4)
+            sampling = await self.in_turn(_sampling, engine, question, seed + 7919 * attempt, schema, float(attempt))
         raise Refusal("bad_value", f"The schema cannot be followed: the house model found no answer to it in {TRIES} tries.", param="schema")
 
     async def _whole(self, steps: Iterator[Token | None]) -> list[Token]:

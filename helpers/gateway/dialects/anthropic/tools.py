@@ -28,6 +28,7 @@ NO_SCHEMA = (
     "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12). "
     "Learn more about tool use at https://docs.claude.com/en/docs/tool-use."
 )
+FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid")
 VALUES = ("const", "default", "enum", "examples")  # hold values, not schemas
 
 
@@ -130,6 +131,8 @@ def _check_keywords(value: dict[str, Any], kind: Any) -> None:
         what = "'additionalProperties' must be explicitly set to false"
     elif kind == "array" and value.get("minItems", 0) not in (0, 1):
         what = "'minItems' values other than 0 or 1 are not supported"
+    elif kind == "string" and isinstance(value.get("format"), str) and value["format"] not in FORMATS:
+        what = f"format '{value['format']}' is not supported"
     elif found:
         what = f"property '{found[0]}' is not supported" if len(found) == 1 else f"properties {', '.join(found)} are not supported"
     if what:
