@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import regex
@@ -49,19 +49,34 @@ def is_exact(schema: Any) -> bool:
 
 def has_lookaround(pattern: Any) -> bool:
     """Whether a pattern has a lookahead or a lookbehind, which llguidance does not know."""
-    return isinstance(pattern, str) and bool(re.search(r"\(\?<?[=!]", re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", pattern)))
+    return isinstance(pattern, str) and bool(re.search(r"\(\?<?[=!]", without_classes(pattern)))
+
+
+def without_classes(pattern: str) -> str:
+    """A pattern without its classes and escapes, in which signs mean themselves."""
+    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]?", "", pattern)
 
 
 def is_valid(value: Any, schema: Any) -> bool:
     """Whether a value fits a schema. False also where that takes too long to say, or the schema is none."""
+    return not invalid([value], schema)
+
+
+def invalid(values: Iterable[Any], schema: Any) -> list[Any]:
+    """Those of the values that do not fit a schema, or for which it takes too long to say."""
     if not isinstance(schema, dict):
-        return schema is not False
+        return list(values) if schema is False else []
     if any(map(_is_slow, _name_patterns(schema))):
-        return False
-    try:
-        return _checker(schema)(value)
-    except Exception:  # what jsonschema raises for schemas that are none has no common class
-        return False
+        return list(values)
+    check = _checker(schema)
+
+    def fails(value: Any) -> bool:
+        try:
+            return not check(value)
+        except Exception:  # what jsonschema raises for schemas that are none has no common class
+            return True
+
+    return [value for value in values if fails(value)]
 
 
 def fits(text: str, schema: Schema) -> bool:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
-from helpers.house_model.checking import Schema, SchemaError
+from helpers.house_model.checking import Schema, SchemaError, without_classes
 from helpers.house_model.engine import Array
 from helpers.house_model.narrowing import narrowed
 
 LONGEST_STRING = 60  # characters, where a schema sets no bound of its own
+AROUND = 20  # characters on either side of what matches a pattern without ends
 MOST_ITEMS = 4
 LARGEST_NUMBER = 1_000_000  # likewise
 PATIENCE = 160  # tokens after which whatever can be closed is closed
@@ -55,8 +56,10 @@ class JsonConstraint:
             self._matcher = _matcher(unrolled(schema), self._tokenizer)
         except RecursionError:
             raise SchemaError("the schema is nested too deeply") from None
-        except (ValueError, TypeError) as error:  # TypeError: a bound or a type that is no number or name
-            raise SchemaError(str(error)) from None
+        except SchemaError:
+            raise
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError) as error:  # what should be a list or a number is none
+            raise SchemaError(f"it is no JSON schema ({error})") from None
         self._closers = [self._tokenizer.eos_token, *(self._tokenizer.tokenize_str(text)[0] for text in CLOSERS)]
         self._written, self._digits, self._in_string, self._escaped = 0, 0, False, False
         self._raise_error()
@@ -214,11 +217,21 @@ def bounded(schema: Any, closed: bool = True, when: bool = True, level: int = 0)
 
 def _text_bounds(schema: Schema) -> Schema:
     """What ends a text where its schema does not."""
-    if {"enum", "const", "pattern"} & schema.keys():
+    if {"enum", "const"} & schema.keys():
         return {}
+    if "pattern" in schema:
+        return {"pattern": _ending(schema["pattern"])} if isinstance(schema["pattern"], str) and not schema.get("minLength") else {}
     if "format" in schema:
         return {"pattern": f"^({FORMATS[schema['format']]})$"} if schema["format"] in FORMATS else {}
     return {} if "maxLength" in schema else {"maxLength": max(LONGEST_STRING, schema.get("minLength") or 0)}
+
+
+def _ending(pattern: str) -> str:
+    """The pattern with an end to what may stand around a match, which the model might never come to."""
+    bare = without_classes(pattern)
+    if "^" in bare:
+        return pattern
+    return f"^.{{0,{AROUND}}}({pattern})" + ("" if "$" in bare else f".{{0,{AROUND}}}$")
 
 
 def _inside(schema: Schema, change: Callable[[Any], Any]) -> Schema:

@@ -9,13 +9,13 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from helpers.house_model.checking import Schema, SchemaError, has_lookaround, is_valid
+from helpers.house_model.checking import Schema, SchemaError, has_lookaround, invalid
 
 FARTHEST = 10**15  # numbers beyond cannot all be told apart as floats, which is how llguidance keeps them
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")
 COMPOSED = {"allOf", "anyOf", "oneOf", "$ref", "if", "dependentSchemas"}
 OBJECTS = {"minProperties", "maxProperties", "propertyNames", "dependentRequired", "dependentSchemas", "unevaluatedProperties", "not"}
-PIECE = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]|\(\?<?[=!]|[()]", re.DOTALL)  # of a pattern: an escape, a class, a bracket
+PIECE = re.compile(r"\\.|\[(?:\\.|[^\]\\])*\]?|\(\?<?[=!]|[()]", re.DOTALL)  # of a pattern: an escape, a class, a bracket
 
 
 def narrowed(schema: Schema, when: bool = True) -> Schema:
@@ -23,6 +23,7 @@ def narrowed(schema: Schema, when: bool = True) -> Schema:
     out = dict(schema)
     if "if" in schema:
         parts = [schema["if"], schema.get("then", True)] if when else [schema.get("else", True)]
+        out = {name: value for name, value in out.items() if name not in ("if", "then", "else")}  # moved, never copied: copies of copies explode
         out["allOf"] = [*(schema.get("allOf") or ()), *parts]
     _types(out)
     if OBJECTS & schema.keys():
@@ -55,51 +56,54 @@ def _list(kinds: Any) -> list[Any]:
 
 def _properties(out: Schema) -> None:
     """Ask for as many properties as there must be, and leave out those that others or their number forbid."""
-    names = dict(out.get("properties") or {})
-    required = list(dict.fromkeys(out.get("required") or ()))
+    names, required = dict(out.get("properties") or {}), _with_followers(out)
     least, most = out.get("minProperties"), out.get("maxProperties")
-    for name in _followers(out, required):
-        names[name] = False
+    names |= {name: False for keyword in ("dependentRequired", "dependentSchemas") for name in out.get(keyword) or () if name not in required}
+    more = [schema for name, schema in (out.pop("dependentSchemas", None) or {}).items() if name in required]
+    if more:
+        out["allOf"] = [*(out.get("allOf") or ()), *more]
     if "propertyNames" in out:
-        names |= {name: False for name in names if not is_valid(name, out["propertyNames"])}
+        names |= dict.fromkeys(invalid(names, out["propertyNames"]), False)
     free = [name for name, value in names.items() if value is not False and name not in required]
-    if isinstance(least, int):
-        required += free[: max(0, least - len(required))]
+    asked = free[: max(0, least - len(required))] if isinstance(least, int) else []
+    required |= dict.fromkeys(asked)
     if isinstance(most, int):
-        names |= {name: False for name in [name for name in free if name not in required][max(0, most - len(required)) :]}
+        names |= dict.fromkeys(free[len(asked) :][max(0, most - len(required)) :], False)
     forbidden = out.get("not")
     if isinstance(forbidden, dict) and isinstance(forbidden.get("required"), list):
         names |= {name: False for name in [name for name in forbidden["required"] if name not in required][:1]}
     if names:
         out["properties"] = names
     if required:
-        out["required"] = required
+        out["required"] = list(required)
     if not COMPOSED & out.keys() and "patternProperties" not in out and (names or not (required or least)):
         out["additionalProperties"] = False
 
 
-def _followers(out: Schema, required: list[str]) -> list[str]:
-    """Names that bring others with them: those asked for get them (in `required`), the rest is returned, to be left out."""
-    rules = [(name, more) for keyword in ("dependentRequired", "dependentSchemas") for name, more in (out.get(keyword) or {}).items()]
-    for _ in rules:  # one may bring the next
-        required += [other for name, more in rules if name in required and isinstance(more, list) for other in more if other not in required]
-    out["allOf"] = [*(out.get("allOf") or ()), *(more for name, more in rules if name in required and not isinstance(more, list))]
-    if not out["allOf"]:
-        del out["allOf"]
-    return [name for name, _ in rules if name not in required]
+def _with_followers(out: Schema) -> dict[str, None]:
+    """The names that are required, and those that they bring with them."""
+    rules = out.get("dependentRequired") or {}
+    waiting = list(out.get("required") or ())
+    found = dict.fromkeys(waiting)
+    for name in waiting:
+        new = [other for other in rules.get(name, ()) if other not in found]
+        found |= dict.fromkeys(new)
+        waiting += new
+    return found
 
 
 def _items(out: Schema) -> None:
     """What an array has to contain comes first; where no two may be equal, there are as few as may be."""
-    if "contains" in out and "prefixItems" not in out:
-        count = out.get("minContains", 1)
-        each = {"allOf": [out["contains"], out["items"]]} if "items" in out else out["contains"]
-        out |= {"prefixItems": [each] * count, "minItems": max(count, out.get("minItems") or 0)} if count else {}
-    least = max(out.get("minItems") or 0, len(out.get("prefixItems") or ()) if "contains" in out else 0)
-    if out.get("uniqueItems"):
-        out["maxItems"] = min(out.get("maxItems", least or 1), max(least, 1))
-    elif "contains" in out or (out.get("unevaluatedItems") is False and "items" not in out):
-        out["maxItems"] = min(out.get("maxItems", least), least) if "contains" in out else min(out.get("maxItems", least), len(out.get("prefixItems") or ()))
+    least = out.get("minItems") or 0
+    if "contains" in out and out.get("minContains", 1) and "prefixItems" not in out:
+        name, count = ("prefixItems", 1) if "items" in out else ("items", out.get("minContains", 1))
+        out[name] = [out["contains"]] if name == "prefixItems" else out["contains"]
+        least = out["minItems"] = max(least, count)
+    if out.pop("contains", None) is not None or out.get("uniqueItems"):
+        least = max(least, 1)
+    elif "items" not in out:  # unevaluatedItems
+        least = len(out.get("prefixItems") or ())
+    out["maxItems"] = min(out.get("maxItems", least), least)
 
 
 def _numbers(out: Schema) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from helpers.house_model.checking import fits, is_exact, is_valid
-from helpers.house_model.constraint import JsonConstraint, SchemaError
+from helpers.house_model.constraint import JsonConstraint, SchemaError, bounded
 from helpers.house_model.engine import FOLDER
 from helpers.house_model.narrowing import without_lookaround
 
@@ -225,6 +225,27 @@ def test_a_schema_that_takes_for_ever_to_check_is_given_up():
     assert not is_valid({"a" * 40 + "!": 1}, {"patternProperties": {"^(a+)+$": {}}})
     assert not is_valid("a" * 40 + "!", {"pattern": "^(a|a)*$"})
     assert not is_valid(1, {"$ref": "https://example.com/schema"}), "nothing is fetched"
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda inner: {"type": "array", "items": inner, "contains": inner, "minContains": 10**9},
+        lambda inner: {"type": "object", "if": {"properties": {"a": inner}}, "then": {"required": ["a"]}},
+        lambda inner: {"type": "object", "required": ["a"], "dependentSchemas": {"a": {"properties": {"a": inner}}}},
+    ],
+    ids=["contains", "if", "dependentSchemas"],
+)
+def test_schemas_inside_one_another_do_not_multiply(around):
+    schema = {"type": "integer"}
+    for _ in range(8):
+        schema = around(schema)
+    assert len(json.dumps(bounded(schema))) < 60 * len(json.dumps(schema))
+
+
+def test_a_pattern_of_any_length_is_read_in_a_moment():
+    assert without_lookaround("[" * 300_000) == "[" * 300_000
+    assert not is_exact({"pattern": "(?=a)" * 50_000}) and is_exact({"pattern": "[" * 300_000})
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,6 +13,7 @@ BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipl
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")  # of schemas
 NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # schemas by name
 ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties", "unevaluatedItems")
+LONGEST_PATTERN = 10_000  # letters; a longer one is taken unread
 LOOKAROUND = re.compile(r"\(\?<?[=!]")
 Path = tuple[str | int, ...]
 
@@ -51,7 +53,7 @@ def lookaround(schema: Any) -> Path | None:
 
 def _text(value: Any) -> str:
     """A pattern without its classes and escapes, in which brackets mean themselves."""
-    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]", "", value) if isinstance(value, str) else ""
+    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]?", "", value) if isinstance(value, str) else ""
 
 
 def _fault(name: str, value: Any) -> str | None:
@@ -93,7 +95,8 @@ def _pattern(value: Any) -> str | None:
     if not isinstance(value, str):
         return f"{value!r} is not of type 'string'"
     try:
-        re.compile(value)
+        with warnings.catch_warnings(action="ignore"):  # what a set may mean some day
+            re.compile(value if len(value) <= LONGEST_PATTERN else "")
     except (re.error, OverflowError, RecursionError):
         return f"{value!r} is not a 'regex'"
     return None
