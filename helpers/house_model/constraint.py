@@ -105,7 +105,8 @@ def _matcher(schema: Any, tokenizer: LLTokenizer) -> LLMatcher:
 
     An `if` is followed by its `then`, unless only its `else` is possible.
     """
-    for closed, when in product((True, False), repeat=2):
+    ways = (True, False) if '"if"' in json.dumps(schema) else (True,)
+    for closed, when in product((True, False), ways):
         grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema, closed, when)), overrides=LAYOUT | LENIENT)
         matcher = LLMatcher(tokenizer, grammar, log_level=0)
         if not matcher.is_error():

@@ -23,7 +23,8 @@ def narrowed(schema: Schema, when: bool = True) -> Schema:
     out = dict(schema)
     if "if" in schema:
         parts = [schema["if"], schema.get("then", True)] if when else [schema.get("else", True)]
-        out = {name: value for name, value in out.items() if name not in ("if", "then", "else")}  # moved, never copied: copies of copies explode
+        # Moved, never copied: of schemas inside one another, copies of copies would fill the memory.
+        out = {name: value for name, value in out.items() if name not in ("if", "then", "else")}
         out["allOf"] = [*(schema.get("allOf") or ()), *parts]
     _types(out)
     if OBJECTS & schema.keys():
@@ -76,7 +77,8 @@ def _properties(out: Schema) -> None:
         out["properties"] = names
     if required:
         out["required"] = list(required)
-    if not COMPOSED & out.keys() and "patternProperties" not in out and (names or not (required or least)):
+    enough = required.keys() <= names.keys() and (names or not least)
+    if enough and not COMPOSED & out.keys() and "patternProperties" not in out:
         out["additionalProperties"] = False
 
 
