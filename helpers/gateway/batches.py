@@ -91,6 +91,11 @@ class File:
     purpose: str
     content: bytes
     created: float
+    expires: float | None = None
+
+    def is_gone(self, now: float) -> bool:
+        """Whether it has expired at a moment."""
+        return self.expires is not None and now >= self.expires
 
 
 class Batches:

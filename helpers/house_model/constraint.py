@@ -8,22 +8,24 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
-from helpers.house_model.engine import Array, ConstraintError
-
-Schema = dict[str, Any]
+from helpers.house_model.checking import Schema, SchemaError, without_classes
+from helpers.house_model.engine import Array
+from helpers.house_model.narrowing import narrowed
 
 LONGEST_STRING = 60  # characters, where a schema sets no bound of its own
+AROUND = 20  # characters on either side of what matches a pattern without ends
 MOST_ITEMS = 4
 LARGEST_NUMBER = 1_000_000  # likewise
 PATIENCE = 160  # tokens after which whatever can be closed is closed
 LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}  # as json.dumps writes it
-# Keywords that cannot be followed, such as uniqueItems, are passed over: ordinary tools have them, and providers take them.
+# Keywords that cannot be followed, such as uniqueItems, are passed over here: narrowing.py and checking.py see to them.
 LENIENT = {"lenient": True, "coerce_one_of": True}
 CLOSERS = ("}", "]", ",", '"')  # outside a string; inside, only the quotation mark closes
 MOST_DIGITS = 8  # in a row, where a shorter number will do
@@ -45,10 +47,6 @@ VALUES = ("enum", "const", "default", "examples", "required")  # keywords with v
 DEFINITIONS = ("$defs", "definitions")
 
 
-class SchemaError(ConstraintError):
-    """A schema that cannot be followed, and why."""
-
-
 class JsonConstraint:
     """A constraint on one answer: JSON that fits a schema. Raises SchemaError for a schema that cannot be followed."""
 
@@ -58,10 +56,10 @@ class JsonConstraint:
             self._matcher = _matcher(unrolled(schema), self._tokenizer)
         except RecursionError:
             raise SchemaError("the schema is nested too deeply") from None
-        except ValueError as error:
-            raise SchemaError(str(error)) from None
-        except TypeError:  # Python's words say nothing about the schema
-            raise SchemaError("a keyword has a value that it cannot have, such as a type that is no name") from None
+        except SchemaError:
+            raise
+        except (ValueError, TypeError, AttributeError, LookupError, ArithmeticError):  # in Python's words these say nothing about the schema
+            raise SchemaError("it is no JSON schema: a keyword has a value that it cannot have, such as a type that is no name") from None
         self._closers = [self._tokenizer.eos_token, *(self._tokenizer.tokenize_str(text)[0] for text in CLOSERS)]
         self._written, self._digits, self._in_string, self._escaped = 0, 0, False, False
         self._raise_error()
@@ -103,9 +101,13 @@ def _tokenizer(file: Path) -> LLTokenizer:
 
 
 def _matcher(schema: Any, tokenizer: LLTokenizer) -> LLMatcher:
-    """What follows a schema: without properties that it does not name, unless its parts only fit together with them."""
-    for closed in (True, False):
-        grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema, closed)), overrides=LAYOUT | LENIENT)
+    """What follows a schema: without properties that it does not name, unless its parts only fit together with them.
+
+    An `if` is followed by its `then`, unless only its `else` is possible.
+    """
+    ways = (True, False) if '"if"' in json.dumps(schema) else (True,)
+    for closed, when in product((True, False), ways):
+        grammar = LLMatcher.grammar_from_json_schema(json.dumps(bounded(schema, closed, when)), overrides=LAYOUT | LENIENT)
         matcher = LLMatcher(tokenizer, grammar, log_level=0)
         if not matcher.is_error():
             break
@@ -188,15 +190,19 @@ def _refers(schema: Any, links: Collection[str]) -> bool:
     return isinstance(schema, list) and any(_refers(value, links) for value in schema)
 
 
-def bounded(schema: Any, closed: bool = True, level: int = 0) -> Any:
-    """The same schema with an end to every string, number and array, and if `closed`, without properties that it does not name."""
+def bounded(schema: Any, closed: bool = True, when: bool = True, level: int = 0) -> Any:
+    """The same schema with an end to every string, number and array, and if `closed`, without properties that it does not name.
+
+    `when` tells which way an `if` goes.
+    """
     if level > MOST_NESTED:
         raise SchemaError(f"the schema is nested more than {MOST_NESTED} levels deep")
     if isinstance(schema, list):
-        return [bounded(item, closed, level + 1) for item in schema]
+        return [bounded(item, closed, when, level + 1) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    out = _inside(schema, partial(bounded, closed=closed, level=level + 1))
+    schema = narrowed(schema, when)
+    out = _inside(schema, partial(bounded, closed=closed, when=when, level=level + 1))
     kind = schema.get("type")
     kinds = [kind] if isinstance(kind, str) else kind if isinstance(kind, list) else []
     if "string" in kinds:
@@ -212,11 +218,21 @@ def bounded(schema: Any, closed: bool = True, level: int = 0) -> Any:
 
 def _text_bounds(schema: Schema) -> Schema:
     """What ends a text where its schema does not."""
-    if {"enum", "const", "pattern"} & schema.keys():
+    if {"enum", "const"} & schema.keys():
         return {}
+    if "pattern" in schema:
+        return {"pattern": _ending(schema["pattern"])} if isinstance(schema["pattern"], str) and not schema.get("minLength") else {}
     if "format" in schema:
         return {"pattern": f"^({FORMATS[schema['format']]})$"} if schema["format"] in FORMATS else {}
     return {} if "maxLength" in schema else {"maxLength": max(LONGEST_STRING, schema.get("minLength") or 0)}
+
+
+def _ending(pattern: str) -> str:
+    """The pattern with an end to what may stand around a match, which the model might never come to."""
+    bare = without_classes(pattern)
+    if "^" in bare:
+        return pattern
+    return f"^.{{0,{AROUND}}}({pattern})" + ("" if "$" in bare else f".{{0,{AROUND}}}$")
 
 
 def _inside(schema: Schema, change: Callable[[Any], Any]) -> Schema:

@@ -402,7 +402,7 @@ def test_a_schema_that_cannot_be_followed_is_refused(schema):
 
 
 @pytest.mark.parametrize("more", [{"type": "array", "uniqueItems": True, "items": {"type": "string"}}, {"type": "string", "format": "binary"}, {"not": {"type": "null"}, "type": "integer"}], ids=str)
-def test_keywords_that_cannot_be_followed_are_passed_over(engine, more):
+def test_keywords_that_decoding_does_not_know_are_no_reason_to_refuse(engine, more):
     schema = {"type": "object", "properties": {"a": more}, "required": ["a"]}
     constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
     found = json.loads(text_of(ask(engine, "Go on.", temperature=1, seed=1, max_tokens=600, constraint=constraint)))
@@ -435,6 +435,21 @@ def test_max_tokens_cuts_a_real_answer(gateway, house):
     limit = {"max_tokens": 10} if house else {"max_completion_tokens": 10}
     done = chat("Please explain what a token is.", house=house, **limit)
     assert done.choices[0].finish_reason == "length" and done.usage.completion_tokens == 10
+
+
+@pytest.mark.parametrize("prompt", ["JSON, please.", "JSON, please. " * 600], ids=["short", "long"])
+def test_an_answer_without_a_limit_comes_whole(gateway, prompt):
+    """As long as it fits the house model's context; what does not fit says so."""
+
+    def asked(count):
+        properties = {f"field_{number}": {"type": "boolean"} for number in range(count)}
+        schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+        format = {"type": "json_schema", "json_schema": {"name": "r", "schema": schema, "strict": True}}
+        return chat(prompt, house=False, response_format=format).choices[0]
+
+    whole, cut = asked(60), asked(400)
+    assert whole.finish_reason == "stop" and len(json.loads(whole.message.content)) == 60
+    assert cut.finish_reason == "length" and cut.message.content.startswith('{"field_0":')
 
 
 def test_log_probabilities_come_with_every_token(gateway):

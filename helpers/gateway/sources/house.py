@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from helpers.house_model.engine import Engine, Sampling, Token
 
 MODEL = "house"  # its id on the compatible mount
-USUAL_LIMIT = 512  # tokens, where a request sets none
-ROOM = 128  # tokens of the context that a long prompt leaves for the answer
+ROOM, JSON_ROOM = 128, 1024  # tokens of the context that a long prompt leaves for the answer, and for one that a schema may make long
+TRIES = 8  # for an answer that fits a schema where constrained decoding alone does not see to it
 SPELLED = {"topP": "top_p", "topK": "top_k"}
 ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's
 T = TypeVar("T")
@@ -48,17 +48,42 @@ class House:
         function = await self._function(engine, ids, question)
         schema = _arguments(question, function) if function else question.schema
         seed = self._seed(question)
-        samplings = [await self.in_turn(_sampling, engine, question, seed + 1_000_003 * index, schema) for index in range(question.n)]
+        running = [await self._tokens(engine, ids, question, seed + 1_000_003 * index, schema) for index in range(question.n)]
         return HouseAnswer(
             question,
             Provenance("house", detail="model on this machine"),
-            [Choice("", "length", function=function) for _ in samplings],
+            [Choice("", "length", function=function) for _ in running],
             usage,
             pace=1.0,
-            running=[] if question.limit == 0 else [engine.generate(ids, sampling) for sampling in samplings],
+            running=[] if question.limit == 0 else running,
             house=self,
             engine=engine,
         )
+
+    async def _tokens(
+        self, engine: Engine, ids: list[int], question: Question, seed: int, schema: dict[str, Any] | None
+    ) -> Iterator[Token | None]:
+        """The tokens of one choice, made as they are asked for.
+
+        Where a schema has keywords that constrained decoding does not know, the whole choice is made first and checked,
+        a little more freely each time. Raises Refusal when none fits.
+        """
+        sampling = await self.in_turn(_sampling, engine, question, seed, schema)
+        if schema is None or question.limit == 0 or await self.in_turn(_is_exact, schema):
+            return engine.generate(ids, sampling)
+        for attempt in range(1, TRIES + 1):
+            tokens = await self._whole(engine.generate(ids, sampling))
+            if tokens[-1].finish != "stop" or await self.in_turn(_fits, tokens, schema):
+                return iter(tokens)
+            sampling = await self.in_turn(_sampling, engine, question, seed + 7919 * attempt, schema, float(attempt))
+        raise Refusal("bad_value", f"The schema cannot be followed: the house model found no answer to it in {TRIES} tries.", param="schema")
+
+    async def _whole(self, steps: Iterator[Token | None]) -> list[Token]:
+        tokens: list[Token] = []
+        while not tokens or not tokens[-1].finish:
+            token = await self.in_turn(_next, steps)
+            tokens += [token] if token else []
+        return tokens
 
     async def in_turn(self, action: Callable[..., T], *arguments: Any) -> T:
         """Do one short thing with the engine. The thread takes what is asked of it in order, so that nobody waits for a whole answer."""
@@ -167,7 +192,7 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
         if len(ids) >= engine.model.context:
             raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
         return ids
-    most = engine.model.context - ROOM
+    most = engine.model.context - (JSON_ROOM if question.schema or question.must_call else ROOM)
     oldest = 1 if question.messages and question.messages[0].role == "system" else 0
     while sum(map(len, turns)) > most and len(turns) > oldest + 1:
         del turns[oldest]
@@ -195,7 +220,19 @@ def _refusing() -> Iterator[None]:
         raise Refusal("bad_value", f"The schema cannot be followed: {error}", param="schema") from None
 
 
-def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
+def _is_exact(schema: dict[str, Any]) -> bool:
+    from helpers.house_model.checking import is_exact
+
+    return is_exact(schema)
+
+
+def _fits(tokens: list[Token], schema: dict[str, Any]) -> bool:
+    from helpers.house_model.checking import fits
+
+    return fits("".join(token.text for token in tokens), schema)
+
+
+def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, Any] | None, least_temperature: float = 0.0) -> Sampling:
     from helpers.house_model.engine import FOLDER, Sampling
 
     given = {SPELLED.get(name, name): value for name, value in question.sampling}
@@ -206,11 +243,11 @@ def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, A
         with _refusing():
             constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
     return Sampling(
-        temperature=float(given.get("temperature", engine.usual_temperature)),
+        temperature=max(least_temperature, float(given.get("temperature", engine.usual_temperature))),
         top_p=float(given.get("top_p", 1.0)),
         top_k=int(given.get("top_k", 0)),
         seed=seed,
-        max_tokens=USUAL_LIMIT if question.limit is None else question.limit,
+        max_tokens=engine.model.context if question.limit is None else question.limit,
         stop=question.stop,
         top_logprobs=question.top_logprobs or 0,
         constraint=constraint,

@@ -15,7 +15,7 @@ from helpers.gateway.exchange import Refusal
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, compact, random_id, route
 
 MOST_REQUESTS = 100_000
-ONE = {"custom_id": {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,64}$"}, "params": OBJECT}
+ONE = {"custom_id": {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9_-]{1,64}$"}, "params": OBJECT}
 check = checker(shape("requests", closed=True, requests=list_of(shape("custom_id params", closed=True, **ONE), minItems=1, maxItems=MOST_REQUESTS)))
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from helpers.gateway.dialects import json_schema
 from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, checker, nullable, one_of, shape
 from helpers.gateway.exchange import Function, Question, Refusal
 from helpers.gateway.wire import random_id
@@ -25,6 +26,11 @@ UNSUPPORTED = {
     "object": ("maxProperties", "minProperties", "patternProperties", "propertyNames"),
     "string": ("maxLength", "minLength"),
 }
+NO_SCHEMA = (
+    "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12). "
+    "Learn more about tool use at https://docs.claude.com/en/docs/tool-use."
+)
+FORMATS = ("date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid")
 VALUES = ("const", "default", "enum", "examples")  # hold values, not schemas
 
 
@@ -44,12 +50,20 @@ def check_tools(body: dict[str, Any]) -> None:
                 raise Refusal("missing", param=f"{path}.type")
             if tool["input_schema"]["type"] != "object":
                 raise Refusal("bad_value", param=f"{path}.type", rule="enum", bound=["object"])
+            _check_input_schema(tool["input_schema"], path)
     if len({tool["name"] for tool in tools}) < len(tools):
         raise Refusal("bad_value", "tools: Tool names must be unique.", param="tools")
 
 
 def _blocks(body: dict[str, Any]) -> list[dict[str, Any]]:
     return [block for said in body.get("messages", ()) if isinstance(said["content"], list) for block in said["content"]]
+
+
+def _check_input_schema(given: dict[str, Any], path: str) -> None:
+    if {"oneOf", "allOf", "anyOf"} & given.keys():
+        raise Refusal("bad_value", f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level", param=path)
+    if json_schema.fault(given, patterns=False):
+        raise Refusal("bad_value", f"{path}: {NO_SCHEMA}", param=path)
 
 
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:
@@ -123,6 +137,8 @@ def _check_keywords(value: dict[str, Any], kind: Any) -> None:
         what = "'additionalProperties' must be explicitly set to false"
     elif kind == "array" and value.get("minItems", 0) not in (0, 1):
         what = "'minItems' values other than 0 or 1 are not supported"
+    elif kind == "string" and isinstance(value.get("format"), str) and value["format"] not in FORMATS:
+        what = f"format '{value['format']}' is not supported"
     elif found:
         what = f"property '{found[0]}' is not supported" if len(found) == 1 else f"properties {', '.join(found)} are not supported"
     if what:

@@ -8,9 +8,10 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer
-from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai import chat, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.errors import go_duration, words
+from helpers.gateway.dialects.openai.files import OpenAIFiles
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
@@ -32,7 +33,8 @@ class OpenAI(Dialect):
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
             *responses.routes(),
-            *OpenAIBatches(self, self.base_headers, batched).routes(),
+            *OpenAIFiles(self, self.base_headers).routes(),
+            *OpenAIBatches(self, batched).routes(),
         ]
 
     def key(self, call: Call) -> str | None:
@@ -49,6 +51,7 @@ class OpenAI(Dialect):
         """The question to a model that is already known: Azure names it in the path."""
         chat.check(call.json)
         chat.check_model_rules(call.json, model)
+        schema.check_chat(call.json, model)
         return self.check_length(chat.question(call.json, model, self.provider))
 
     def write_chat(self, question: Question, answer: Answer) -> bytes:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.gateway.answer import Answer, TokenScore
-from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai import chat, schema
 from helpers.gateway.dialects.openai import response_tools as tools
 from helpers.gateway.dialects.schema import (
     ANY,
@@ -93,6 +93,7 @@ class OpenAIResponses:
         effort = (body.get("reasoning") or {}).get("effort")
         rules = {"temperature": body.get("temperature"), "top_p": body.get("top_p"), "reasoning_effort": effort}
         chat.check_model_rules(rules, model)
+        schema.check_responses(body, model)
         effort = effort or model.default_effort
         question = Question(
             provider=self._dialect.provider,

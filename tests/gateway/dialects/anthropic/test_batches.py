@@ -89,3 +89,13 @@ def test_batch_cancel(client, gateway, slow_batches):
 def test_bad_batch(client, requests):
     with pytest.raises(anthropic.BadRequestError, match="requests"):
         client.messages.batches.create(requests=requests)
+
+
+@pytest.mark.parametrize(
+    ("id", "words"),
+    [("a" * 65, "String should have at most 64 characters"), ("a.b", "String should match pattern '^[a-zA-Z0-9_-]{1,64}$'"), ("", "String should match pattern '^[a-zA-Z0-9_-]{1,64}$'")],
+)
+def test_a_custom_id_of_another_form_is_refused(client, id, words):
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.messages.batches.create(requests=[request("a"), request(id)])
+    assert caught.value.body["error"]["message"] == f"requests.1.custom_id: {words}"

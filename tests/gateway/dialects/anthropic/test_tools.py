@@ -240,6 +240,12 @@ def schema_of(**more):
         ({"tools": [{"name": "look"}]}, "tools.0.custom.input_schema: Field required"),
         ({"tools": [{"name": "look", "input_schema": {}}]}, "tools.0.custom.input_schema.type: Field required"),
         ({"tools": [{"name": "look", "input_schema": {"type": "array"}}]}, "tools.0.custom.input_schema.type: Input should be 'object'"),
+        ({"tools": [{"name": "look", "input_schema": {"type": "object", "anyOf": [{}]}}]}, "tools.0.custom.input_schema: input_schema does not support oneOf, allOf, or anyOf at the top level"),
+        (
+            {"tools": [{"name": "look", "input_schema": {"type": "object", "properties": {"a": {"type": "any"}}}}]},
+            "tools.0.custom.input_schema: JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12). "
+            "Learn more about tool use at https://docs.claude.com/en/docs/tool-use.",
+        ),
         ({"tools": [TOOLS[0], TOOLS[0]]}, "tools: Tool names must be unique."),
         ({"output_config": {"format": {"type": "json_schema"}}}, "output_config.format.schema: Field required"),
         ({"output_config": {"format": {"type": "json_object", "schema": {}}}}, "output_config.format.type: Input should be 'json_schema'"),
@@ -251,6 +257,7 @@ def schema_of(**more):
             schema_of(properties={"x": {"type": "integer", "minimum": 1, "maximum": 9}}),
             "output_config.format.schema: For 'integer' type, properties maximum, minimum are not supported",
         ),
+        (schema_of(properties={"x": {"type": "string", "format": "phone"}}), "output_config.format.schema: For 'string' type, format 'phone' is not supported"),
         (
             schema_of(properties={"x": {"type": "array", "items": {"type": "string", "maxLength": 5}}}),
             "output_config.format.schema: For 'string' type, property 'maxLength' is not supported",
