@@ -98,7 +98,7 @@ def test_models(client):
         ({"model": "llama-99"}, openai.NotFoundError, "NotFoundError", 404),
         ({"temperature": 9}, openai.BadRequestError, "BadRequestError", 400),
         ({"messages": []}, openai.BadRequestError, "BadRequestError", 400),
-        ({"extra_body": {"top_k": "many"}}, openai.BadRequestError, "BadRequestError", 400),
+        ({"extra_body": {"top_k": "many"}}, openai.BadRequestError, "Bad Request", 400),
         ({"messages": user("word " * 135_000)}, openai.BadRequestError, "BadRequestError", 400),
     ],
 )
