@@ -127,7 +127,7 @@ ROUTES = {
     "/openai/v1/responses": RESPONSE,
     "/openai/v1/responses/input_tokens": RESPONSE,
     "/openai/v1/batches": BATCH,
-    "/azure/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21": {**CHAT, "stream": False, "reasoning_effort": None},
+    "/azure/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21": {**CHAT, "stream": False, "stream_options": None, "reasoning_effort": None},
     "/azure/openai/v1/chat/completions": CHAT,
     "/compatible/v1/chat/completions": COMPATIBLE,
     "/anthropic/v1/messages": MESSAGES,

@@ -109,7 +109,7 @@ def _check_choice(body: dict[str, Any]) -> None:
 
 def _check_sampling(body: dict[str, Any]) -> None:
     """The ranges, in the order in which vLLM looks at them."""
-    n, temperature = body.get("n"), body.get("temperature")
+    n = body.get("n")
     if n is not None and not 1 <= n <= MOST_CHOICES:
         raise invalid(f"n must be at least 1, got {n}." if n < 1 else _too_many(n))
     for name, (low, high) in RANGES.items():
@@ -126,8 +126,6 @@ def _check_sampling(body: dict[str, Any]) -> None:
         raise invalid(f"top_k must be 0 (disable), or at least 1, got {body['top_k']}.")
     if "" in ([body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []):
         raise invalid("stop cannot contain an empty string.")
-    if temperature == 0 and (n or 1) > 1:
-        raise invalid(f"n must be 1 when using greedy sampling, got {n}.")
     top = body.get("top_logprobs") or 0
     if not 0 <= top <= MOST_LOGPROBS:
         raise invalid(f"Requested sample logprobs of {top}, which is greater than max allowed: {MOST_LOGPROBS}", "logprobs", top)
