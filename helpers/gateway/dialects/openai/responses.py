@@ -90,6 +90,7 @@ class OpenAIResponses:
         _check_fields(body)
         model = self._model(call)
         effort = tools.effort(body, model)
+        rules.check_metadata(body)
         if body.get("stream_options") is not None and not body.get("stream"):
             raise rules.refused("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
         question = Question(

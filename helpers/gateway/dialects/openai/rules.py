@@ -15,11 +15,13 @@ from helpers.models import Model
 # Parameters that shape the choice of the next token: refused while a model is thinking.
 SAMPLING = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0}
 MOST_LOGPROBS = 20
+LONGEST_KEY = 64
 
 
 def check(body: dict[str, Any], model: Model) -> None:
     """Raise a Refusal for a body whose fields were checked one by one."""
     check_model(body, model)
+    check_metadata(body)
     _check_cache(body, model)
     _check_combinations(body)
     _check_tools(body, model)
@@ -60,6 +62,15 @@ def check_model(body: dict[str, Any], model: Model) -> None:
 
 def _is_thinking(body: dict[str, Any], model: Model) -> bool:
     return (body.get("reasoning_effort") or model.default_effort) != "none"
+
+
+def check_metadata(body: dict[str, Any]) -> None:
+    """The names in metadata have an end. The message shortens one, the param does not."""
+    for key in body.get("metadata") or {}:
+        if len(key) > LONGEST_KEY:
+            text = f"Expected a string with maximum length {LONGEST_KEY}, but got a string with length {len(key)} instead."
+            text = f"Invalid property name in 'metadata': '{key[:3]}...{key[-3:]}' is too long. {text}"
+            raise refused(text, f"metadata.{key}", "property_name_above_max_length")
 
 
 def _check_cache(body: dict[str, Any], model: Model) -> None:
@@ -127,32 +138,41 @@ def _check_choice(choice: Any) -> None:
 
 def _check_turns(messages: list[dict[str, Any]]) -> None:
     """Tool messages answer the calls of the assistant's message before them, all of these and no others."""
-    called: list[str] | None = None  # the ids that the messages from here on may answer
-    answered: set[str] = set()
+    waiting: dict[str, bool] | None = None  # the calls that the messages from here on may answer, and whether one has
     for index, message in enumerate(messages):
-        if message["role"] != "tool":
-            _check_answered(called, answered, index)
-            calls = message.get("tool_calls") if message["role"] == "assistant" else None
-            called, answered = [call["id"] for call in calls] if calls else None, set()
-            if called and len(set(called)) < len(called):
-                twice = next(id for id in called if called.count(id) > 1)
-                raise refused(f"Duplicate value for 'tool_call_id' of {twice} in message[{index}]", f"messages.[{index}].tool_calls")
+        if message["role"] == "tool":
+            _answer(waiting, message, index)
             continue
-        id = message.get("tool_call_id")
-        if id is None:
-            raise Refusal("missing", param=f"messages[{index}].tool_call_id")
-        if called is None:
-            text = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
-            raise refused(text, f"messages.[{index}].role")
-        if id not in called:
-            text = f"Invalid parameter: 'tool_call_id' of '{id}' not found in 'tool_calls' of previous message."
-            raise refused(text, f"messages.[{index}].tool_call_id")
-        answered.add(id)
-    _check_answered(called, answered, len(messages) - 1)
+        _check_answered(waiting, index)
+        calls = message.get("tool_calls") if message["role"] == "assistant" else None
+        waiting = _called(calls, index) if calls else None
+    _check_answered(waiting, len(messages) - 1)
 
 
-def _check_answered(called: list[str] | None, answered: set[str], index: int) -> None:
-    missing = [id for id in called or [] if id not in answered]
+def _called(calls: list[dict[str, Any]], index: int) -> dict[str, bool]:
+    waiting: dict[str, bool] = {}
+    for call in calls:
+        if call["id"] in waiting:
+            raise refused(f"Duplicate value for 'tool_call_id' of {call['id']} in message[{index}]", f"messages.[{index}].tool_calls")
+        waiting[call["id"]] = False
+    return waiting
+
+
+def _answer(waiting: dict[str, bool] | None, message: dict[str, Any], index: int) -> None:
+    id = message.get("tool_call_id")
+    if id is None:
+        raise Refusal("missing", param=f"messages[{index}].tool_call_id")
+    if waiting is None:
+        text = "Invalid parameter: messages with role 'tool' must be a response to a preceeding message with 'tool_calls'."
+        raise refused(text, f"messages.[{index}].role")
+    if id not in waiting:
+        text = f"Invalid parameter: 'tool_call_id' of '{id}' not found in 'tool_calls' of previous message."
+        raise refused(text, f"messages.[{index}].tool_call_id")
+    waiting[id] = True
+
+
+def _check_answered(waiting: dict[str, bool] | None, index: int) -> None:
+    missing = [id for id, answered in (waiting or {}).items() if not answered]
     if missing:
         text = (
             "An assistant message with 'tool_calls' must be followed by tool messages responding to each 'tool_call_id'. "
