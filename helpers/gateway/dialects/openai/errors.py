@@ -29,6 +29,11 @@ def masked(key: str) -> str:
 BAD_REQUEST = "invalid_request_error"
 
 
+def refused(text: str, param: str, code: str | None = None) -> Refusal:
+    """A refusal in OpenAI's own words; most that concern more than one field have no code."""
+    return Refusal("bad_value", text, param=param, code=code)
+
+
 def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]:
     """Status, type, code and message of a refusal."""
     facts, param = refusal.facts, refusal.param

@@ -13,6 +13,7 @@ from helpers.gateway.answer import Answer, TokenScore
 from helpers.gateway.dialects.openai import chat, rules
 from helpers.gateway.dialects.openai import response_input as given
 from helpers.gateway.dialects.openai import response_tools as tools
+from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.schema import (
     ANY,
     BOOLEAN,
@@ -92,7 +93,7 @@ class OpenAIResponses:
         effort = tools.effort(body, model)
         rules.check_metadata(body)
         if body.get("stream_options") is not None and not body.get("stream"):
-            raise rules.refused("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
+            raise refused("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
         question = Question(
             provider=self._dialect.provider,
             model=model,

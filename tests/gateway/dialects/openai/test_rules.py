@@ -68,6 +68,11 @@ COMBINATIONS = [
         chat(response_format={"type": "json_object"}),
         *("messages", None, "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'."),
     ),
+    (
+        chat(max_completion_tokens=128_001),
+        *("max_tokens", "invalid_value"),
+        "max_tokens is too large: 128001. This model supports at most 128000 completion tokens, whereas you provided 128001.",
+    ),
     (chat(prompt_cache_retention="x"), "prompt_cache_retention", None, "Invalid prompt_cache_retention argument"),
     (chat(prompt_cache_retention="in_memory"), "prompt_cache_retention", None, "This model is compatible only with 24h extended prompt caching"),
     (chat(model=...), None, None, "you must provide a model parameter"),
