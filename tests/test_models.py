@@ -24,7 +24,7 @@ def test_every_model_is_whole(model):
     assert model.served_as and model.context >= model.max_output > 0
     assert model.ttft > 0 and model.tokens_per_second > 0
     assert model.thinks in ("never", "optional", "default", "always")
-    assert set(model.accepts) <= {"stop", "images", "temperature", "prefill"}
+    assert set(model.accepts) <= {"stop", "images", "temperature", "prefill", "tools"}
     assert model.default_effort == "none" or not model.efforts or model.default_effort in model.efforts
     for day in (model.released, model.retires):
         assert day is None or type(day) is date

@@ -35,17 +35,20 @@ class Usage:
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a message. For an image or a tool call, `text` is what identifies it."""
+    """A piece of a message. For an image or a tool call, `text` is what identifies it; a name is that of the speaker."""
 
     text: str
-    kind: str = "text"  # text | image | thinking | tool_use | tool_result
+    kind: str = "text"  # text | name (of who speaks) | image | thinking | tool_use | tool_result
     cache_ttl: str | None = None  # "5m" or "1h" where the client set a cache breakpoint after this part
 
     def token_count(self) -> int:
         """Tokens of this part; an image counts as one tile of 258 tokens whatever its size."""
-        return IMAGE_TOKENS if self.kind == "image" else tokens.count(self.text)
+        if self.kind == "image":
+            return IMAGE_TOKENS
+        return tokens.count(self.text) + NAME_OVERHEAD * (self.kind == "name")
 
 
+NAME_OVERHEAD = 1  # token that OpenAI's published counting recipe adds to a name
 IMAGE_TOKENS = 258  # what Gemini documents for one tile; used for every provider (see DEVIATIONS.md)
 
 

@@ -27,7 +27,7 @@ KEYS = {"authorization": "Bearer some-key", "x-api-key": "some-key", "api-key": 
 HEADERS = {**KEYS, "content-type": "application/json", "anthropic-version": "2023-06-01"}
 
 # ---- a valid body, as rich as it gets, for every route that takes one --------------------------------------
-PIXEL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA", "detail": "low"}}
+PIXEL = {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo=", "detail": "low"}}
 CALL = {"id": "call_1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 CHAT = {
     "model": "gpt-6-luna",
@@ -53,7 +53,7 @@ CHAT = {
 RESPONSE = {
     "model": "gpt-6-luna",
     "input": [
-        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": PROMPT}, {"type": "input_image", "image_url": "x"}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": PROMPT}, {"type": "input_image", "image_url": "https://example.com/x.png"}]},
         {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
         {"type": "function_call_output", "call_id": "c", "output": "7"},
     ],
@@ -122,7 +122,7 @@ CONVERSE = {
 INVOKE = {**{name: value for name, value in MESSAGES.items() if name not in ("model", "stream")}, "anthropic_version": "bedrock-2023-05-31"}
 LLAMA = {"prompt": PROMPT, "max_gen_len": 30, "temperature": 0.5, "top_p": 0.9}
 NOVA = {"schemaVersion": "messages-v1", "messages": [{"role": "user", "content": [{"text": PROMPT}]}], "inferenceConfig": {"max_new_tokens": 30}}
-COMPATIBLE = {"model": "meta-llama/Llama-3.1-8B-Instruct", "messages": CHAT["messages"][:2], "max_tokens": 30, "top_k": 3, "min_p": 0.1, "n": 2, "logprobs": True}
+COMPATIBLE = {"model": "meta-llama/Llama-3.1-8B-Instruct", "messages": [{"role": "user", "content": [{"type": "text", "text": PROMPT}]}], "max_tokens": 30, "top_k": 3, "min_p": 0.1, "n": 2, "logprobs": True}
 BATCH = {"input_file_id": "file-none", "endpoint": "/v1/chat/completions", "completion_window": "24h", "metadata": {"a": "b"}}
 OLD_CLAUDE = "/bedrock/model/us.anthropic.claude-haiku-4-5-20251001-v1:0"
 ROUTES = {
@@ -130,7 +130,7 @@ ROUTES = {
     "/openai/v1/responses": RESPONSE,
     "/openai/v1/responses/input_tokens": RESPONSE,
     "/openai/v1/batches": BATCH,
-    "/azure/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21": {**CHAT, "stream": False, "reasoning_effort": None},
+    "/azure/openai/deployments/gpt-4o/chat/completions?api-version=2024-10-21": {**CHAT, "stream": False, "stream_options": None, "reasoning_effort": None},
     "/azure/openai/v1/chat/completions": CHAT,
     "/compatible/v1/chat/completions": COMPATIBLE,
     "/anthropic/v1/messages": MESSAGES,

@@ -46,9 +46,9 @@ def function(schema):
 def chat_tool(schema, client=None, model="gpt-6-luna", stream=False):
     client = client or openai.OpenAI()
     tools = [{"type": "function", "function": function(schema)}]
-    answer = client.chat.completions.create(
-        model=model, messages=[{"role": "user", "content": PROMPT}], tools=tools, tool_choice="required", stream=stream
-    )
+    messages = [{"role": "user", "content": PROMPT}]
+    # While it thinks, GPT-6 takes no functions in chat.
+    answer = client.chat.completions.create(model=model, messages=messages, tools=tools, tool_choice="required", stream=stream, reasoning_effort="none")
     if not stream:
         return json.loads(answer.choices[0].message.tool_calls[0].function.arguments)
     calls = [chunk.choices[0].delta.tool_calls for chunk in answer if chunk.choices]

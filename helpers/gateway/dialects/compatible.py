@@ -11,10 +11,9 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
+from helpers.gateway.dialects import vllm
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.openai.dialect import OpenAI
-from helpers.gateway.dialects.openai.errors import words
-from helpers.gateway.dialects.schema import INTEGER, NUMBER, between, checker, nullable, shape
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
@@ -23,9 +22,6 @@ VERSION = "0.32.0"
 FINGERPRINT = f"vllm-{VERSION}-123ff4e6"
 # Fields at the end of a plain answer that are null unless a server is started, or asked, in special ways.
 LAST_FIELDS = ("prompt_logprobs", "prompt_token_ids", "prompt_text", "kv_transfer_params", "ec_transfer_params", "metrics")
-# vLLM takes these beside OpenAI's fields, and passes over fields that it does not know.
-EXTRAS = {"top_k": nullable(INTEGER), "min_p": nullable(between("number", 0, 1)), "repetition_penalty": nullable(NUMBER)}
-check = checker(shape("messages", **chat.FIELDS, **EXTRAS))
 
 
 class Compatible(OpenAI):
@@ -47,8 +43,10 @@ class Compatible(OpenAI):
     def read_chat(self, call: Call) -> Question:
         if "model" not in call.json:
             raise Refusal("missing", param="model")
-        check(call.json)
-        question = chat.question(call.json, self.model(call.json["model"], call), self.provider)
+        vllm.check(call.json)
+        model = self.model(call.json["model"], call)
+        body = {**call.json, "messages": vllm.as_texts(call.json["messages"], model)}
+        question = chat.question(body, model, self.provider)
         if question.limit is not None and question.limit > question.model.context:
             name = "max_completion_tokens" if "max_completion_tokens" in call.json else "max_tokens"
             raise Refusal("above_window", param=name, value=question.limit, maximum=question.model.context)
@@ -117,14 +115,14 @@ class Compatible(OpenAI):
     def error(self, refusal: Refusal, call: Call) -> Response:
         if refusal.kind == "no_route":
             return self._json({"detail": "Not Found"}, 404)
-        status, kind, message = _words(refusal)
-        response = self._json({"error": {"message": message, "type": kind, "param": _param(refusal), "code": status}}, status)
+        status, kind, message = vllm.words(refusal)
+        response = self._json({"error": {"message": message, "type": kind, "param": vllm.param(refusal), "code": status}}, status)
         if refusal.kind == "no_recording":
             response.headers.append(("x-should-retry", "false"))
         return response
 
     def stream_error(self, refusal: Refusal) -> bytes:
-        status, kind, message = _words(refusal)
+        status, kind, message = vllm.words(refusal)
         return chat.frame({"error": {"message": message, "type": kind, "param": None, "code": status}})
 
 
@@ -178,44 +176,3 @@ def _model_body(model: models.Model) -> dict[str, Any]:
     permission |= {"organization": "*", "group": None, "is_blocking": False}
     head = {"id": model.id, "object": "model", "created": int(time.time()), "owned_by": "vllm", "root": model.id, "parent": None}
     return {**head, "max_model_len": model.context, "permission": [permission]}
-
-
-RANGES = {"temperature": "[0, 2]", "top_p": "(0, 1]", "presence_penalty": "[-2, 2]", "frequency_penalty": "[-2, 2]"}
-
-
-def _words(refusal: Refusal) -> tuple[int, str, str]:
-    facts, param = refusal.facts, refusal.param
-    if refusal.kind == "unknown_model":
-        served = ", ".join(model.id for model in models.of("compatible"))
-        return 404, "NotFoundError", f"The model `{facts['model']}` does not exist. Valid aliases: {served}."
-    if refusal.kind == "too_long":
-        least = facts["maximum"] + 1
-        text = (
-            f"This model's maximum context length is {facts['maximum']} tokens. However, your prompt contains at least {least} input tokens, "
-            "which exceeds this limit even without any output tokens. Please reduce the length of the input prompt. "
-            f"(parameter=input_tokens, value={least})"
-        )
-        return 400, "BadRequestError", text
-    if refusal.kind == "missing":
-        return 400, "Bad Request", f"1 validation error:\n  {{'type': 'missing', 'loc': '{_place(param)}', 'msg': 'Field required'}}"
-    if refusal.kind == "bad_value" and param in RANGES and facts.get("rule") in ("minimum", "maximum"):
-        value = float(facts["value"])
-        return 400, "BadRequestError", f"{param} must be in {RANGES[param]}, got {value}. (parameter={param}, value={value})"
-    if refusal.kind == "above_window":
-        text = f"{param}={facts['value']} cannot be greater than max_model_len={facts['maximum']}. Please request fewer output tokens."
-        return 400, "BadRequestError", f"{text} (parameter={param}, value={facts['value']})"
-    status, _, _, message = words(refusal, hex_id("", 8))
-    names = {400: "BadRequestError", 401: "UnauthorizedError", 404: "NotFoundError", 429: "TooManyRequestsError", 503: "ServiceUnavailableError"}
-    return status, names.get(status, "InternalServerError"), message
-
-
-def _param(refusal: Refusal) -> str | None:
-    """The param field: the place in the body for what is missing, input_tokens for a long prompt."""
-    if refusal.kind in ("unknown_model", "too_long"):
-        return "model" if refusal.kind == "unknown_model" else "input_tokens"
-    return _place(refusal.param) if refusal.kind == "missing" else refusal.param
-
-
-def _place(param: str | None) -> str:
-    """A path such as messages[0].role as pydantic writes it: body.messages.0.role."""
-    return "body." + (param or "").replace("[", ".").replace("]", "")

@@ -88,8 +88,8 @@ def _refusal(error: fastjsonschema.JsonSchemaValueException, at: str) -> Refusal
         return Refusal("unknown_field", param=f"{path}.{name}".lstrip("."))
     if rule in ("type", "anyOf", "oneOf"):
         expected = definition if isinstance(definition, str) else next((d for d in definition if isinstance(d, str)), "object")
-        return Refusal("wrong_type", param=path, expected=expected, value=value)
-    return Refusal("bad_value", param=path, rule=rule, bound=definition, value=value)
+        return Refusal("wrong_type", param=path, expected=expected, value=value, schema=error.definition)
+    return Refusal("bad_value", param=path, rule=rule, bound=definition, value=value, schema=error.definition)
 
 
 def json_type(value: Any) -> str:

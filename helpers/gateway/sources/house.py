@@ -200,8 +200,8 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
 
 
 def _text(message: Message) -> str:
-    """A turn as the house model reads it: it sees no images."""
-    return "".join(part.text if part.kind != "image" else "[image]" for part in message.parts if part.kind != "thinking")
+    """A turn as the house model reads it: it sees no images, and not who speaks."""
+    return "".join(part.text if part.kind != "image" else "[image]" for part in message.parts if part.kind not in ("thinking", "name"))
 
 
 def _next(tokens: Iterator[Token | None]) -> Token | None:

@@ -148,12 +148,24 @@ def test_the_deployment_route_needs_a_version_and_v1_does_not(gateway, path, sta
         ({"temperature": 0.5}, "unsupported_value", "temperature"),
         ({"n": 1000}, "integer_above_max_value", "n"),
         ({"extra_body": {"top_k": 3}}, "unknown_parameter", "top_k"),
+        ({"stream_options": {"include_usage": True}}, None, "stream_options"),
+        ({"tool_choice": "auto"}, None, "tool_choice"),
+        ({"response_format": {"type": "json_object"}}, None, "messages"),
+        ({"tools": [{"type": "function", "function": {"name": "my tool"}}]}, "invalid_value", "tools[0].function.name"),
+        ({"text": [{"type": "image_url", "image_url": {"url": "data:application/pdf;base64,AA"}}]}, "invalid_value", "messages[0].content[0].image_url.url"),
     ],
 )
 def test_bodies_are_refused_in_the_words_of_openai(client, change, code, param):
     with pytest.raises(openai.BadRequestError) as caught:
         chat(client, **change)
     assert (caught.value.code, caught.value.param) == (code, param)
+
+
+def test_a_tool_message_without_its_call_is_refused_as_openai_refuses_it(client):
+    messages = [*user(HELLO), {"role": "tool", "tool_call_id": "call_a", "content": "1"}]
+    with pytest.raises(openai.BadRequestError, match="must be a response to a preceeding message") as caught:
+        client.chat.completions.create(model="gpt-6-luna", messages=messages)
+    assert caught.value.param == "messages.[1].role"
 
 
 def test_prompt_too_long(client):

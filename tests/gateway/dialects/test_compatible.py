@@ -98,7 +98,7 @@ def test_models(client):
         ({"model": "llama-99"}, openai.NotFoundError, "NotFoundError", 404),
         ({"temperature": 9}, openai.BadRequestError, "BadRequestError", 400),
         ({"messages": []}, openai.BadRequestError, "BadRequestError", 400),
-        ({"extra_body": {"top_k": "many"}}, openai.BadRequestError, "BadRequestError", 400),
+        ({"extra_body": {"top_k": "many"}}, openai.BadRequestError, "Bad Request", 400),
         ({"messages": user("word " * 135_000)}, openai.BadRequestError, "BadRequestError", 400),
     ],
 )
@@ -123,3 +123,81 @@ def test_an_unknown_model_is_told_which_there_are(client):
 def test_unknown_path(client):
     with pytest.raises(openai.NotFoundError):
         client.get("/nothing", cast_to=object)
+
+
+CALL = {"id": "call_a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+TOOL = {"type": "function", "function": {"name": "look"}}
+USAGE = 'Correct usage: `{"type": "function", "function": {"name": "my_function"}}`'
+SPOKEN = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
+REFUSED = [
+    ({"stream_options": {"include_usage": True}}, "stream_options", "Stream options can only be defined when `stream=True`."),
+    ({"top_logprobs": 2}, "top_logprobs", "when using `top_logprobs`, `logprobs` must be set to true."),
+    ({"tools": []}, "tools", "`tools` must not be an empty array. Either provide at least one tool or omit the field entirely."),
+    ({"tool_choice": "auto"}, "tool_choice", "When using `tool_choice`, `tools` must be set."),
+    (
+        {"tool_choice": "x", "tools": [TOOL]},
+        *("tool_choice", 'Invalid value for `tool_choice`: x! Only named tools, "none", "auto" or "required" are supported.'),
+    ),
+    (
+        {"tool_choice": {"function": {"name": "other"}}, "tools": [TOOL]},
+        *("tool_choice", "The tool specified in `tool_choice` does not match any of the specified `tools`"),
+    ),
+    (
+        {"tool_choice": {"type": "function"}, "tools": [TOOL]},
+        *("tool_choice.function", f"Invalid value for `function`: `None` in `tool_choice`! {USAGE}"),
+    ),
+    (
+        {"response_format": {"type": "json_schema"}},
+        *("response_format", "When response_format type is 'json_schema', the 'json_schema' field must be provided."),
+    ),
+    ({"temperature": 9}, "temperature", "temperature must be in [0, 2], got 9.0."),
+    ({"temperature": -1}, "temperature", "temperature must be non-negative, got -1.0."),
+    ({"max_tokens": 0}, "max_tokens", "max_tokens must be at least 1, got 0."),
+    ({"presence_penalty": 3}, None, "presence_penalty must be in [-2, 2], got 3.0."),
+    ({"n": 0}, None, "n must be at least 1, got 0."),
+    ({"stop": [""]}, None, "stop cannot contain an empty string."),
+    ({"logprobs": True, "top_logprobs": 21}, "logprobs", "Requested sample logprobs of 21, which is greater than max allowed: 20"),
+    ({"messages": [{"role": "user", "content": [SPOKEN]}]}, None, f"{LLAMA} is not a multimodal model"),
+    ({"messages": [{"role": "user", "content": [{"text": "Hi"}]}]}, "type", "Missing 'type' field in multimodal part."),
+]
+BY_TYPE = [
+    ({"n": "many"}, "body.n", "Input should be a valid integer, unable to parse string as an integer"),
+    ({"stream": []}, "body.stream", "Input should be a valid boolean"),
+    ({"tools": [{"type": "function"}]}, "body.tools.0.function", "Field required"),
+    ({"tools": [{**TOOL, "type": "custom"}]}, "body.tools.0.type", "Input should be 'function'"),
+]
+
+
+@pytest.mark.parametrize(("change", "param", "text"), REFUSED, ids=str)
+def test_what_vllm_refuses(client, change, param, text):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.post("/chat/completions", body={"model": LLAMA, "messages": user(HELLO), **change}, cast_to=object)
+    error = caught.value.body
+    assert (error["type"], error["code"], error["param"]) == ("BadRequestError", 400, param)
+    assert error["message"].partition(" (parameter=")[0] == text and ("(parameter=" in error["message"]) is (param is not None)
+
+
+@pytest.mark.parametrize(("change", "param", "text"), BY_TYPE, ids=str)
+def test_types_are_refused_in_the_words_of_pydantic(client, change, param, text):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.post("/chat/completions", body={"model": LLAMA, "messages": user(HELLO), **change}, cast_to=object)
+    error = caught.value.body
+    assert (error["type"], error["code"], error["param"]) == ("Bad Request", 400, param)
+    assert error["message"].startswith("1 validation error:\n  {") and text in error["message"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"messages": [*user("Hi"), {"role": "tool", "tool_call_id": "call_a", "content": "7"}]},
+        {"messages": [*user("Hi"), {"role": "assistant", "tool_calls": [CALL]}, *user("Hi")]},
+        {"messages": [{"role": "wizard", "name": "Jane Doe"}, {"role": "user", "content": ["Hi", {"type": "input_text", "text": "!"}, {"type": "text"}]}]},
+        {"max_tokens": 2, "max_completion_tokens": 2},
+        {"tools": [{"type": "function", "function": {"name": "my tool"}}] * 2},
+        {"parallel_tool_calls": False, "tool_choice": "none"},
+        {"response_format": {"type": "json_object"}, "model": "house"},
+    ],
+    ids=str,
+)
+def test_vllm_takes_what_openai_refuses(client, change):
+    client.post("/chat/completions", body={"model": LLAMA, "messages": user(HELLO), "max_tokens": 2, **change}, cast_to=object)

@@ -105,9 +105,9 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
         {"messages": user(HELLO.lower())},
         {"messages": [{"role": "system", "content": "Be kind."}, *user(HELLO)]},
         {"messages": [*user(HELLO), {"role": "assistant", "content": "Hi"}, *user(HELLO)]},
-        {"messages": user([{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,AAAA"}}])},
+        {"messages": user([{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}])},
         {"model": "gpt-6.2-astra"},
-        {"tools": [{"type": "function", "function": {"name": "look", "parameters": {}}}]},
+        {"tools": [{"type": "function", "function": {"name": "look", "parameters": {}}}], "reasoning_effort": "none"},
     ],
     ids=str,
 )

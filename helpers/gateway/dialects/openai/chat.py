@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, TokenScore
+from helpers.gateway.dialects.openai import rules
 from helpers.gateway.dialects.schema import (
     ANY,
     ARRAY,
@@ -30,68 +31,90 @@ from helpers.models import Model
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 
+NAME = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9_-]+$"}
+CALL_ID = {"type": "string", "maxLength": 40}
 PART = shape(
     "type",
-    type=one_of("text", "image_url", "input_audio", "file", "refusal"),
+    type=one_of("text", "image_url", "input_audio", "refusal", "audio", "file"),
     text=STRING,
-    image_url=shape("url", url=STRING, detail=STRING),
+    refusal=STRING,
+    image_url=shape("url", url=STRING, detail=nullable(one_of("low", "high", "auto", "original"))),
+    input_audio=OBJECT,
+    audio=OBJECT,
+    file=OBJECT,
 )
+CALLED = shape("name arguments", name=NAME, arguments=STRING)
 MESSAGE = shape(
     "role",
-    role=one_of("system", "developer", "user", "assistant", "tool", "function"),
-    content={"type": ["string", "array", "null"], "items": PART, "minItems": 1},
-    tool_calls=nullable(list_of(shape("id function", function=shape("name arguments", name=STRING, arguments=STRING)))),
-    tool_call_id=STRING,
-    name=STRING,
+    role=one_of("system", "assistant", "user", "function", "tool", "developer"),
+    content={"type": ["string", "array", "null"], "items": PART},
+    refusal=nullable(STRING),
+    audio=nullable(OBJECT),
+    function_call=nullable(CALLED),
+    tool_calls=nullable(list_of(shape("id function", id=CALL_ID, type=one_of("function"), function=CALLED), minItems=1)),
+    tool_call_id=nullable(CALL_ID),
+    name=nullable(NAME),
 )
-TOOL = shape("type", type=STRING, function=shape("name", name=STRING, parameters=nullable(OBJECT)))
-NAMED = shape(name=STRING)  # a tool, by its name
+DEFINITION = shape("name", name=NAME, description=nullable(STRING), parameters=nullable(OBJECT), strict=nullable(BOOLEAN))
+TOOL = shape("type", type=one_of("function", "custom"), function=DEFINITION, custom=OBJECT)
+NAMED = shape("name", name=STRING)  # a tool, by its name
 ALLOWED = shape(mode=STRING, tools=list_of(shape(name=STRING, function=NAMED)))
-TOOL_CHOICE = {"type": ["string", "object", "null"], "properties": {"function": NAMED, "allowed_tools": ALLOWED, **ALLOWED["properties"], "name": STRING}}
-FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), json_schema=nullable(shape(name=STRING, schema=nullable(OBJECT))))
+TOOL_CHOICE = {
+    "type": ["string", "object", "null"],
+    "title": "one of one of 'none', 'auto', or 'required' or object",
+    "properties": {"type": STRING, "function": NAMED, "custom": NAMED, "allowed_tools": ALLOWED, **ALLOWED["properties"], "name": STRING},
+}
+FORMAT = shape("type", type=one_of("json_object", "json_schema", "text"), json_schema=shape("name", name=NAME, schema=nullable(OBJECT), strict=nullable(BOOLEAN)))
+METADATA = {"type": "object", "title": "a metadata object", "maxProperties": 16, "additionalProperties": {"type": "string", "maxLength": 512}}
+CACHE_OPTIONS = shape(closed=True, mode=one_of("implicit", "explicit"), ttl=STRING)
+# In the order in which OpenAI looks at them, as measured in public on 2026-08-30.
 FIELDS = {
     "model": STRING,
     "messages": list_of(MESSAGE, minItems=1),
-    "audio": nullable(OBJECT),
-    "frequency_penalty": nullable(between("number", -2, 2)),
-    "function_call": ANY,
-    "functions": nullable(ARRAY),
-    "logit_bias": nullable(OBJECT),
-    "logprobs": nullable(BOOLEAN),
-    "max_completion_tokens": nullable(between("integer", 1)),
-    "max_tokens": nullable(between("integer", 1)),
-    "metadata": nullable(OBJECT),
-    "modalities": nullable(ARRAY),
-    "moderation": nullable(ANY),
-    "n": nullable(between("integer", 1, 128)),
-    "parallel_tool_calls": nullable(BOOLEAN),
-    "prediction": nullable(OBJECT),
-    "presence_penalty": nullable(between("number", -2, 2)),
-    "prompt_cache_key": nullable(STRING),
-    "prompt_cache_options": nullable(OBJECT),
-    "prompt_cache_retention": nullable(STRING),
-    "reasoning_effort": nullable(one_of(*EFFORTS)),
-    "response_format": nullable(FORMAT),
-    "safety_identifier": nullable(STRING),
-    "seed": nullable(INTEGER),
-    "service_tier": nullable(one_of("auto", "default", "flex", "scale", "priority", "fast")),
-    "stop": {"type": ["string", "array", "null"], "items": STRING, "maxItems": 4},
-    "store": nullable(BOOLEAN),
-    "stream": nullable(BOOLEAN),
-    "stream_options": nullable(shape(include_usage=nullable(BOOLEAN), include_obfuscation=nullable(BOOLEAN))),
-    "temperature": nullable(between("number", 0, 2)),
+    "functions": nullable({**list_of(DEFINITION), "title": "an array of function definitions"}),
+    "function_call": {"type": ["string", "object", "null"], "required": ["name"], "properties": {"name": STRING}},
+    "tools": nullable(list_of(TOOL, minItems=1, maxItems=128)),
     "tool_choice": TOOL_CHOICE,
-    "tools": nullable(list_of(TOOL)),
-    "top_logprobs": nullable(between("integer", 0, 20)),
+    "parallel_tool_calls": nullable(BOOLEAN),
+    "max_completion_tokens": nullable(between("integer", 1)),
+    "n": nullable(between("integer", 1, 128)),
+    "temperature": nullable(between("number", 0, 2)),
     "top_p": nullable(between("number", 0, 1)),
-    "user": nullable(STRING),
+    "presence_penalty": nullable(between("number", -2, 2)),
+    "frequency_penalty": nullable(between("number", -2, 2)),
+    "logprobs": nullable(BOOLEAN),
+    "top_logprobs": nullable(between("integer", 0)),
+    "user": nullable({**STRING, "maxLength": 64}),
+    "seed": nullable(INTEGER),
+    "moderation": nullable(shape("model")),
+    "safety_identifier": nullable({**STRING, "maxLength": 64}),
+    "prompt_cache_options": nullable(CACHE_OPTIONS),
+    "prompt_cache_key": nullable({**STRING, "maxLength": 64}),
+    "prompt_cache_retention": {"type": ["string", "null"], "title": "one of 'in_memory' or '24h'"},
+    "response_format": nullable(FORMAT),
+    "service_tier": nullable(one_of("auto", "default", "fast", "flex", "priority")),
+    "max_tokens": nullable(between("integer", 1)),
+    "reasoning_effort": ANY,  # what it takes depends on the model
+    "logit_bias": nullable(OBJECT),
+    "stop": {"type": ["string", "array", "null"], "items": STRING, "maxItems": 4},
+    "stream": nullable(BOOLEAN),
+    "stream_options": nullable(shape(closed=True, include_usage=nullable(BOOLEAN), include_obfuscation=nullable(BOOLEAN))),
+    "store": nullable(BOOLEAN),
+    "metadata": nullable(METADATA),
+    "prediction": nullable(OBJECT),
     "verbosity": nullable(one_of("low", "medium", "high")),
+    "audio": nullable(OBJECT),
+    "modalities": nullable(ARRAY),
     "web_search_options": nullable(OBJECT),
 }
-check = checker(shape("messages", closed=True, **FIELDS))
+_check_names = checker(shape("messages", closed=True, **dict.fromkeys(FIELDS, ANY)))
+_check_fields = checker(shape(**FIELDS))
 
-# Parameters that shape the choice of the next token: refused while a model is thinking.
-SAMPLING = {"temperature": 1, "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0}
+
+def check(body: dict[str, Any]) -> None:
+    """Raise a Refusal for a body that does not fit: unknown names come before all else."""
+    _check_names(body)
+    _check_fields(body)
 
 
 # ---- reading ---------------------------------------------------------------
@@ -120,30 +143,27 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
 
 
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:
-    """The tools that are functions. Raises Refusal for one without a function."""
-    found = []
-    for index, tool in enumerate(body.get("tools") or []):
-        if tool["type"] == "function":
-            if "function" not in tool:
-                raise Refusal("missing", param=f"tools[{index}].function")
-            found.append(Function(tool["function"]["name"], tool["function"].get("parameters") or {}))
-    return tuple(found)
+    """The tools that are functions."""
+    declared = [tool["function"] for tool in body.get("tools") or [] if tool["type"] == "function"]
+    return tuple(Function(function["name"], function.get("parameters") or {}) for function in declared)
 
 
 def must_call(body: dict[str, Any]) -> tuple[str, ...]:
     """The functions of which one has to be called: all for `required`, one that is named, else none. Raises Refusal."""
     choice, names = body.get("tool_choice"), tuple(f.name for f in functions(body))
-    if choice in (None, "auto", "none"):
+    if choice in (None, "auto", "none") or not names:
         return ()
-    if not names:
-        raise Refusal("bad_value", "'tool_choice' is only allowed when 'tools' are specified.", param="tool_choice")
     if choice == "required":
         return names
-    named = (choice.get("function") or choice).get("name") if isinstance(choice, dict) else choice
-    if isinstance(choice, dict) and choice.get("type") == "allowed_tools":
+    if choice.get("type") == "allowed_tools":
         return _allowed(choice, names)
+    if "function" not in choice:
+        return ()  # a custom tool
+    named = choice["function"]["name"]
     if named not in names:
-        raise Refusal("bad_value", f"Tool choice '{named}' not found in 'tools' parameter.", param="tool_choice")
+        # These are OpenAI's words for tools too, though they speak of functions.
+        text = f"Invalid value for 'function_call': no function named '{named}' was specified in the 'functions' parameter."
+        raise Refusal("bad_value", text, param="function_call", code=None)
     return (named,)
 
 
@@ -161,29 +181,25 @@ def schema(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
         return {"type": "object"}
     if kind != "json_schema":
         return None
-    asked = response_format.get("json_schema") or {}
-    if not isinstance(asked.get("name"), str):
-        raise Refusal("missing", param="response_format.json_schema.name")
-    return asked.get("schema") or {"type": "object"}
+    if response_format.get("json_schema") is None:
+        raise Refusal("missing", param="response_format.json_schema")
+    return response_format["json_schema"].get("schema") or {"type": "object"}
 
 
 def sampling(body: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    names = (*SAMPLING, "seed", "top_k", "min_p", "logprobs", "top_logprobs")
+    names = (*rules.SAMPLING, "seed", "top_k", "min_p", "logprobs", "top_logprobs")
     return tuple((name, body[name]) for name in names if body.get(name) is not None)
 
 
 def message(said: dict[str, Any], path: str) -> Message:
-    role, content = said["role"], said.get("content")
-    role = {"developer": "system", "function": "tool"}.get(role, role)
-    if content is None and not (role == "assistant" and said.get("tool_calls")):
-        raise Refusal("missing", param=f"{path}.content")
-    if role == "tool" and not said.get("tool_call_id") and said["role"] == "tool":
-        raise Refusal("missing", param=f"{path}.tool_call_id")
-    parts = [Part(content)] if isinstance(content, str) else [part(p, f"{path}.content[{i}]") for i, p in enumerate(content or [])]
-    for call in said.get("tool_calls") or []:
-        function = call["function"]
-        parts.append(Part(f"{function['name']}({function['arguments']})", "tool_use"))
-    return Message(role, tuple(parts))
+    role, content = said["role"], said.get("content") or ()
+    parts = [Part(content)] if isinstance(content, str) else [part(p, f"{path}.content[{i}]") for i, p in enumerate(content)]
+    if said.get("name"):
+        parts.insert(0, Part(said["name"], "name"))
+    called = [call["function"] for call in said.get("tool_calls") or []]
+    called += [said["function_call"]] if said.get("function_call") else []
+    parts += [Part(f"{function['name']}({function['arguments']})", "tool_use") for function in called]
+    return Message({"developer": "system", "function": "tool"}.get(role, role), tuple(parts))
 
 
 def part(given: dict[str, Any], path: str) -> Part:
@@ -201,29 +217,6 @@ def part(given: dict[str, Any], path: str) -> Part:
 def fingerprint(value: Any) -> str:
     """A short name for an image or a file, by its content."""
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def check_model_rules(body: dict[str, Any], model: Model) -> None:
-    """Refuse what this model does not take. Raises Refusal("unsupported")."""
-    effort = body.get("reasoning_effort")
-    if model.thinks == "never":
-        if effort is not None:
-            raise Refusal("unsupported", param="reasoning_effort", model=model.id)
-        return
-    if effort is not None and effort not in model.efforts:
-        raise Refusal("unsupported", param="reasoning_effort", value=effort, allowed=list(model.efforts))
-    if body.get("max_tokens") is not None:
-        raise Refusal("unsupported", param="max_tokens", instead="max_completion_tokens")
-    if body.get("stop") and "stop" not in model.accepts:
-        raise Refusal("unsupported", param="stop")
-    if (effort or model.default_effort) == "none":
-        return
-    for name, default in SAMPLING.items():
-        if body.get(name) not in (None, default):
-            raise Refusal("unsupported", param=name, value=body[name], default=default)
-    for name in ("logprobs", "top_logprobs", "logit_bias"):
-        if body.get(name):
-            raise Refusal("unsupported", param=name)
 
 
 # ---- writing ---------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer
-from helpers.gateway.dialects.openai import chat, schema
+from helpers.gateway.dialects.openai import chat, rules, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles
@@ -43,15 +43,15 @@ class OpenAI(Dialect):
 
     # ---- chat ------------------------------------------------------------
     def read_chat(self, call: Call) -> Question:
-        if "model" not in call.json:
-            raise Refusal("missing", param="model")
+        if call.json.get("model") in (None, ""):
+            raise Refusal("bad_value", "you must provide a model parameter", code=None)
         return self.read_chat_for(self.model(call.json["model"], call), call)
 
     def read_chat_for(self, model: models.Model, call: Call) -> Question:
         """The question to a model that is already known: Azure names it in the path."""
         chat.check(call.json)
-        chat.check_model_rules(call.json, model)
         schema.check_chat(call.json, model)
+        rules.check(call.json, model)
         return self.check_length(chat.question(call.json, model, self.provider))
 
     def write_chat(self, question: Question, answer: Answer) -> bytes:

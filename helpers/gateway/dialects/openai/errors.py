@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from helpers.gateway.dialects.schema import json_type
+from collections.abc import Sequence
+from typing import Any
+
+from helpers.gateway.dialects.schema import Schema, json_type
 from helpers.gateway.exchange import Refusal
 from helpers.gateway.wire import own_words
 
@@ -26,6 +29,11 @@ def masked(key: str) -> str:
 BAD_REQUEST = "invalid_request_error"
 
 
+def refused(text: str, param: str, code: str | None = None) -> Refusal:
+    """A refusal in OpenAI's own words; most that concern more than one field have no code."""
+    return Refusal("bad_value", text, param=param, code=code)
+
+
 def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]:
     """Status, type, code and message of a refusal."""
     facts, param = refusal.facts, refusal.param
@@ -42,8 +50,7 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
         case "missing":
             return 400, BAD_REQUEST, "missing_required_parameter", f"Missing required parameter: '{param}'."
         case "wrong_type":
-            got = f"got {_article(json_type(facts.get('value')))} instead"
-            return 400, BAD_REQUEST, "invalid_type", f"Invalid type for '{param}': expected {_article(facts['expected'])}, but {got}."
+            return 400, BAD_REQUEST, "invalid_type", _wrong_type(refusal, _expected(facts))
         case "unknown_field":
             return 400, BAD_REQUEST, "unknown_parameter", f"Unknown parameter: '{param}'."
         case "bad_value":
@@ -76,38 +83,89 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
 
 
 def _article(name: str) -> str:
-    name = "decimal" if name == "number" else name
-    return f"{'an' if name[0] in 'aeio' else 'a'} {name}" if name != "null" else "null"
+    """A type of JSON as OpenAI names it in a sentence."""
+    return {"null": "null", "number": "a decimal", "decimal": "a decimal number"}.get(name) or f"{'an' if name[0] in 'aeio' else 'a'} {name}"
 
 
-def _bad_value(refusal: Refusal) -> tuple[str, str]:
-    value, bound, rule = (refusal.facts.get(name) for name in ("value", "bound", "rule"))
-    param = refusal.param
-    if rule == "minimum":
-        code = "decimal_below_min_value" if isinstance(value, float) else "integer_below_min_value"
-        return code, f"Invalid '{param}': value is below the minimum. Expected a value >= {bound}, but got {value} instead."
-    if rule == "maximum":
-        code = "decimal_above_max_value" if isinstance(value, float) else "integer_above_max_value"
-        return code, f"Invalid '{param}': value is above the maximum. Expected a value <= {bound}, but got {value} instead."
-    if rule == "minItems":
-        return "empty_array", f"Invalid '{param}': empty array. Expected an array with minimum length {bound}."
-    if rule == "enum":
-        allowed = ", ".join(f"'{name}'" for name in bound if name is not None)
-        return "invalid_value", f"Invalid value: {value!r}. Supported values are: {allowed}."
-    return "invalid_value", refusal.message or f"Invalid value for '{param}'."
+def _listed(values: Sequence[Any], last: str) -> str:
+    """'a', 'b', and 'c'; with two values there is no comma."""
+    quoted = [f"'{value}'" for value in values if value is not None]
+    if len(quoted) < 3:
+        return f" {last} ".join(quoted)
+    return f"{', '.join(quoted[:-1])}, {last} {quoted[-1]}"
 
 
-def _unsupported(refusal: Refusal) -> tuple[str, str]:
+def _wrong_type(refusal: Refusal, expected: str) -> str:
+    got = _article(json_type(refusal.facts.get("value")))
+    return f"Invalid type for '{refusal.param}': expected {expected}, but got {got} instead."
+
+
+def _expected(facts: dict[str, Any]) -> str:
+    """What a field takes, in words. A schema's title stands for its type where OpenAI has a word of its own."""
+    schema: Schema = facts.get("schema") or {"type": facts["expected"]}
+    if "title" in schema:
+        return schema["title"]
+    kinds = [kind for kind in ([schema["type"]] if isinstance(schema["type"], str) else schema["type"]) if kind != "null"]
+    if len(kinds) == 1:
+        return _kind(kinds[0], schema)
+    # Inside a choice the words lose their article, but for the first.
+    return "one of " + " or ".join([_kind(kinds[0], schema), *(_kind(kind, schema).partition(" ")[2] for kind in kinds[1:])])
+
+
+def _kind(kind: str, schema: Schema) -> str:
+    items = schema.get("items", {}).get("type") if kind == "array" else None
+    return f"an array of {items if isinstance(items, str) else items[0]}s" if items else _article(kind)
+
+
+def _bad_value(refusal: Refusal) -> tuple[str | None, str]:
+    """Code and message for a value of the right type that the field does not take."""
+    facts, param = refusal.facts, refusal.param
+    value, bound, rule = facts.get("value"), facts.get("bound"), facts.get("rule")
+    kind = "decimal" if "number" in (facts.get("schema") or {}).get("type", ()) else "integer"
+    match rule:
+        case "minimum":
+            text = f"Invalid '{param}': {kind} below minimum value. Expected a value >= {bound}, but got {value} instead."
+            return f"{kind}_below_min_value", text
+        case "maximum":
+            text = f"Invalid '{param}': {kind} above maximum value. Expected a value <= {bound}, but got {value} instead."
+            return f"{kind}_above_max_value", text
+        case "minItems":
+            text = f"Invalid '{param}': empty array. Expected an array with minimum length {bound}, but got an empty array instead."
+            return "empty_array", text
+        case "maxItems":
+            text = f"Invalid '{param}': array too long. Expected an array with maximum length {bound}, but got an array with length {len(value)} instead."
+            return "array_above_max_length", text
+        case "minLength":
+            text = f"Invalid '{param}': empty string. Expected a string with minimum length {bound}, but got an empty string instead."
+            return "empty_string", text
+        case "maxLength":
+            text = f"Invalid '{param}': string too long. Expected a string with maximum length {bound}, but got a string with length {len(value)} instead."
+            return "string_above_max_length", text
+        case "maxProperties":
+            text = f"Invalid '{param}': too many properties. Expected an object with at most {bound} properties, but got an object with {len(value)} properties instead."
+            return "object_above_max_properties", text
+        case "pattern":
+            return "invalid_value", f"Invalid '{param}': string does not match pattern. Expected a string that matches the pattern '{bound}'."
+        case "enum" if isinstance(value, str):
+            return "invalid_value", f"Invalid value: '{value}'. Supported values are: {_listed(bound, 'and')}."
+        case "enum":
+            return "invalid_type", _wrong_type(refusal, f"one of {_listed(bound, 'or')}")
+    return facts.get("code", "invalid_value"), refusal.message or f"Invalid value for '{param}'."
+
+
+def _unsupported(refusal: Refusal) -> tuple[str | None, str]:
     param, facts = refusal.param, refusal.facts
     if "default" in facts:
         text = f"Unsupported value: '{param}' does not support {facts['value']} with this model. Only the default ({facts['default']}) value is supported."
         return "unsupported_value", text
+    if "allowed" in facts and "model" in facts:  # as Responses words it
+        text = f"Unsupported value: '{facts['value']}' is not supported with the '{facts['model']}' model. Supported values are: {_listed(facts['allowed'], 'and')}."
+        return "unsupported_value", text
     if "allowed" in facts:
-        allowed = ", ".join(f"'{name}'" for name in facts["allowed"])
-        text = f"Unsupported value: '{param}' does not support '{facts['value']}' with this model. Supported values are: {allowed}."
+        text = f"Unsupported value: '{param}' does not support {facts['value']!r} with this model. Supported values are: {_listed(facts['allowed'], 'and')}."
         return "unsupported_value", text
     instead = f" Use '{facts['instead']}' instead." if "instead" in facts else ""
-    return "unsupported_parameter", f"Unsupported parameter: '{param}' is not supported with this model.{instead}"
+    return facts.get("code", "unsupported_parameter"), f"Unsupported parameter: '{param}' is not supported with this model.{instead}"
 
 
 def _rate_limited(refusal: Refusal) -> tuple[str, str, str]:

@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, Schema, list_of, nullable, one_of, shape
+from helpers.gateway.dialects.openai.chat import NAME
+from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, Schema, checker, list_of, nullable, one_of, shape
 from helpers.gateway.exchange import Function, Message, Refusal
+from helpers.models import Model
 
-TOOL = shape("type", type=STRING, name=STRING, parameters=nullable(OBJECT), strict=nullable(BOOLEAN))
-TOOL_CHOICE = {"type": ["string", "object", "null"], "properties": {"name": STRING, "mode": STRING, "tools": list_of(shape(name=STRING))}}
-FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), name=STRING, schema=OBJECT, strict=nullable(BOOLEAN))
+TOOL_NAME = {**NAME, "maxLength": 128}
+TOOL = shape("type", type=STRING, parameters=nullable(OBJECT), strict=nullable(BOOLEAN))
+TOOL_CHOICE = {
+    "type": ["string", "object", "null"],
+    "properties": {"type": STRING, "name": STRING, "mode": STRING, "tools": list_of(shape(name=STRING))},
+}
+FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), name=NAME, schema=OBJECT, strict=nullable(BOOLEAN))
 TEXT = shape(format=nullable(FORMAT), verbosity=nullable(one_of("low", "medium", "high")))
 LOGPROBS = "message.output_text.logprobs"
 INCLUDE = list_of(
@@ -32,10 +38,36 @@ def functions(body: dict[str, Any]) -> tuple[Function, ...]:
     found = []
     for index, tool in enumerate(body.get("tools") or []):
         if tool["type"] == "function":
-            if "name" not in tool:
-                raise Refusal("missing", param=f"tools[{index}].name")
+            check_name(tool, f"tools[{index}]")
             found.append(Function(tool["name"], tool.get("parameters") or {}))
     return tuple(found)
+
+
+_check_name = checker(shape("name", name=TOOL_NAME))
+
+
+def check_name(named: dict[str, Any], path: str) -> None:
+    """Raise a Refusal for a function, or a call of one, whose name is missing or no name."""
+    try:
+        _check_name(named)
+    except Refusal as refusal:
+        refusal.param = f"{path}.{refusal.param}"
+        raise
+
+
+def effort(body: dict[str, Any], model: Model) -> str:
+    """How much this model is to think. Raises Refusal for what it does not take, and for sampling while it thinks."""
+    asked = (body.get("reasoning") or {}).get("effort")
+    if asked is not None and model.thinks == "never":
+        raise Refusal("unsupported", param="reasoning.effort")
+    if asked is not None and asked not in model.efforts:
+        raise Refusal("unsupported", param="reasoning.effort", value=asked, allowed=list(model.efforts), model=model.id)
+    found = asked or model.default_effort
+    for name in ("temperature", "top_p") if found != "none" else ():
+        # A temperature of 1 passes; top_p does not, whatever its value.
+        if body.get(name) is not None and (name, body[name]) != ("temperature", 1):
+            raise Refusal("unsupported", param=name, code=None)
+    return found
 
 
 def must_call(body: dict[str, Any]) -> tuple[str, ...]:

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.gateway.answer import Answer, TokenScore
-from helpers.gateway.dialects.openai import chat, schema
+from helpers.gateway.dialects.openai import chat, rules, schema
+from helpers.gateway.dialects.openai import response_input as given
 from helpers.gateway.dialects.openai import response_tools as tools
+from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.schema import (
     ANY,
     BOOLEAN,
-    OBJECT,
+    INTEGER,
     STRING,
     between,
     checker,
@@ -28,39 +30,36 @@ from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
 from helpers.gateway.wire import Call, Dialect, Response, Route, compact, hex_id, pretty, random_id, route
 from helpers.models import Model
 
-ITEM = shape(
-    type=STRING,
-    role=one_of("user", "assistant", "system", "developer"),
-    content={"type": ["string", "array", "null"], "items": shape("type", type=STRING)},
-)
 FIELDS = {
     "model": STRING,
-    "input": {"type": ["string", "array"], "items": ITEM, "minItems": 1},
+    "input": {"type": ["string", "array"], "items": given.ITEM, "minItems": 1},
     "instructions": nullable(STRING),
     "max_output_tokens": nullable(between("integer", 16)),
+    "max_tool_calls": nullable(INTEGER),
     "previous_response_id": nullable(STRING),
     "reasoning": nullable(shape(effort=nullable(one_of(*chat.EFFORTS)))),
     "stream": nullable(BOOLEAN),
-    "stream_options": nullable(shape(include_obfuscation=nullable(BOOLEAN))),
+    "stream_options": nullable(shape(closed=True, include_obfuscation=nullable(BOOLEAN))),
     "temperature": nullable(between("number", 0, 2)),
     "top_p": nullable(between("number", 0, 1)),
     "tools": nullable(list_of(tools.TOOL)),
     "tool_choice": tools.TOOL_CHOICE,
+    "parallel_tool_calls": nullable(BOOLEAN),
     "top_logprobs": nullable(between("integer", 0, 20)),
     "store": nullable(BOOLEAN),
-    "metadata": nullable(OBJECT),
+    "metadata": nullable(chat.METADATA),
     "include": nullable(tools.INCLUDE),
     "text": nullable(tools.TEXT),
-    **{
-        name: ANY
-        for name in (
-            "access_programs background background_options context_management conversation image max_tool_calls moderation "
-            "parallel_tool_calls prompt prompt_cache_key prompt_cache_options prompt_cache_retention safety_identifier "
-            "service_tier truncation user"
-        ).split()
-    },
+    **{name: chat.FIELDS[name] for name in ("prompt_cache_key", "safety_identifier", "service_tier", "user")},
+    "truncation": nullable(one_of("auto", "disabled")),
+    **dict.fromkeys(
+        "access_programs background background_options context_management conversation image moderation "
+        "prompt prompt_cache_options prompt_cache_retention".split(),
+        ANY,
+    ),
 }
-check = checker(shape("model input", closed=True, **FIELDS))
+_check_names = checker(shape("model input", closed=True, **dict.fromkeys(FIELDS, ANY)))
+_check_fields = checker(shape(**FIELDS))
 KEPT = 1000  # stored responses
 
 
@@ -88,13 +87,14 @@ class OpenAIResponses:
     # ---- reading ---------------------------------------------------------
     def read(self, call: Call) -> Question:
         body = call.json
-        check(body)
+        _check_names(body)
+        _check_fields(body)
         model = self._model(call)
-        effort = (body.get("reasoning") or {}).get("effort")
-        rules = {"temperature": body.get("temperature"), "top_p": body.get("top_p"), "reasoning_effort": effort}
-        chat.check_model_rules(rules, model)
+        effort = tools.effort(body, model)
         schema.check_responses(body, model)
-        effort = effort or model.default_effort
+        rules.check_metadata(body)
+        if body.get("stream_options") is not None and not body.get("stream"):
+            raise refused("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
         question = Question(
             provider=self._dialect.provider,
             model=model,
@@ -126,9 +126,9 @@ class OpenAIResponses:
             text = f"Previous response with id '{before}' not found."
             raise Refusal("not_found", text, param="previous_response_id", status=400, code="previous_response_not_found")
         kept = self._stored.get(before, Conversation())
-        given = body["input"]
-        items = [{"role": "user", "content": given}] if isinstance(given, str) else given
-        messages = (*kept.messages, *(_message(item, i) for i, item in enumerate(items)))
+        asked = body["input"]
+        items = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+        messages = (*kept.messages, *(given.message(item, f"input[{i}]") for i, item in enumerate(items)))
         tools.check_calls(items, kept.calls)
         tools.check_json_word(body, messages)
         return (Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages
@@ -218,7 +218,7 @@ class OpenAIResponses:
         if response["store"]:
             # Instructions hold for one response only; all that was in the input stays.
             said = answer.question.messages[1 if answer.question.echo.get("instructions") else 0 :]
-            part = Part(_called(choice.function, choice.text), "tool_use") if choice.function else Part(choice.text)
+            part = Part(given.called(choice.function, choice.text), "tool_use") if choice.function else Part(choice.text)
             calls = frozenset([ids["call"]] if choice.function else [])
             self._stored[response["id"]] = Conversation((*said, Message("assistant", (part,))), calls)
             if len(self._stored) > KEPT:
@@ -259,53 +259,6 @@ async def _call_events(answer: Answer, ids: dict[str, str], place: int) -> Async
     yield {"type": "response.output_item.done", "output_index": place, "item": _item(answer, ids)}
 
 
-def _message(item: dict[str, Any], index: int) -> Message:
-    """An item of the input as a message. Ids are new in every conversation, so they do not count."""
-    kind = item.get("type", "message")
-    if kind == "function_call":
-        _check_fields(item, index, "call_id", "name", "arguments")
-        return Message("assistant", (Part(_called(item["name"], item["arguments"]), "tool_use"),))
-    if kind == "function_call_output":
-        _check_fields(item, index, "call_id", "output")
-        output = item["output"]
-        return Message("tool", (Part(output if isinstance(output, str) else json.dumps(output, sort_keys=True), "tool_result"),))
-    if kind == "reasoning":
-        said = {name: value for name, value in item.items() if name != "id"}
-        return Message("assistant", (Part(json.dumps(said, sort_keys=True), "thinking"),))
-    if kind != "message":
-        return Message("tool", (Part(json.dumps(item, sort_keys=True), "tool_result"),))
-    if "role" not in item or item.get("content") is None:
-        raise Refusal("missing", param=f"input[{index}].{'content' if 'role' in item else 'role'}")
-    content = item["content"]
-    role = "system" if item["role"] == "developer" else item["role"]
-    if isinstance(content, str):
-        return Message(role, (Part(content),))
-    return Message(role, tuple(_part(part, f"input[{index}].content[{n}]") for n, part in enumerate(content)))
-
-
-def _check_fields(item: dict[str, Any], index: int, *names: str) -> None:
-    """Refuse an item without one of these fields; all but an output are strings."""
-    for name in names:
-        if item.get(name) is None:
-            raise Refusal("missing", param=f"input[{index}].{name}")
-        if name != "output" and not isinstance(item[name], str):
-            raise Refusal("wrong_type", param=f"input[{index}].{name}", expected="string", value=item[name])
-
-
-def _called(name: str, arguments: str) -> str:
-    """A function call as the text that identifies it."""
-    return f"{name}({arguments})"
-
-
-def _part(given: dict[str, Any], path: str) -> Part:
-    if given["type"] in ("input_text", "output_text", "text", "refusal"):
-        text = given.get("text", given.get("refusal"))
-        if not isinstance(text, str):
-            raise Refusal("missing", param=f"{path}.text")
-        return Part(text)
-    return Part(chat.fingerprint(given), "image")
-
-
 def _ids() -> dict[str, str]:
     """Ids of a response and its items: 48 hex digits after the prefix, the first 16 of them shared; and that of a call."""
     shared = secrets.token_hex(8)
@@ -338,12 +291,12 @@ def _reasoning(ids: dict[str, str]) -> dict[str, Any]:
 
 
 def usage_body(usage: Usage, question: Question) -> dict[str, Any]:
-    given = {"cached_tokens": usage.cache_read_tokens}
+    read = {"cached_tokens": usage.cache_read_tokens}
     if question.model.cache and question.model.cache.charges_writes:
-        given["cache_write_tokens"] = usage.cache_write_tokens
+        read["cache_write_tokens"] = usage.cache_write_tokens
     return {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": given,
+        "input_tokens_details": read,
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": usage.thinking_tokens},
         "total_tokens": usage.input_tokens + usage.output_tokens,

@@ -207,7 +207,7 @@ def test_a_response_repeats_what_was_asked(respond):
 REFUSED = [
     ({"tool_choice": "required"}, None, "tool_choice", "Tool choice 'required' must be specified with 'tools' parameter."),
     ({"tools": TOOLS, "tool_choice": {"type": "function", "name": "storm"}}, None, "tool_choice", "Tool choice 'function' not found in 'tools' parameter."),
-    ({"tools": TOOLS, "tool_choice": "weather"}, "invalid_value", "tool_choice", "Invalid value: 'weather'. Supported values are: 'none', 'auto', 'required'."),
+    ({"tools": TOOLS, "tool_choice": "weather"}, "invalid_value", "tool_choice", "Invalid value: 'weather'. Supported values are: 'none', 'auto', and 'required'."),
     ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "missing_required_parameter", "tools[0].name", None),
     ({"text": {"format": {"type": "json_schema", "schema": TIME}}}, "missing_required_parameter", "text.format.name", None),
     ({"text": {"format": {"type": "json_schema", "name": "t"}}}, "missing_required_parameter", "text.format.schema", None),

@@ -17,7 +17,8 @@ def record(properties, **more):
 def chat_tool(schema, strict=None, client=None, model="gpt-6-luna"):
     function = {"name": "f", "parameters": schema, **({} if strict is None else {"strict": strict})}
     tools = [{"type": "function", "function": {"name": "first"}}, {"type": "function", "function": function}]
-    (client or openai.OpenAI()).chat.completions.create(model=model, messages=ASKED, tools=tools)
+    effort = "none" if model.startswith("gpt-6") else openai.omit  # while it thinks, GPT-6 takes no functions in chat
+    (client or openai.OpenAI()).chat.completions.create(model=model, messages=ASKED, tools=tools, reasoning_effort=effort)
 
 
 def azure_tool(schema, strict=None):

@@ -1,0 +1,143 @@
+"""What OpenAI's Responses refuse in their input and settings: param, code and words as public logs show them."""
+
+import openai
+import pytest
+
+LUNA, OLD = "gpt-6-luna", "gpt-4o"
+CALL = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+OUTPUT = {"type": "function_call_output", "call_id": "c", "output": "7"}
+URL = "https://example.com/cat.png"
+
+
+@pytest.fixture
+def client(gateway):
+    return openai.OpenAI(max_retries=0)
+
+
+def refused(client, body):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.post("/responses", body={"model": LUNA, "input": "Hi", "max_output_tokens": 16, **body}, cast_to=object)
+    assert caught.value.type == "invalid_request_error"
+    return caught.value.param, caught.value.code, caught.value.body["message"]
+
+
+def said(part, role="user"):
+    return {"input": [{"role": role, "content": [part]}]}
+
+
+def supported(value, *names):
+    return "invalid_value", f"Invalid value: '{value}'. Supported values are: {', '.join(names)}."
+
+
+IMAGE = "Expected a base64-encoded data URL with an image MIME type (e.g. 'data:image/png;base64,aW1nIGJ5dGVzIGhlcmU='), but got "
+PART = "input[0].content[0]"
+PARTS = [f"'{name}'" for name in "input_text input_image input_audio output_text refusal input_file computer_screenshot summary_text".split()]
+REFUSED = [
+    (said({"type": "text", "text": "Hi"}), PART, *supported("text", *PARTS, "and 'encrypted_content'")),
+    (said({"type": "input_text", "text": "Hi"}, "assistant"), PART, *supported("input_text", "'output_text' and 'refusal'")),
+    (
+        {"input": [CALL, {**OUTPUT, "output": [{"type": "output_text", "text": "7"}]}]},
+        *("input[1].output[0]", *supported("output_text", "'input_text'", "'input_image'", "and 'input_file'")),
+    ),
+    (
+        {"input": [CALL, {**OUTPUT, "output": {"degrees": 7}}]},
+        *("input[1].output", "invalid_type"),
+        "Invalid type for 'input[1].output': expected one of a string or array of objects, but got an object instead.",
+    ),
+    (
+        {"input": [{**CALL, "arguments": {}}, OUTPUT]},
+        *("input[0].arguments", "invalid_type", "Invalid type for 'input[0].arguments': expected a string, but got an object instead."),
+    ),
+    ({"input": [{**CALL, "id": "call_1"}, OUTPUT]}, "input[0].id", "invalid_value", "Invalid 'input[0].id': 'call_1'. Expected an ID that begins with 'fc'."),
+    (
+        {"input": [{"type": "reasoning", "id": "x", "summary": []}]},
+        *("input[0].id", "invalid_value", "Invalid 'input[0].id': 'x'. Expected an ID that begins with 'rs'."),
+    ),
+    (
+        {"input": [{**CALL, "call_id": "c" * 65}]},
+        *("input[0].call_id", "string_above_max_length"),
+        "Invalid 'input[0].call_id': string too long. Expected a string with maximum length 64, but got a string with length 65 instead.",
+    ),
+    (
+        {"input": [{**CALL, "name": "a.b"}, OUTPUT]},
+        *("input[0].name", "invalid_value"),
+        "Invalid 'input[0].name': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.",
+    ),
+    ({"input": [OUTPUT]}, "input", None, "No tool call found for function call output with call_id c."),
+    ({"input": [CALL]}, "input", None, "No tool output found for function call c."),
+    (
+        said({"type": "input_image", "image_url": {"url": URL}}),
+        *(PART + ".image_url", "invalid_type", f"Invalid type for '{PART}.image_url': expected an image URL, but got an object instead."),
+    ),
+    (
+        said({"type": "input_image", "image_url": "cat.png"}),
+        *(PART + ".image_url", "invalid_value", f"Invalid '{PART}.image_url'. Expected a valid URL, but got a value with an invalid format."),
+    ),
+    (
+        said({"type": "input_image", "image_url": "data:image/heic;base64,AAAA"}),
+        *(PART + ".image_url", "invalid_value", f"Invalid '{PART}.image_url'. {IMAGE}unsupported MIME type 'image/heic'."),
+    ),
+    (
+        {"input": [CALL, {**OUTPUT, "output": [{"type": "input_image", "image_url": "data:image/png,AA"}]}]},
+        *("input[1].output[0].image_url", "invalid_value"),
+        f"Invalid 'input[1].output[0].image_url'. {IMAGE}a value without the ';base64' separator.",
+    ),
+    (
+        said({"type": "input_image", "image_url": URL, "file_id": "file-1"}),
+        *(PART, "mutually_exclusive_parameters"),
+        f"Mutually exclusive parameters: '{PART}'. Ensure you are only providing one of: 'file_id' or 'image_url'.",
+    ),
+    (
+        said({"type": "input_image"}),
+        *(PART, "missing_mutually_exclusive_parameters"),
+        f"Missing mutually exclusive parameters: '{PART}'. Ensure you are providing exactly one of: 'file_id' or 'image_url'.",
+    ),
+    (
+        {"tools": [{"type": "function", "name": "app.search"}]},
+        *("tools[0].name", "invalid_value"),
+        "Invalid 'tools[0].name': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]+$'.",
+    ),
+    (
+        {"stream_options": {"include_obfuscation": False}},
+        *("stream_options", None, "The 'stream_options' parameter is only allowed when 'stream' is enabled."),
+    ),
+    (
+        {"stream": True, "stream_options": {"include_usage": True}},
+        *("stream_options.include_usage", "unknown_parameter", "Unknown parameter: 'stream_options.include_usage'."),
+    ),
+    ({"temperature": 0.5}, "temperature", None, "Unsupported parameter: 'temperature' is not supported with this model."),
+    ({"top_p": 1}, "top_p", None, "Unsupported parameter: 'top_p' is not supported with this model."),
+    (
+        {"reasoning": {"effort": "minimal"}},
+        *("reasoning.effort", "unsupported_value"),
+        "Unsupported value: 'minimal' is not supported with the 'gpt-6-luna' model. "
+        "Supported values are: 'none', 'low', 'medium', 'high', 'xhigh', and 'max'.",
+    ),
+    (
+        {"model": OLD, "reasoning": {"effort": "low"}},
+        *("reasoning.effort", "unsupported_parameter", "Unsupported parameter: 'reasoning.effort' is not supported with this model."),
+    ),
+    ({"truncation": "x"}, "truncation", *supported("x", "'auto' and 'disabled'")),
+    ({"service_tier": "x"}, "service_tier", *supported("x", "'auto'", "'default'", "'fast'", "'flex'", "and 'priority'")),
+]
+
+
+@pytest.mark.parametrize(("body", "param", "code", "text"), REFUSED, ids=lambda value: str(value)[:60] if isinstance(value, str) else None)
+def test_what_responses_refuse_in_their_input(client, body, param, code, text):
+    assert refused(client, body) == (param, code, text)
+
+
+@pytest.mark.parametrize(
+    "taken",
+    [
+        {"temperature": 1},
+        {"reasoning": {"effort": "none"}, "temperature": 0.5, "top_p": 0.9},
+        {"input": [CALL, {**OUTPUT, "output": [{"type": "input_text", "text": "7"}, {"type": "input_image", "image_url": URL}]}]},
+        said({"type": "input_image", "file_id": "file-1"}),
+        {"tools": [{"type": "function", "name": "look"}], "tool_choice": "auto"},
+        {"parallel_tool_calls": False, "tool_choice": "auto"},
+    ],
+    ids=str,
+)
+def test_what_responses_take(client, taken):
+    client.post("/responses", body={"model": LUNA, "input": "Hi", "max_output_tokens": 16, **taken}, cast_to=object)
