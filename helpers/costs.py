@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from html import escape
 from importlib.metadata import version
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 from helpers import models
@@ -63,12 +64,24 @@ def price(model: str, provider: str | None = None, *, on: date | None = None, ba
 
 
 def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Decimal:
-    """What a call cost in USD, cached tokens and long prompts at their own rates. Raises UnknownPrice."""
+    """What a call cost in USD, cached tokens and long prompts at their own rates. Raises UnknownPrice, and ValueError for bad counts."""
+    check(usage)
     provider, on = _provider(model, provider), on or models.facts_date()
     own = _own_row(model, provider)
     if own:
         return sum(_parts(usage, _own_price(own, batch, usage.input_tokens)).values(), Decimal(0))
     return _calculate(usage, model, provider, on, batch).total_price
+
+
+def check(usage: Usage) -> None:
+    """Raise ValueError for a usage that cannot be: counts below zero or not whole, parts that are more than their whole."""
+    for name, count in ((f.name, getattr(usage, f.name)) for f in fields(usage)):
+        if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
+            raise ValueError(f"{name} is {count!r}: a count of tokens is a whole number of 0 or more")
+    if usage.uncached_tokens < 0:
+        raise ValueError(f"cached tokens are a part of the input, and are more than its {usage.input_tokens}: {usage}")
+    if usage.thinking_tokens > usage.output_tokens:
+        raise ValueError(f"thinking tokens are a part of the output, and {usage.thinking_tokens} is more than {usage.output_tokens}")
 
 
 # ---- estimates ---------------------------------------------------------------
@@ -173,7 +186,7 @@ class Bill:
             return Decimal(0)
         try:
             return cost(entry.usage, entry.model, entry.provider, on=self.date, batch=entry.batch)
-        except UnknownPrice:
+        except (UnknownPrice, ValueError):
             return None
 
     @property
