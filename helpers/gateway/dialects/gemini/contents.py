@@ -300,7 +300,7 @@ async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
-    """The usage in a body or in the pieces of a stream; it is cumulative, so the last one counts."""
+    """The usage in a body or in the pieces of a stream; it is cumulative, so the last one counts. None where a stream has no end."""
     found = next((p["usageMetadata"] for p in reversed(payloads) if p.get("usageMetadata")), None)
     if found is None or (len(payloads) > 1 and not any(_ends(p) for p in payloads)):
         return None
