@@ -148,7 +148,10 @@ def gateway_for(chosen: Settings) -> Gateway:
     if chosen.mode != "offline":
         from helpers.gateway.sources.upstream import from_environment
 
-        upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder)
+        try:
+            upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder)
+        except ValueError as error:  # another budget than the one that this process has
+            raise CourseError(str(error)) from None
     return Gateway(strict=chosen.strict, pace=chosen.pace, recordings=chosen.folder or FOLDER, upstream=upstream)
 
 

@@ -14,11 +14,17 @@ from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.sources.charges import Bound, bound
 
 DEFAULT_USD = Decimal("0.50")
-# How an answer says that it was not charged more than the listed price. Scale is paid beforehand.
-STANDARD = {"", "default", "standard", "standard_only", "auto", "unspecified", "flex", "batch", "scale", "global", "not_available"}
+# How an answer says that it was not charged more than the listed price.
+STANDARD = {"", "default", "standard", "standard_only", "auto", "unspecified", "flex", "batch", "global", "not_available"}
 # How many times the listed price a way of processing costs, as the answer names it (litellm 1.109.1, genai-prices 0.2.3):
-# OpenAI's priority 1.67 to 2, Claude's processing in one country 1.1.
-DEARER = {"priority": Decimal(2), "us": Decimal("1.1")}
+# OpenAI's priority 1.67 to 2, Claude's processing in one country 1.1 (Bedrock has a listed price for that). OpenAI's scale
+# and Anthropic's priority are capacity that was paid beforehand.
+DEARER = {
+    "openai": {"priority": Decimal(2), "scale": Decimal(1)},
+    "azure": {"priority": Decimal(2)},
+    "anthropic": {"us": Decimal("1.1"), "priority": Decimal(1)},
+    "bedrock": {"us": Decimal(1)},
+}
 # What no answer says: Azure's data zones cost 1.1 times as much as its global deployments, Llama and Nova on Bedrock up to
 # 1.68 times as much as in us-east-1 (litellm 1.109.1, sa-east-1); for Claude, genai-prices has the price of each profile.
 UNSAID = {"azure": Decimal("1.1"), "bedrock": Decimal("1.7")}
@@ -114,9 +120,9 @@ def most(question: Question, body: bytes) -> tuple[Bound, Decimal]:
 def _dearest(question: Question, asked: dict[str, object]) -> Decimal:
     """How many times the listed price a call may cost by a setting of the account, where the request does not say otherwise."""
     if question.provider in ("openai", "azure") and asked.get("service_tier") not in ("default", "flex"):
-        return DEARER["priority"]
+        return DEARER[question.provider]["priority"]
     if question.provider == "anthropic" and asked.get("inference_geo") != "global":
-        return DEARER["us"]
+        return DEARER["anthropic"]["us"]
     return Decimal(1)
 
 
@@ -128,8 +134,8 @@ def _charged(question: Question, usage: Usage | None, ways: frozenset[str]) -> D
     """What a call cost in USD; None where the answer does not say, or says it in words that have no known price."""
     if question.provider == "compatible":
         return Decimal(0)
-    dearer = ways - STANDARD
-    if usage is None or not usage.input_tokens or dearer - DEARER.keys():
+    dearer, known = ways - STANDARD, DEARER.get(question.provider, {})
+    if usage is None or not usage.input_tokens or dearer - known.keys():
         return None
     days = [_today() + timedelta(days=days) for days in (-1, 0)]
     try:
@@ -137,7 +143,7 @@ def _charged(question: Question, usage: Usage | None, ways: frozenset[str]) -> D
     except (LookupError, ValueError):
         return None
     for way in dearer:
-        spent *= DEARER[way]
+        spent *= known[way]
     return spent * _unsaid(question)
 
 

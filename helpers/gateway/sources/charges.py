@@ -35,9 +35,11 @@ def bound(question: Question, asked: dict[str, Any]) -> Bound:
     """The most that a body can be charged. Raises Refusal("over_budget") for what cannot be bounded."""
     found = _Found()
     _read(asked, TOP, found)
+    if question.provider == "gemini" and asked.get("model", question.model.id).removeprefix("models/") != question.model.id:
+        raise unpriced(f"the model {asked['model'][:60]!r} beside the one in the path, {question.model.id},")
     # What the question holds beside the body, such as a stored conversation, is counted too.
     held = [[part.text for message in question.messages for part in message.parts], question.tools]
-    text = max(_longest(asked) - found.image_data, _longest(held))
+    text = max(_longest(asked) - found.image_data, _longest(held)) + found.laid_out
     given = text + found.images * _image_tokens(question.provider) + found.hidden * question.model.max_output
     limit = question.model.max_output if question.limit is None else question.limit
     made = max(limit, *found.limits, 0)
@@ -82,6 +84,7 @@ class _Found:
     limits: list[int] = field(default_factory=list)
     choices: list[int] = field(default_factory=list)
     has_tools: bool = False
+    laid_out: int = 0  # bytes of what may be set with a line and an indent for each value, as Llama's template sets tools
 
 
 Rule = Callable[[Any, _Found], None]
@@ -150,8 +153,9 @@ def _count(value: Any) -> int:
 
 
 def _form(value: Any, found: _Found) -> None:
-    """The form of the answer."""
+    """The form of the answer, or what tools there are."""
     found.has_tools = True
+    found.laid_out += len(json.dumps(value))
 
 
 def _texts(*names: str) -> dict[str, Rule]:
@@ -161,7 +165,7 @@ def _texts(*names: str) -> dict[str, Rule]:
 # ---- tools -------------------------------------------------------------------
 def _tools(value: Any, found: _Found) -> None:
     """Tools that the client runs itself; any other is charged by use."""
-    found.has_tools = True
+    _form(value, found)
     for tool in value if isinstance(value, list) else [value]:
         named = _named(tool, TOOL, "tools.")
         if named.get("type") not in (None, "function", "custom") or not CLIENT_TOOL & set(named):
@@ -201,7 +205,7 @@ def _block(block: Any, found: _Found) -> None:
     if kind in IMAGE_TYPES:
         found.images += 1
         found.image_data += _data(named.get("imageUrl") or named.get("source"))
-        return
+        return _read(block, IMAGE, found)
     # Thoughts that come back without their text stand for what the provider kept.
     if kind == "reasoning" and not named.get("encryptedContent"):
         found.hidden += 1
@@ -224,6 +228,9 @@ def _inline(value: Any, found: _Found) -> None:
 
 
 INLINE = _texts("mimeType data displayName")
+
+
+IMAGE = _texts("type imageUrl source fileId detail cacheControl promptCacheBreakpoint")
 
 
 def _data(value: Any) -> int:

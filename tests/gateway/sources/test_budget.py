@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from helpers import costs, models
+from helpers.course import CourseError, gateway_for
+from helpers.course import settings as course_settings
 from helpers.gateway import tokens
 from helpers.gateway.exchange import Message, Part, Question, Usage
 from helpers.gateway.server import Gateway
@@ -293,6 +295,9 @@ ODD = {
     "converse: a tier": converse(serviceTier={"type": "priority"}),
     "converse: speed": converse(performanceConfig={"latency": "optimized"}),
     "converse: a field that nobody knows": converse(somethingNew={"x": 1}),
+    "gemini: another model in the body": gemini(model="models/gemini-4-argon"),
+    "converse: a document that says it is an image": converse({"role": "user", "content": [{"type": "image", "document": {"format": "pdf", "name": "a", "source": {"s3Location": {"uri": "s3://b/a"}}}}]}),
+    "converse: a tool of many small values": converse(toolConfig={"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object", "enum": [1] * 6000}}}}]}),
     # languages that other tokenizers cut finer than OpenAI's
     "claude: Khmer": claude({"role": "user", "content": "សួស្តី" * 900}),
     "llama: Georgian": llama("გამარჯობა მსოფლიო " * 800),
@@ -363,7 +368,7 @@ def test_every_tier_costs_no_more_than_what_is_set_aside_for_it():
             for rate in ("input_mtok", "output_mtok", "cache_write_mtok"):
                 dearer, listed = getattr(variant.prices, rate), getattr(listed_rates, rate)
                 if dearer is not None and listed is not None:
-                    assert costs._first_tier(dearer) <= budget.DEARER["priority"] * costs._first_tier(listed), model.id
+                    assert costs._first_tier(dearer) <= budget.DEARER["openai"]["priority"] * costs._first_tier(listed), model.id
 
 
 # ---- whatever is charged -----------------------------------------------------
@@ -467,6 +472,15 @@ def test_a_usage_that_makes_no_sense_costs_all_that_was_set_aside(live, provider
     assert "makes no sense" in caplog.text and gateway.meter.log()[0].usage is None
 
 
+def test_capacity_that_was_paid_beforehand_costs_the_listed_price(live, provider):
+    """Anthropic's priority tier, unlike OpenAI's."""
+    said = answered("/anthropic", 100, 5)
+    provider.answer = lambda path, body: {**said, "usage": {**said["usage"], "service_tier": "priority"}}
+    gateway = live(TIGHT)
+    post(gateway, *claude())
+    assert gateway.upstream.spent_usd == (100 * Decimal("0.10") + 5 * Decimal("0.50")) / 1_000_000
+
+
 def test_an_unknown_way_of_processing_costs_all_that_was_set_aside(live, provider):
     provider.answer = lambda path, body: answered(path, 10, 1, tier="ultrafast")
     gateway = live(TIGHT)
@@ -499,8 +513,8 @@ def test_all_gateways_of_a_process_share_one_budget(monkeypatch, provider, tmp_p
     question = Question("openai", models.get(MINI, "openai"), (), limit=5)
     upstreams[0]._budget.settle(question, upstreams[0]._budget.reserve(question, b"{}"), None)
     assert {upstream.spent_usd for upstream in upstreams} == {upstreams[7].spent_usd} != {Decimal(0)}
-    with pytest.raises(ValueError, match="is set once"):
-        from_environment("live", budget_usd=Decimal(9), environ=environ, dotenv_path=tmp_path / ".env")
+    with pytest.raises(CourseError, match="is set once"):
+        gateway_for(course_settings("live", budget_usd=9))
 
 
 def test_threads_do_not_overspend_together():
