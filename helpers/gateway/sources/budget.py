@@ -73,8 +73,8 @@ class Budget:
     def _refusal(self, question: Question, charge: Bound, usd: Decimal) -> Refusal:
         held = f", {costs.dollars(self.reserved_usd)} is held for calls under way" if self.reserved_usd else ""
         text = (
-            f"This call was not sent: it could cost up to {costs.dollars(usd)}, for at most {charge.input_tokens:,} tokens of input (one a byte) "
-            f"and {charge.output_tokens:,} of output, at the dearest price. "
+            f"This call was not sent: it could cost up to {costs.dollars(usd)}, for at most {charge.input_tokens:,} tokens "
+            f"of input (one a byte) and {charge.output_tokens:,} of output, at the dearest price. "
             f"The budget is {costs.dollars(self.usd)}, {costs.dollars(self.spent_usd)} of it is spent{held}. "
             "Allow fewer output tokens, shorten the prompt, or set COURSE_BUDGET_USD higher and restart the kernel."
         )
@@ -92,7 +92,8 @@ def of_process(usd: Decimal = DEFAULT_USD) -> Budget:
         if _of_process is None:
             _of_process = Budget(usd)
         if _of_process.usd != usd:
-            raise ValueError(f"the budget of this kernel is {costs.dollars(_of_process.usd)} and is set once: restart the kernel to change it")
+            first = costs.dollars(_of_process.usd)
+            raise ValueError(f"the budget of this kernel is {first} and is set once: restart the kernel to change it")
         return _of_process
 
 

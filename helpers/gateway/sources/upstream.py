@@ -22,7 +22,8 @@ import httpx2
 from helpers.gateway.exchange import Provenance, Question, Refusal
 from helpers.gateway.sources import budget, credentials
 from helpers.gateway.sources.budget import DEFAULT_USD, Budget
-from helpers.gateway.sources.charges import Bound, unpriced
+from helpers.gateway.sources.charged_fields import unpriced
+from helpers.gateway.sources.charges import Bound
 from helpers.gateway.sources.credentials import Keys
 from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.relay import Relay, kept
