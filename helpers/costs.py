@@ -65,7 +65,7 @@ def price(model: str, provider: str | None = None, *, on: date | None = None, ba
 
 def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | None = None, batch: bool = False) -> Decimal:
     """What a call cost in USD, cached tokens and long prompts at their own rates. Raises UnknownPrice, and ValueError for bad counts."""
-    check(usage)
+    checked(usage)
     provider, on = _provider(model, provider), on or models.facts_date()
     own = _own_row(model, provider)
     if own:
@@ -73,8 +73,8 @@ def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | No
     return _calculate(usage, model, provider, on, batch).total_price
 
 
-def check(usage: Usage) -> None:
-    """Raise ValueError for a usage that cannot be: counts below zero or not whole, parts that are more than their whole."""
+def checked(usage: Usage) -> Usage:
+    """A usage that can be. Raises ValueError for counts below zero or not whole, and for parts that are more than their whole."""
     for name, count in ((f.name, getattr(usage, f.name)) for f in fields(usage)):
         if isinstance(count, bool) or not isinstance(count, Integral) or count < 0:
             raise ValueError(f"{name} is {count!r}: a count of tokens is a whole number of 0 or more")
@@ -82,6 +82,7 @@ def check(usage: Usage) -> None:
         raise ValueError(f"cached tokens are a part of the input, and are more than its {usage.input_tokens}: {usage}")
     if usage.thinking_tokens > usage.output_tokens:
         raise ValueError(f"thinking tokens are a part of the output, and {usage.thinking_tokens} is more than {usage.output_tokens}")
+    return usage
 
 
 # ---- estimates ---------------------------------------------------------------

@@ -83,9 +83,7 @@ class Relay:
         self.ways = {way for payload in payloads for way in _ways(payload)}
         try:
             usage = None if self.failed else dialect.usage(payloads)
-            if usage is not None:
-                costs.check(usage)
-            return usage
+            return usage and costs.checked(usage)
         except Exception:
             log.warning("an answer from %s states a usage that makes no sense", dialect.provider)
             return None
