@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import struct
 import threading
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -11,7 +14,6 @@ from pathlib import Path
 
 import genai_prices.data
 import httpx2
-import litellm
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +23,7 @@ from helpers import costs, models
 from helpers.course import CourseError, gateway_for
 from helpers.course import settings as course_settings
 from helpers.gateway import tokens
-from helpers.gateway.exchange import Message, Part, Question, Usage
+from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources import budget, charges
 from helpers.gateway.sources.budget import Budget
@@ -31,7 +33,17 @@ NAMES = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_
 MOUNTS = ("openai", "azure", "anthropic", "gemini", "bedrock")
 ANY_KEY = {**dict.fromkeys(("authorization", "x-api-key", "api-key", "x-goog-api-key"), "Bearer any"), "anthropic-version": "2023-06-01"}
 LONG = "word " * 40_000
-PICTURE = "iVBORw0KGgo" + "A" * 2000
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+# A grey PNG of 64 x 64 that is not compressed, so that its base64 would be long if it were read as text.
+PIXELS = zlib.compress((b"\0" + b"\x80" * 64) * 64, 0)
+HEAD = struct.pack(">IIBBBBB", 64, 64, 8, 0, 0, 0, 0)
+PNG = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", HEAD) + chunk(b"IDAT", PIXELS) + chunk(b"IEND", b"")
+PICTURE = base64.b64encode(PNG).decode()
 CLIENT = httpx2.Client(timeout=30)
 PARAMETERS = {"type": "object", "properties": {}}
 
@@ -206,7 +218,7 @@ def tool_result(*blocks: dict) -> tuple[str, dict]:
 
 
 def response_parts(*parts: dict) -> tuple[str, dict]:
-    call = {"role": "model", "parts": [{"functionCall": {"name": "look", "args": {}}}]}
+    call = {"role": "model", "parts": [{"functionCall": {"name": "look", "args": {}}, "thoughtSignature": "c2lnbmF0dXJl"}]}
     return gemini(call, {"role": "user", "parts": [{"functionResponse": {"name": "look", "response": {}, "parts": list(parts)}}]})
 
 
@@ -308,8 +320,19 @@ ODD = {
 def test_what_costs_more_than_it_seems_is_refused_and_not_sent(live, provider, name):
     gateway = live(TIGHT)
     answer = post(gateway, *ODD[name])
-    assert answer.status_code == 400 and "This call was not sent" in answer.text, answer.text
+    assert answer.status_code == 400, answer.text
     assert provider.got == [] and gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_the_budget_does_not_rely_on_what_the_dialects_refuse(name):
+    path, body = ODD[name]
+    provider = path.split("/")[1]
+    model = next((model for model in models.of(provider) if f"/{model.id}/" in path or f"/{model.id}:" in path), None)
+    limit = None if body.get("inferenceConfig") == {} else 1  # all that the dialect knows of the limit
+    question = Question(provider, model or models.get(body["model"], provider), (), limit=limit)
+    with pytest.raises(Refusal, match="This call was not sent"):
+        Budget(Decimal(TIGHT)).reserve(question, json.dumps(body).encode())
 
 
 FINE = {
@@ -337,7 +360,7 @@ def test_what_has_a_bound_is_sent(live, provider, name):
 
 
 # ---- the bound ---------------------------------------------------------------
-CLAUDE_2 = Path(litellm.__file__).parent / "litellm_core_utils" / "tokenizers" / "anthropic_tokenizer.json"
+CLAUDE_2 = tokens.files() / "anthropic_tokenizer.json"
 
 
 @pytest.fixture(scope="module")
@@ -507,6 +530,7 @@ def test_a_stream_that_ends_before_its_end_costs_all_that_was_set_aside(live, pr
 def test_all_gateways_of_a_process_share_one_budget(monkeypatch, provider, tmp_path):
     monkeypatch.setattr(budget, "_of_process", None)
     environ = dict.fromkeys(NAMES, "of-nobody")
+    (tmp_path / ".env").touch()
     with ThreadPoolExecutor(8) as pool:
         upstreams = list(pool.map(lambda _: from_environment("live", environ=environ, dotenv_path=tmp_path / ".env"), range(8)))
     assert len({id(upstream._budget) for upstream in upstreams}) == 1
