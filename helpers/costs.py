@@ -72,7 +72,7 @@ def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | st
     usage: the usage of a Reply, or of an entry of the log. on: a date, or text such as "2026-11-23". Raises UnknownPrice,
     TypeError for a usage of another kind, ValueError for counts that make no sense and a day that is none.
     """
-    provider, on, usage = _provider(model, provider), _day(on), _checked(usage)
+    provider, on, usage = _provider(model, provider), _day(on), checked(usage)
     own = _own_row(model, provider, batch)
     if own:
         return sum(_parts(usage, _own_price(own, batch, usage.input_tokens)).values(), Decimal(0))
@@ -301,15 +301,17 @@ def _count(name: str, value: Any) -> int:
     return count
 
 
-def _checked(usage: Usage) -> Usage:
-    """A usage whose counts make sense, as plain numbers."""
+def checked(usage: Usage) -> Usage:
+    """A usage that can be, its counts as plain numbers. Raises TypeError for something else, ValueError for counts that make no sense."""
     if not isinstance(usage, Usage):
         kind = f"{type(usage).__module__}.{type(usage).__name__}"
         raise TypeError(f"cost() takes the usage of a Reply or of an entry of course.log(), not a {kind}: for counts of your own there is estimate()")
-    checked = Usage(**{field.name: _count(field.name, getattr(usage, field.name)) for field in fields(Usage)})
-    if checked.uncached_tokens < 0 or checked.thinking_tokens > checked.output_tokens:
-        raise ValueError(f"the parts are more than the whole: {checked}")
-    return checked
+    usage = Usage(**{field.name: _count(field.name, getattr(usage, field.name)) for field in fields(Usage)})
+    if usage.uncached_tokens < 0:
+        raise ValueError(f"cached tokens are a part of the input, and are more than its {usage.input_tokens}: {usage}")
+    if usage.thinking_tokens > usage.output_tokens:
+        raise ValueError(f"thinking tokens are a part of the output, and {usage.thinking_tokens} is more than {usage.output_tokens}")
+    return usage
 
 
 def _own_row(model: str, provider: str, batch: bool) -> dict[str, Any] | None:

@@ -173,7 +173,10 @@ def gateway_for(chosen: Settings) -> Gateway:
         shell = environment.learners()
         if wrong := network.unusable(shell):
             raise CourseError(f"{', '.join(wrong)} cannot be used: correct or unset it in your shell (a SOCKS proxy needs `pip install socksio`)")
-        upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder, environ=shell)
+        try:
+            upstream = from_environment(chosen.mode, budget_usd=chosen.budget_usd, record_to=chosen.folder, environ=shell)
+        except ValueError as error:  # another budget than the one that this process has, or a .env that cannot be read
+            raise CourseError(str(error)) from None
     return Gateway(strict=chosen.strict, pace=chosen.pace, recordings=folder, upstream=upstream)
 
 

@@ -219,8 +219,8 @@ def test_a_day_that_is_none_gets_a_sentence(day):
     "usage, error, says",
     [
         (Usage(-1), ValueError, "input_tokens is -1"),
-        (Usage(10, cache_read_tokens=6, cache_write_tokens=5), ValueError, "more than the whole"),
-        (Usage(10, output_tokens=1, thinking_tokens=2), ValueError, "more than the whole"),
+        (Usage(10, cache_read_tokens=6, cache_write_tokens=5), ValueError, "more than its 10"),
+        (Usage(10, output_tokens=1, thinking_tokens=2), ValueError, "2 is more than 1"),
         (Usage(1.5), ValueError, "whole number"),
         (Usage(None), ValueError, "whole number"),
         (CompletionUsage(prompt_tokens=1, completion_tokens=1, total_tokens=2), TypeError, "CompletionUsage.*estimate"),
@@ -344,3 +344,24 @@ def test_an_amount_that_is_not_nothing_is_not_shown_as_nothing():
 def test_the_name_that_an_answer_carries_has_a_price():
     assert helpers.price("gpt-4o-2024-08-06") == helpers.price("gpt-4o")
     assert helpers.price("claude-haiku-4-5-20251001").input == 1
+
+
+@pytest.mark.parametrize(
+    ("usage", "named"),
+    [
+        (Usage(-1), "input_tokens is -1"),
+        (Usage(10, output_tokens=-1), "output_tokens is -1"),
+        (Usage(10, cache_read_tokens=-5), "cache_read_tokens is -5"),
+        (Usage(10, cache_read_tokens=11), "more than"),
+        (Usage(10, cache_write_tokens=6, cache_write_1h_tokens=6), "more than"),
+        (Usage(10, output_tokens=1, thinking_tokens=2), "more than"),
+        (Usage(1.5), "input_tokens is 1.5"),
+        (Usage(None), "input_tokens is None"),
+        (Usage(True), "input_tokens is True"),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("model", ["gpt-6-luna", "gpt-6.2-astra", "claude-haiku-4-5"])
+def test_a_usage_that_cannot_be_has_no_cost(model, usage, named):
+    with pytest.raises(ValueError, match=named):
+        helpers.cost(usage, model)

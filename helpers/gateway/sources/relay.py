@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from typing import Any
 
 import httpx2
 
+from helpers import costs
 from helpers.gateway.exchange import Usage
 from helpers.gateway.sources.scrub import Scrubber
 from helpers.gateway.wire import Cut, Dialect, Headers
@@ -46,6 +47,7 @@ class Relay:
         self.status, self.headers = answer.status_code, kept(answer)
         self.chunks: list[tuple[float, bytes]] = []
         self.whole = self.failed = False
+        self.ways: set[str] = set()  # how the answer says that it was processed
         self._answer, self._began, self._scrubber, self._ended = answer, began, scrubber, ended
         self._queue: asyncio.Queue[bytes | None] = asyncio.Queue()
         self._reading = asyncio.create_task(self._read())
@@ -106,8 +108,10 @@ class Relay:
         body = b"".join(chunk for _, chunk in self.chunks)
         payloads = self.events(dialect, body) if self.whole else []
         self.failed = b":exception-type" in body or any(map(_is_error, payloads))
+        self.ways = {way for payload in payloads for way in _ways(payload)}
         try:
-            return None if self.failed else dialect.usage(payloads)
+            usage = None if self.failed else dialect.usage(payloads)
+            return usage and costs.checked(usage)
         except Exception:
             log.warning("an answer from %s states a usage that makes no sense", dialect.provider)
             return None
@@ -124,3 +128,18 @@ class Relay:
 
 def _is_error(payload: Any) -> bool:
     return isinstance(payload, dict) and bool(payload.get("error") or payload.get("type") in ("error", "response.failed"))
+
+
+def _ways(payload: Any) -> Iterator[str]:
+    """The words that name a way of processing: a service tier, a place, a speed."""
+    if not isinstance(payload, dict):
+        return
+    for name in ("service_tier", "serviceTier", "inference_geo", "speed"):
+        value = payload.get(name)
+        value = value.get("type") if isinstance(value, dict) else value
+        if value is not None:
+            yield str(value).lower()
+    for name in ("usage", "usageMetadata", "message", "response"):
+        yield from _ways(payload.get(name))
+    if "usage" in (payload.get("metadata") or ()):  # Converse's; OpenAI's holds the learner's own words
+        yield from _ways(payload["metadata"])

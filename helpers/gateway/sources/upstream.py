@@ -20,8 +20,10 @@ from urllib.parse import unquote, urlencode, urlsplit
 import httpx2
 
 from helpers.gateway.exchange import Provenance, Question, Refusal
-from helpers.gateway.sources import credentials
-from helpers.gateway.sources.budget import DEFAULT_USD, Budget, unpriced
+from helpers.gateway.sources import budget, credentials
+from helpers.gateway.sources.budget import DEFAULT_USD, Budget
+from helpers.gateway.sources.charged_fields import unpriced
+from helpers.gateway.sources.charges import Bound
 from helpers.gateway.sources.credentials import Keys
 from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.relay import Relay, kept
@@ -55,13 +57,17 @@ class Upstream:
         keys: Mapping[str, str] | Keys,
         *,
         budget_usd: Decimal = DEFAULT_USD,
+        shared: Budget | None = None,
         bases: Mapping[str, str] | None = None,
         record_to: Path | None = None,
     ) -> None:
-        """mode: live or record. keys: values by the names of their variables. bases: other addresses, by provider."""
+        """mode: live or record. keys: values by the names of their variables. bases: other addresses, by provider.
+
+        It has a budget of its own, of budget_usd, unless it draws on one that is shared with others.
+        """
         self.mode = mode
         self._keys = keys if isinstance(keys, Keys) else Keys(dict(keys))
-        self._budget = Budget(budget_usd)
+        self._budget = shared or Budget(budget_usd)
         self._bases = {**_bases(self._keys), **(bases or {})}
         self._scrubber = Scrubber(self._keys.secrets())
         self._recorder = Recorder(record_to, self._scrubber) if mode == "record" else None
@@ -94,9 +100,11 @@ class Upstream:
     async def forward(self, dialect: Dialect, call: Call, question: Question, entry: Entry) -> Response:
         """Ask the provider. Raises Refusal("over_budget") before anything is sent, Refusal("no_upstream") when it cannot be."""
         # Written anew, so that what was priced is what is sent: a field that is given twice is not.
-        call = replace(call, body=compact(call.json))
+        # In a thread, as it takes its time with a long body.
+        call, charge, most = await asyncio.to_thread(_priced, call, question)
         request = self._request(dialect.provider, call)
-        most, began = self._budget.reserve(question, call.body), time.monotonic()
+        self._budget.hold(question, charge, most)
+        began = time.monotonic()
         try:
             answer = await self._send(request)
         except BaseException as error:
@@ -135,7 +143,7 @@ class Upstream:
         """Once for every answer: the money and the log."""
         if relay.status < 300:
             entry.usage = relay.usage(dialect)
-            self._budget.settle(question, most, entry.usage)
+            self._budget.settle(question, most, entry.usage, relay.ways)
         else:
             self._budget.release(most)
     async def _record(self, recorder: Recorder, relay: Relay, dialect: Dialect, call: Call, question: Question, entry: Entry) -> str:
@@ -184,6 +192,11 @@ class Upstream:
         return Provenance("live", datetime.now(UTC).date().isoformat(), host)
 
 
+def _priced(call: Call, question: Question) -> tuple[Call, Bound, Decimal]:
+    call = replace(call, body=compact(call.json))
+    return call, *budget.most(question, call.body)
+
+
 def from_environment(
     mode: str,
     *,
@@ -192,8 +205,12 @@ def from_environment(
     environ: Mapping[str, str] = os.environ,
     dotenv_path: Path | None = None,
 ) -> Upstream:
-    """An Upstream with the keys of the environment, or of a .env file where the environment lacks one."""
-    return Upstream(mode, credentials.from_environment(environ, dotenv_path), budget_usd=budget_usd, record_to=record_to)
+    """An Upstream with the keys of the environment, or of a .env file where the environment lacks one.
+
+    All that a process makes so share one budget. Raises ValueError for another budget than the first.
+    """
+    keys = credentials.from_environment(environ, dotenv_path)
+    return Upstream(mode, keys, shared=budget.of_process(budget_usd), record_to=record_to)
 
 
 def _bases(keys: Keys) -> dict[str, str]:

@@ -257,16 +257,16 @@ def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
     """The usage in a message or in the events of a stream; the last one counts, as it is cumulative."""
     start = next((p["message"].get("usage") for p in payloads if p.get("type") == "message_start"), None)
     last = next((p.get("usage") for p in reversed(payloads) if p.get("usage")), None)
-    if start is None and last is None:
+    if last is None:  # a stream that ends before its end has said how it began alone
         return None
-    found = {**(start or {}), **{name: value for name, value in (last or {}).items() if value is not None}}
+    found = {**(start or {}), **{name: value for name, value in last.items() if value is not None}}
     read, written = found.get("cache_read_input_tokens") or 0, found.get("cache_creation_input_tokens") or 0
     hour = (found.get("cache_creation") or {}).get("ephemeral_1h_input_tokens") or 0
     return Usage(
-        input_tokens=found.get("input_tokens", 0) + read + written,
+        input_tokens=found["input_tokens"] + read + written,
         cache_read_tokens=read,
         cache_write_tokens=written - hour,
         cache_write_1h_tokens=hour,
-        output_tokens=found.get("output_tokens", 0),
+        output_tokens=found["output_tokens"],
         thinking_tokens=(found.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
     )

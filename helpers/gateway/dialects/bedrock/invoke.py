@@ -143,7 +143,8 @@ def parse_llama_usage(payloads: list[dict[str, Any]]) -> Usage | None:
     """The usage in Llama's own body, or in the events of its stream: the prompt's in the first, the rest in the last."""
     read = [p["prompt_token_count"] for p in payloads if p.get("prompt_token_count") is not None]
     made = [p["generation_token_count"] for p in payloads if p.get("generation_token_count") is not None]
-    return Usage(input_tokens=read[0], output_tokens=made[-1]) if read and made else None
+    ended = len(payloads) == 1 or any(p.get("stop_reason") for p in payloads)  # a stream that was cut says less than it cost
+    return Usage(input_tokens=read[0], output_tokens=made[-1]) if read and made and ended else None
 
 
 # ---- Nova --------------------------------------------------------------------

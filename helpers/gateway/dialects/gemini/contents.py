@@ -243,9 +243,9 @@ async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
-    """The usage in a body or in the pieces of a stream; it is cumulative, so the last one counts."""
+    """The usage in a body or in the pieces of a stream; it is cumulative, so the last one counts. None where a stream has no end."""
     found = next((p["usageMetadata"] for p in reversed(payloads) if p.get("usageMetadata")), None)
-    if found is None:
+    if found is None or (len(payloads) > 1 and not any(_ends(p) for p in payloads)):
         return None
     thought = found.get("thoughtsTokenCount", 0)
     return Usage(
@@ -254,3 +254,8 @@ def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
         output_tokens=found.get("candidatesTokenCount", 0) + thought,
         thinking_tokens=thought,
     )
+
+
+def _ends(payload: dict[str, Any]) -> bool:
+    """Whether a piece is the last of a stream: it says why a candidate ended, or that the prompt was blocked."""
+    return "promptFeedback" in payload or any(candidate.get("finishReason") for candidate in payload.get("candidates") or ())

@@ -357,10 +357,10 @@ def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
     given = found.get("prompt_tokens_details") or found.get("input_tokens_details") or {}
     made = found.get("completion_tokens_details") or found.get("output_tokens_details") or {}
     return Usage(
-        input_tokens=found.get("prompt_tokens", found.get("input_tokens", 0)),
+        input_tokens=found["prompt_tokens"] if "prompt_tokens" in found else found["input_tokens"],
         cache_read_tokens=given.get("cached_tokens") or 0,
         cache_write_tokens=given.get("cache_write_tokens") or 0,
-        output_tokens=found.get("completion_tokens", found.get("output_tokens", 0)),
+        output_tokens=found["completion_tokens"] if "completion_tokens" in found else found["output_tokens"],
         thinking_tokens=made.get("reasoning_tokens") or 0,
     )
 

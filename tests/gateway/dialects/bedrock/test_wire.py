@@ -221,7 +221,7 @@ CLAUDES_EVENTS = (
 )
 LLAMAS_EVENTS = (
     {"generation": "H", "prompt_token_count": 10, "generation_token_count": 1},
-    {"generation": "", "prompt_token_count": None, "generation_token_count": 5},
+    {"generation": "", "prompt_token_count": None, "generation_token_count": 5, "stop_reason": "stop"},
 )
 ALL = Usage(113, 3, 100, 0, 5)
 
@@ -238,6 +238,7 @@ ALL = Usage(113, 3, 100, 0, 5)
         (streamed({"messageStop": {}}, {"metadata": {"usage": NOVAS}}), EVENT_STREAM, ALL),
         (plain(LLAMAS_EVENTS[0]), "application/json", Usage(10, output_tokens=1)),
         (streamed(*LLAMAS_EVENTS), EVENT_STREAM, Usage(10, output_tokens=5)),
+        (streamed(LLAMAS_EVENTS[0], LLAMAS_EVENTS[0]), EVENT_STREAM, None),
         (b'{"message": "no usage"}', "application/json", None),
     ],
 )

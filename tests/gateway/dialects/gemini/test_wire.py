@@ -286,7 +286,7 @@ def test_a_fault_is_raised_once_and_not_retried(client, gateway, fault, kind, co
 # ---- a real provider's answer ------------------------------------------------
 FIRST = {"promptTokenCount": 9, "thoughtsTokenCount": 20, "totalTokenCount": 29}
 LAST = {**FIRST, "cachedContentTokenCount": 4, "candidatesTokenCount": 5, "totalTokenCount": 34}
-PIECES = [{"usageMetadata": FIRST}, {"usageMetadata": LAST}]
+PIECES = [{"usageMetadata": FIRST}, {"candidates": [{"finishReason": "STOP"}], "usageMetadata": LAST}]
 
 
 @pytest.mark.parametrize(
