@@ -28,6 +28,7 @@ from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
 from helpers.gateway.sources.upstream import Upstream
+from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
 
 LONG_BODY = 100_000  # bytes from which reading a request would hold up the others
@@ -127,7 +128,7 @@ class Handler:
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
         if len(call.body) > LONG_BODY:
-            question = await asyncio.get_running_loop().run_in_executor(None, route.read, call)
+            question = await in_thread(None, route.read, call)
         else:
             question = route.read(call)
         entry.model = question.model.id
