@@ -142,9 +142,10 @@ class Gateway(Handler):
     def fault(self, kind: str, provider: str | None = None, *, times: int | None = 1, seconds: float = 0.0, chunk: int = 3) -> None:
         """Do something wrong with the next `times` questions (None: with all, until clear_faults).
 
-        kind: rate_limited, overloaded, server_error, wrong_key, out_of_credit, outage (for `seconds` of the
-        course's clock), slow (by `seconds`), stalled, connection_reset, stream_cut, overloaded_in_stream (the
-        last two, and stalled, after `chunk` chunks of a stream). Raises ValueError for any other.
+        kind: rate_limited (for `seconds`, 1 unless given), overloaded, server_error, wrong_key, out_of_credit, outage
+        (for `seconds` of the course's clock), slow (by `seconds`, 5 unless given), stalled, connection_reset, stream_cut,
+        overloaded_in_stream. The last two, and stalled, strike after `chunk` events of a stream, and in a shorter stream
+        before its last one. Raises ValueError for any other, and for wrong numbers.
         """
         fault = Fault(kind, provider, None if kind == "outage" else times, seconds, chunk)
         self.in_loop(lambda: self.faults.add(fault))
@@ -154,23 +155,30 @@ class Gateway(Handler):
         self.in_loop(self.faults.clear)
 
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
-        """Move the course's clock: quotas refill, caches expire, batches end, outages pass. Raises ValueError for a step back."""
-        self.in_loop(lambda: self.clock.advance(seconds + 60 * minutes + 3600 * hours))
+        """Move the course's clock: quotas refill, caches expire, batches end, outages pass.
 
-    def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None) -> None:
-        """Set a provider's limits a minute. For Anthropic, tokens are input tokens. Raises ValueError for one that it does not have."""
+        Raises ValueError for a step back, one of more than a century, and one beyond the year 9999.
+        """
+        self.in_loop(lambda: self.clock.advance(seconds=seconds, minutes=minutes, hours=hours))
+
+    def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None, output_tokens: int | None = None) -> None:
+        """Set a provider's limits a minute. Anthropic limits input tokens (`tokens`) and output tokens apart.
+
+        Raises ValueError for a limit that the provider does not have, and for none at all.
+        """
         family = "input-tokens" if provider == "anthropic" else "tokens"
-        for name, value in (("requests", requests), (family, tokens)):
-            if value is not None:
-                self.in_loop(lambda name=name, value=value: self.quotas.set_limit(provider, name, value))
+        given = {"requests": requests, family: tokens, "output-tokens": output_tokens}
+        limits = {name: value for name, value in given.items() if value is not None}
+        if not limits:
+            raise ValueError("say which limit: requests=..., tokens=... or, for Anthropic, output_tokens=...")
+        self.in_loop(lambda: self.quotas.set_limits(provider, limits))
 
     def reset(self) -> None:
-        """Forget everything: log, faults, limits, caches, batches, conversations; recordings begin with their first answer."""
-        for part in (self.meter, self.faults, self.prompt_cache, self.batches):
-            self.in_loop(part.clear)
-        self.in_loop(self.quotas.reset)
-        self.in_loop(self.recordings.rewind)
-        self.in_loop(self.house.forget)
+        """Forget everything: log, faults, limits, caches, batches, files, conversations and what advance() added to the clock.
+
+        Recordings begin with their first answer.
+        """
+        self.in_loop(self.forget)
 
 
 _running: weakref.WeakSet[Gateway] = weakref.WeakSet()
