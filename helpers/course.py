@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
@@ -24,6 +25,7 @@ LARGEST_BUDGET_USD = Decimal(10_000)  # more is a slip of the hand
 SLOWEST = Decimal(100)  # of the pace: at more, an answer would take an hour
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _running: Course | None = None
+_starting = threading.Lock()
 
 
 class CourseError(RuntimeError):
@@ -40,7 +42,11 @@ class Course:
     set_aside: list[str] = field(default_factory=list)  # names of variables; the card says them once
 
     def log(self) -> Log:
-        """Every request the gateway received so far, in order, with the source of its answer."""
+        """Every request the gateway received so far, in order, with the source of its answer.
+
+        Raises RuntimeError in a process that was forked from the kernel: the log is there.
+        """
+        self.gateway.check_process()
         return self.gateway.meter.log()
 
     @property
@@ -95,24 +101,54 @@ def start(
     an error; also by COURSE_STRICT=1. pace: 1 streams at a model's typical speed, 0 at once, up to 100 times
     slower; also by COURSE_PACE. budget_usd: the most that live calls may cost in this kernel, 0.50 USD unless set here or
     by COURSE_BUDGET_USD. Called again, it begins anew on the same port. Offline, whatever else this kernel
-    sends to another machine is refused. Raises CourseError for a setting that makes no sense, and for a
-    change of mode in a running kernel.
+    sends to another machine is refused. In a process that is forked from this one (multiprocessing on Linux),
+    calls reach this gateway without a start(); a start() there begins one of its own offline. Raises CourseError
+    for a setting that makes no sense, for a change of mode in a running kernel, and for a start() in a process
+    that was forked from a live one, whose budget it shares.
     """
-    global _running
     chosen = settings(mode, strict, pace, budget_usd)
+    with _starting:  # threads that start it at once have one gateway, one log and one budget
+        course = _begin(chosen)
+        course.set_aside = environment.point_sdks_at(course.gateway.base_url, offline=course.mode == "offline")
+    if show:
+        _display(course)
+    return course
+
+
+def _begin(chosen: Settings) -> Course:
+    """The running course, begun anew, or one that is started now."""
+    global _running
     if _running is not None:
-        if _running.mode != "offline" and _running.budget_usd != chosen.budget_usd:
-            raise CourseError("the budget of a kernel is set once: restart the kernel to change it")
-        if _running.mode != chosen.mode:
-            raise CourseError(f"this kernel runs in {_running.mode} mode: restart the kernel to change to {chosen.mode}")
+        _check_fits(_running, chosen)
+    if _running is not None and _running.gateway.is_running:
         _running.gateway.strict, _running.gateway.pace = chosen.strict, chosen.pace
         _running.gateway.reset()
     else:
         _running = Course(serving(chosen), chosen.mode, chosen.budget_usd)
-    _running.set_aside = environment.point_sdks_at(_running.gateway.base_url, offline=_running.mode == "offline")
-    if show:
-        _display(_running)
     return _running
+
+
+def _check_fits(running: Course, chosen: Settings) -> None:
+    """Raise CourseError for what a kernel does not change, its mode and its budget, or cannot have twice."""
+    if running.mode != "offline" and running.budget_usd != chosen.budget_usd:
+        raise CourseError("the budget of a kernel is set once: restart the kernel to change it")
+    if running.mode != chosen.mode:
+        raise CourseError(f"this kernel runs in {running.mode} mode: restart the kernel to change to {chosen.mode}")
+    if running.mode == "offline" or running.gateway.is_running:
+        return
+    if running.gateway.is_elsewhere:
+        raise CourseError("this process was forked from one that runs the course live: its calls share that one's budget, without a start() here")
+    raise CourseError("the gateway was stopped, and with it the budget of this kernel: restart the kernel to go on")
+
+
+def _forget_lock() -> None:
+    """In a process that was just forked: a lock that another thread held would never be released here."""
+    global _starting
+    _starting = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
 
 
 @dataclass(frozen=True)

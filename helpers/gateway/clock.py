@@ -5,9 +5,18 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, date, datetime
+from typing import Any
 
-LATEST = 32_503_680_000  # the year 3000: dates go no further than 9999
+from helpers.gateway.checks import is_number
+
 CENTURY = 100 * 365 * 86_400  # seconds
+# The ends of the calendar in seconds since 1970: the first second of the year 1, the last of the year 9999.
+FIRST, LAST = -62_135_596_800, 253_402_300_799
+
+
+def moment(seconds: float) -> datetime:
+    """A moment (in seconds since 1970) as a date in UTC; one beyond the calendar is its first or last second."""
+    return datetime.fromtimestamp(min(max(seconds, FIRST), LAST), UTC)
 
 
 class Clock:
@@ -18,18 +27,31 @@ class Clock:
 
     def __init__(self) -> None:
         day = os.environ.get("COURSE_DATE")
-        self._added = datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp() - time.time() if day else 0.0
+        self._ahead = datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp() - time.time() if day else 0.0
+        self._added = 0.0
 
     def now(self) -> float:
         """Seconds since 1970, by the course's clock."""
-        return time.time() + self._added
+        return time.time() + self._ahead + self._added
 
     def today(self) -> date:
         """The date by the course's clock, in UTC."""
-        return datetime.fromtimestamp(self.now(), UTC).date()
+        return moment(self.now()).date()
 
-    def advance(self, seconds: float) -> None:
-        """Move the clock forward by `seconds`. Raises ValueError for a step back."""
-        if not 0 <= seconds <= CENTURY or self.now() + seconds > LATEST:
-            raise ValueError("the clock only moves forward, and by a century at most: give a number of seconds of 0 or more")
-        self._added += seconds
+    def advance(self, *, seconds: Any = 0, minutes: Any = 0, hours: Any = 0) -> None:
+        """Move the clock forward. Raises ValueError for a step back, one of more than a century, and one out of the calendar."""
+        if not all(map(is_number, (seconds, minutes, hours))):
+            raise ValueError("seconds, minutes and hours are numbers of 0 or more")
+        try:
+            step = float(seconds) + 60 * float(minutes) + 3600 * float(hours)
+        except OverflowError:
+            step = -1.0
+        if min(seconds, minutes, hours) < 0 or not 0 <= step <= CENTURY:
+            raise ValueError("the clock only moves forward, and by a century at most: give a number of seconds, minutes or hours of 0 or more")
+        if self.now() + step > LAST:
+            raise ValueError("the clock stops with the year 9999, where the calendar ends")
+        self._added += step
+
+    def reset(self) -> None:
+        """Take back what was added."""
+        self._added = 0.0

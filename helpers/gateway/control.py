@@ -24,19 +24,34 @@ class Gateway(Protocol):
     meter: Meter
     quotas: Quotas
 
+    def forget(self) -> None: ...
+
 
 def handle(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, bytes]:
     """Status and JSON body for one control request. Bad input gives 400 with a sentence that says what to do."""
-    action = ACTIONS.get((method, path))
-    if action is None:
+    if (method, path) not in ACTIONS:
         return 404, _json({"error": f"no such control; there are {', '.join(' '.join(key) for key in ACTIONS)}"})
     try:
         arguments = parse_json(body) if body else {}
         if not isinstance(arguments, dict):
             raise ValueError("the body has to be a JSON object")
+        action, *known = ACTIONS[method, path]
+        _check_names(arguments, *known)
         return 200, _json(action(gateway, **arguments))
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         return 400, _json({"error": str(error)})
+
+
+def _check_names(given: dict[str, Any], required: str, optional: str) -> None:
+    """Raise ValueError for an argument that is missing or that there is not."""
+    needed, known = required.split(), f"{required} {optional}".split()
+    takes = f"it takes {', '.join(known)}" if known else "it takes no arguments"
+    for name in given:
+        if name not in known:
+            raise ValueError(f"there is no {name}; {takes}")
+    for name in needed:
+        if name not in given:
+            raise ValueError(f"{name} is missing; {takes}")
 
 
 def _json(value: Any) -> bytes:
@@ -63,20 +78,29 @@ def _clear_faults(gateway: Gateway) -> dict[str, Any]:
 
 
 def _advance(gateway: Gateway, seconds: float) -> dict[str, Any]:
-    gateway.clock.advance(float(seconds))
+    gateway.clock.advance(seconds=seconds)
     return {"now": gateway.clock.now()}
 
 
 def _limit(gateway: Gateway, provider: str, family: str, per_minute: int) -> dict[str, Any]:
-    gateway.quotas.set_limit(provider, family, per_minute)
+    if not isinstance(family, str):
+        raise ValueError("family is the name of a limit, such as requests or tokens")
+    gateway.quotas.set_limits(provider, {family: per_minute})
     return {"provider": provider, "family": family, "per_minute": per_minute}
 
 
+def _reset(gateway: Gateway) -> dict[str, Any]:
+    gateway.forget()
+    return {"reset": True}
+
+
+# What is done, and the names of the arguments that it needs and that it may have.
 ACTIONS = {
-    ("GET", "/course/status"): _status,
-    ("GET", "/course/log"): _log,
-    ("POST", "/course/faults"): _add_fault,
-    ("DELETE", "/course/faults"): _clear_faults,
-    ("POST", "/course/advance"): _advance,
-    ("POST", "/course/limits"): _limit,
+    ("GET", "/course/status"): (_status, "", ""),
+    ("GET", "/course/log"): (_log, "", ""),
+    ("POST", "/course/faults"): (_add_fault, "kind", "provider times seconds chunk"),
+    ("DELETE", "/course/faults"): (_clear_faults, "", ""),
+    ("POST", "/course/advance"): (_advance, "seconds", ""),
+    ("POST", "/course/limits"): (_limit, "provider family per_minute", ""),
+    ("POST", "/course/reset"): (_reset, "", ""),
 }

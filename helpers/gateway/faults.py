@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from helpers import models
+from helpers.gateway.checks import is_number, is_whole
 from helpers.gateway.clock import CENTURY, Clock
 from helpers.gateway.exchange import Refusal
 
@@ -19,11 +20,11 @@ REFUSALS = {
 }
 # Done to the connection or to the stream.
 DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "overloaded_in_stream")
-IN_STREAM = ("stalled", "stream_cut", "overloaded_in_stream")  # after some chunks
+IN_ANSWER = ("stalled", "stream_cut", "overloaded_in_stream")  # once it has begun, after some events
 KINDS = (*REFUSALS, *DISTURBANCES)
 
 
-@dataclass
+@dataclass(eq=False)
 class Fault:
     """One fault. `provider` None means all; `times` None means until it is cleared or its time is over."""
 
@@ -31,7 +32,7 @@ class Fault:
     provider: str | None = None
     times: int | None = None
     seconds: float = 0.0  # slow: the delay; rate_limited: the wait it asks for; outage: how long it lasts
-    chunk: int = 3  # stalled, stream_cut, overloaded_in_stream: after how many chunks of the stream
+    chunk: int = 3  # stalled, stream_cut, overloaded_in_stream: after how many events; before the last one of a shorter stream
     until: float | None = field(default=None, repr=False, init=False)
 
     def refusal(self) -> Refusal | None:
@@ -54,12 +55,14 @@ class Faults:
         if fault.kind not in KINDS:
             raise ValueError(f"there is no fault {fault.kind!r}; there are {', '.join(KINDS)}")
         providers = models.table()["limits"]
-        if fault.provider is not None and fault.provider not in providers:
+        if fault.provider is not None and fault.provider not in list(providers):
             raise ValueError(f"there is no provider {fault.provider!r}; there are {', '.join(providers)}")
-        if fault.times is not None and (not isinstance(fault.times, int) or fault.times < 1):
+        if fault.times is not None and (not is_whole(fault.times) or fault.times < 1):
             raise ValueError("times is how many requests the fault strikes: a whole number, 1 or more")
-        if not isinstance(fault.chunk, int) or fault.chunk < 0 or not 0 <= fault.seconds <= CENTURY:
-            raise ValueError("chunk is a whole number of 0 or more, and seconds a number of 0 or more")
+        if not is_whole(fault.chunk) or fault.chunk < 0:
+            raise ValueError("chunk is after how many events the fault strikes: a whole number of 0 or more")
+        if not is_number(fault.seconds) or not 0 <= fault.seconds <= CENTURY:
+            raise ValueError("seconds is a number of 0 or more, and at most a century")
         if fault.kind == "outage":
             if fault.seconds <= 0:
                 raise ValueError("an outage needs seconds=...: how long it lasts by the course's clock")
@@ -68,6 +71,13 @@ class Faults:
 
     def clear(self) -> None:
         self._set.clear()
+
+    def restore(self, fault: Fault) -> None:
+        """Give back a fault that found nothing to strike: the next request that fits has it."""
+        if fault.times is not None:
+            fault.times += 1
+            if fault not in self._set:
+                self._set.insert(0, fault)
 
     def strike(self, provider: str) -> Fault | None:
         """The fault for a request that just came in, counted down."""

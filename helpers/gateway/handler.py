@@ -14,13 +14,13 @@ from contextlib import aclosing
 from pathlib import Path
 
 from helpers import network
-from helpers.gateway import control
+from helpers.gateway import control, events
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage
-from helpers.gateway.faults import IN_STREAM, Fault, Faults
+from helpers.gateway.faults import IN_ANSWER, Fault, Faults
 from helpers.gateway.http import Request
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
@@ -29,6 +29,7 @@ from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
 from helpers.gateway.sources.upstream import Upstream
+from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
 
 LONG_BODY = 100_000  # bytes from which reading a request would hold up the others
@@ -58,6 +59,17 @@ class Handler:
     def base_url(self) -> str:
         """Where the gateway listens, without a mount."""
         return f"http://127.0.0.1:{self.port}"
+
+    def forget(self) -> None:
+        """Forget what requests and orders left, as a gateway that was just started."""
+        for part in (self.meter, self.faults, self.prompt_cache, self.batches):
+            part.clear()
+        for dialect, _ in self._dialects:
+            dialect.forget()
+        self.quotas.reset()
+        self.recordings.rewind()
+        self.house.forget()
+        self.clock.reset()
 
     # ---- one request -----------------------------------------------------
     def receive(self, request: Request) -> None:
@@ -110,7 +122,11 @@ class Handler:
                 fault = self.faults.strike(dialect.provider)
                 entry.fault = fault.kind if fault else ""
                 await self._before(fault, question)
-                response = await self._ask(dialect, route, call, question, entry)
+                try:
+                    response = await self._ask(dialect, route, call, question, entry)
+                except Refusal:
+                    self._spare(fault, entry)
+                    raise
             elif self.upstream:
                 response = await self.upstream.pass_on(dialect, call, entry)
             else:
@@ -132,7 +148,7 @@ class Handler:
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
         if len(call.body) > LONG_BODY:
-            question = await asyncio.get_running_loop().run_in_executor(None, route.read, call)
+            question = await in_thread(None, route.read, call)
         else:
             question = route.read(call)
         entry.model = question.model.id
@@ -154,6 +170,12 @@ class Handler:
             await asyncio.sleep(STALL)
         if fault.kind == "connection_reset":
             raise _Reset
+
+    def _spare(self, fault: Fault | None, entry: Entry) -> None:
+        """A question that is refused has no answer for a fault to strike: the next one has."""
+        if fault and fault.kind in IN_ANSWER:
+            self.faults.restore(fault)
+            entry.fault = ""
 
     # ---- the question ----------------------------------------------------
     async def _ask(self, dialect: Dialect, route: Route, call: Call, question: Question, entry: Entry) -> Response:
@@ -238,40 +260,36 @@ class Handler:
             return await request.answer(response.status, response.headers, response.body)
         await request.start(response.status, response.headers)
         try:
-            await self._send_stream(request, response.stream, entry, dialect, fault)
+            if fault and fault.kind in IN_ANSWER:
+                await self._send_until(fault, request, response, entry, dialect)
+            else:
+                await self._send_whole(request, response.stream)
         except Refusal as refusal:  # an answer that cannot go on
             entry.note = str(refusal)
             await request.write(dialect.stream_error(refusal))
             await request.finish()
 
-    async def _send_stream(
-        self, request: Request, chunks: AsyncIterator[bytes], entry: Entry, dialect: Dialect, fault: Fault | None
-    ) -> None:
-        """Send chunk by chunk, until the end or until a fault ends it."""
-        disturbance = fault.kind if fault else ""
-        sent = 0
+    async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
         async with aclosing(chunks) as stream:
             async for chunk in stream:
-                if disturbance and fault and sent == fault.chunk and not await self._disturb(request, disturbance, dialect):
-                    return
                 await request.write(chunk)
-                sent += 1
-            if fault and fault.kind in IN_STREAM and sent <= fault.chunk:
-                entry.note = f"it did not strike: the stream had {sent} chunks"
         await request.finish()
 
-    async def _disturb(self, request: Request, kind: str, dialect: Dialect) -> bool:
-        """Play a fault inside a stream. False when the stream is over."""
-        if kind == "stream_cut":
+    async def _send_until(self, fault: Fault, request: Request, response: Response, entry: Entry, dialect: Dialect) -> None:
+        """Send as many events as a fault lets through, and then do what it does."""
+        sent = 0
+        async with aclosing(response.stream) as chunks, aclosing(events.whole(chunks, response.headers)) as whole:
+            async for event in events.until(whole, fault.chunk):
+                await request.write(event)
+                sent += 1
+            if sent < fault.chunk:
+                entry.note = f"the stream is short: it struck before its last event, after {sent}"
+            if fault.kind == "overloaded_in_stream":
+                await request.write(dialect.stream_error(Refusal("overloaded")))
+                return await request.finish()
+            if fault.kind == "stalled":
+                await asyncio.sleep(STALL)
             request.close()
-            return False
-        if kind == "overloaded_in_stream":
-            await request.write(dialect.stream_error(Refusal("overloaded")))
-            await request.finish()
-            return False
-        if kind == "stalled":
-            await asyncio.sleep(STALL)
-        return True
 
 
 class _Reset(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import struct
 from collections import deque
@@ -266,7 +267,8 @@ class Connection(asyncio.Protocol):
         reason = why if status == 403 else REASONS[status]  # of a proxy's answer, clients show nothing else
         head = _lines(f"HTTP/1.1 {status} {reason}", [("Connection", "close"), ("Content-Length", str(len(body)))])
         self.transport.write(head + body)
-        self.transport.write_eof()  # and go on reading: to close on a client that still sends would reset what it has not read yet
+        with suppress(OSError):  # the client may have gone by now
+            self.transport.write_eof()  # and go on reading: to close on a client that still sends would reset what it has not read yet
         asyncio.get_running_loop().call_later(LINGER, self.transport.close)
 
     def _left(self) -> None:
@@ -293,6 +295,15 @@ class Server:
         """Accept connections from now on."""
         loop = asyncio.get_running_loop()
         self._listening = await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+
+    def let_go(self) -> None:
+        """In a forked process: let go of the sockets, so that each closes when the process that uses it closes it."""
+        listening = self._listening.sockets if self._listening else ()
+        sockets = [*listening, *(connection.transport.get_extra_info("socket") for connection in self.connections)]
+        with open(os.devnull) as nothing:
+            for number in (held.fileno() for held in sockets):
+                if number >= 0:  # its objects stay as they are: what they close at their end is the null device
+                    os.dup2(nothing.fileno(), number, inheritable=False)
 
     async def close(self) -> None:
         """Take no more connections and end those that there are."""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
+from typing import Any
 
 from helpers import models
+from helpers.gateway.checks import is_whole
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.models import Model
 
 MINUTE = 60.0
+INSTANT = 1e-4  # seconds; a client that waited as long as it was told is let in, whatever floats made of it
+MOST = 10**15  # a minute, so that a bucket stays a number
 
 
 def reserved_output(question: Question) -> int:
@@ -39,6 +44,10 @@ class Level:
         """How long until `amount` is there."""
         return max(0.0, (amount - self.left) / self.limit * MINUTE)
 
+    def holds(self, amount: float) -> bool:
+        """Whether `amount` is there, or will be in less than a clock can tell."""
+        return self.seconds_until(amount) < INSTANT
+
 
 class Quotas:
     """The buckets of all models. Families: requests, tokens, input-tokens, output-tokens."""
@@ -48,14 +57,20 @@ class Quotas:
         self._levels: dict[tuple[str, str], dict[str, Level]] = {}
         self._own_limits: dict[tuple[str, str], int] = {}
 
-    def set_limit(self, provider: str, family: str, per_minute: int) -> None:
-        """Give every model of a provider another limit, from a full bucket on. Raises ValueError for one that it does not have."""
-        families = models.table()["limits"].get(provider, {})
-        if family not in families:
-            raise ValueError(f"{provider} has no limit of {family}; it has {', '.join(families) or 'none'}")
-        if not isinstance(per_minute, int) or per_minute < 1:
-            raise ValueError("a limit is a whole number, at least 1 a minute")
-        self._own_limits[provider, family] = per_minute
+    def set_limits(self, provider: Any, limits: dict[Any, Any]) -> None:
+        """Give every model of a provider other limits a minute, by family, from full buckets on.
+
+        Raises ValueError for a provider or a family that there is not, and for what is no limit; then none is set.
+        """
+        known = models.table()["limits"]
+        if provider not in list(known):
+            raise ValueError(f"there is no provider {provider!r}; there are {', '.join(known)}")
+        for family, per_minute in limits.items():
+            if family not in known[provider]:
+                raise ValueError(f"{provider} has no limit of {family}; it has {', '.join(known[provider]) or 'none'}")
+            if not is_whole(per_minute) or not 1 <= per_minute <= MOST:
+                raise ValueError(f"a limit is a whole number, at least 1 and at most {MOST:,} a minute")
+        self._own_limits |= {(provider, family): int(per_minute) for family, per_minute in limits.items()}
         self._levels = {key: value for key, value in self._levels.items() if key[0] != provider}
 
     def reset(self) -> None:
@@ -78,12 +93,14 @@ class Quotas:
         """Take a request and its tokens out of the buckets. Raises Refusal("rate_limited"), taking nothing."""
         levels = self.levels(question.model)
         prompt = question.prompt_tokens
-        wanted = {"requests": 1, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 0}
+        # Of Anthropic's output tokens one has to be left; they are taken when they are written, whatever max_tokens says.
+        wanted = {"requests": 1, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 1}
         for family, level in levels.items():
-            if wanted[family] > level.left:
+            if not level.holds(wanted[family]):
                 raise self._refusal(question, family, level, wanted[family])
         for family, level in levels.items():
-            level.left -= wanted[family]
+            if family != "output-tokens":
+                level.left = max(0.0, level.left - wanted[family])
         return levels
 
     def spare(self, question: Question, cache_read_tokens: int) -> None:
@@ -93,11 +110,16 @@ class Quotas:
             level.left = min(level.limit, level.left + cache_read_tokens)
 
     def settle(self, question: Question, usage: Usage) -> None:
-        """Replace the output that was reserved by what was written, when the answer has ended."""
-        spent = usage.output_tokens
-        back = {"tokens": reserved_output(question) - spent, "output-tokens": -spent}
-        for family, level in self.levels(question.model).items():
-            level.left = min(level.limit, max(0.0, level.left + back.get(family, 0)))
+        """Replace the output that was reserved by what was written, when the answer has ended.
+
+        Output tokens beyond their limit are owed: the bucket fills from below zero.
+        """
+        levels = self.levels(question.model)
+        if "tokens" in levels:
+            level = levels["tokens"]
+            level.left = min(level.limit, max(0.0, level.left + reserved_output(question) - usage.output_tokens))
+        if "output-tokens" in levels:
+            levels["output-tokens"].left -= usage.output_tokens
 
     @staticmethod
     def _refusal(question: Question, family: str, level: Level, requested: int) -> Refusal:
@@ -109,5 +131,5 @@ class Quotas:
             used=round(level.limit - level.left),
             requested=requested,
             too_large=requested > level.limit,
-            wait=level.seconds_until(requested),
+            wait=ceil(level.seconds_until(requested) * 1000 - 1e-6) / 1000,  # in whole milliseconds, and not a moment less
         )

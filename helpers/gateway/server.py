@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
+import os
 import socket
 import threading
+import weakref
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +23,10 @@ T = TypeVar("T")
 
 
 class Gateway(Handler):
-    """One gateway: its state and its thread. Controls may be called from any thread."""
+    """One gateway: its state and its thread. Controls may be called from any thread of the process that started it.
+
+    A process that is forked from that one reaches the gateway like any other program; it gives no orders.
+    """
 
     def __init__(
         self,
@@ -30,69 +37,115 @@ class Gateway(Handler):
         upstream: Upstream | None = None,
     ) -> None:
         super().__init__(strict=strict, pace=pace, recordings=recordings, upstream=upstream)
-        self._loop = asyncio.new_event_loop()
-        self._thread: threading.Thread | None = None
         self._server = Server(self.receive)
+        self._thread: threading.Thread | None = None
+        self._process = 0  # in which it was started
+        self._life = threading.RLock()  # held while it starts, stops, or carries out an order
 
     # ---- life ------------------------------------------------------------
     def start(self, port: int = 0) -> Gateway:
-        """Serve on a loopback port (0: any free one) in a thread. Raises OSError when the port is taken.
+        """Serve on a loopback port (0: any free one) in a thread, until stop() or the end of the program.
 
-        Raises ValueError for recordings that cannot be read, naming the line.
+        Raises OSError when the port is taken, ValueError for recordings that cannot be read, naming the line,
+        and RuntimeError for a gateway that was started before.
         """
-        self.recordings.load()
-        listener = socket.create_server(("127.0.0.1", port))
-        listener.setblocking(False)
-        self.port = listener.getsockname()[1]
-        ready = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(listener, ready), name="llm-gateway", daemon=True)
-        self._thread.start()
-        ready.wait()
+        self.check_process()
+        with self._life:
+            if self._thread is not None:
+                raise RuntimeError(f"the gateway runs already, on port {self.port}")
+            if self._server.is_closed:
+                raise RuntimeError("a gateway that was stopped does not start again: make a new one")
+            self.recordings.load()
+            listener = socket.create_server(("127.0.0.1", port))
+            self.port = listener.getsockname()[1]
+            try:
+                self._thread, self._process = self._started(listener), os.getpid()
+            except BaseException:
+                listener.close()
+                raise
+            _running.add(self)
+            atexit.register(self.stop)  # what is still being said is broken off in order, and nothing is printed about it
         return self
 
-    def _run(self, listener: socket.socket, ready: threading.Event) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(self._server.listen(listener))
-        ready.set()
-        self._loop.run_forever()
-        self._loop.close()
+    def _started(self, listener: socket.socket) -> threading.Thread:
+        listener.setblocking(False)
+        ready: Future[None] = Future()
+        thread = threading.Thread(target=self._run, args=(listener, ready), name="llm-gateway", daemon=True)
+        thread.start()
+        ready.result()
+        return thread
+
+    def _run(self, listener: socket.socket, ready: Future[None]) -> None:
+        try:
+            asyncio.run(self._live(listener, ready))
+        except BaseException as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)
+
+    async def _live(self, listener: socket.socket, ready: Future[None]) -> None:
+        self._loop, self._told_to_stop = asyncio.get_running_loop(), asyncio.Event()
+        await self._server.listen(listener)
+        ready.set_result(None)
+        await self._told_to_stop.wait()
+        await self._server.close()
+        answering = asyncio.all_tasks() - {asyncio.current_task()}
+        if answering:  # each was told that its client has gone
+            await asyncio.wait(answering, timeout=1)
+        if self.upstream:
+            await self.upstream.close()
+        self.house.close()
 
     def stop(self) -> None:
-        """Close the port and end the thread."""
-        if self._thread is None:
+        """Close the port and end the thread. Does nothing where it does not run, and in a forked process."""
+        if self.is_elsewhere:
             return
+        with self._life:
+            if self._thread is None:
+                return
+            atexit.unregister(self.stop)
+            self._loop.call_soon_threadsafe(self._told_to_stop.set)
+            self._thread.join(timeout=5)
+            self._thread = None
 
-        async def close() -> None:
-            await self._server.close()
-            answering = asyncio.all_tasks() - {asyncio.current_task()}
-            if answering:  # each was told that its client has gone
-                await asyncio.wait(answering, timeout=1)
-            if self.upstream:
-                await self.upstream.close()
-            self.house.close()
-            self._loop.stop()
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether it runs in the process from which this one was forked."""
+        return self._process not in (0, os.getpid())
 
-        asyncio.run_coroutine_threadsafe(close(), self._loop)
-        self._thread.join(timeout=5)
-        self._thread = None
+    @property
+    def is_running(self) -> bool:
+        """Whether it serves, and in this process."""
+        return self._thread is not None and not self.is_elsewhere
+
+    def check_process(self) -> None:
+        """Raise RuntimeError in a process that was forked from the one in which the gateway runs."""
+        if self.is_elsewhere:
+            raise RuntimeError(
+                f"this gateway runs in process {self._process}, from which this one was forked: give it orders and read its log there. "
+                "Calls from here reach it; helpers.start() gives this process a gateway of its own"
+            )
 
     def in_loop(self, action: Callable[[], T]) -> T:
-        """Run a short action in the gateway's own thread and return what it returns. Raises RuntimeError when it is not running."""
-        if self._thread is None:
-            raise RuntimeError("the gateway is not running: call start() first")
+        """Run a short action in the gateway's own thread and return what it returns. Raises RuntimeError when it is not running here."""
+        self.check_process()  # before the lock: in a forked process nobody would release it
 
         async def act() -> T:
             return action()
 
-        return asyncio.run_coroutine_threadsafe(act(), self._loop).result()
+        with self._life:
+            if self._thread is None:
+                raise RuntimeError("the gateway is not running: call start() first")
+            return asyncio.run_coroutine_threadsafe(act(), self._loop).result()
 
     # ---- what a cell can order -------------------------------------------
     def fault(self, kind: str, provider: str | None = None, *, times: int | None = 1, seconds: float = 0.0, chunk: int = 3) -> None:
         """Do something wrong with the next `times` questions (None: with all, until clear_faults).
 
-        kind: rate_limited, overloaded, server_error, wrong_key, out_of_credit, outage (for `seconds` of the
-        course's clock), slow (by `seconds`), stalled, connection_reset, stream_cut, overloaded_in_stream (the
-        last two, and stalled, after `chunk` chunks of a stream). Raises ValueError for any other.
+        kind: rate_limited (for `seconds`, 1 unless given), overloaded, server_error, wrong_key, out_of_credit, outage
+        (for `seconds` of the course's clock), slow (by `seconds`, 5 unless given), stalled, connection_reset, stream_cut,
+        overloaded_in_stream. The last two, and stalled, strike after `chunk` events of a stream, and in a shorter stream
+        before its last one. Raises ValueError for any other, and for wrong numbers.
         """
         fault = Fault(kind, provider, None if kind == "outage" else times, seconds, chunk)
         self.in_loop(lambda: self.faults.add(fault))
@@ -102,20 +155,40 @@ class Gateway(Handler):
         self.in_loop(self.faults.clear)
 
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
-        """Move the course's clock: quotas refill, caches expire, batches end, outages pass. Raises ValueError for a step back."""
-        self.in_loop(lambda: self.clock.advance(seconds + 60 * minutes + 3600 * hours))
+        """Move the course's clock: quotas refill, caches expire, batches end, outages pass.
 
-    def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None) -> None:
-        """Set a provider's limits a minute. For Anthropic, tokens are input tokens. Raises ValueError for one that it does not have."""
+        Raises ValueError for a step back, one of more than a century, and one beyond the year 9999.
+        """
+        self.in_loop(lambda: self.clock.advance(seconds=seconds, minutes=minutes, hours=hours))
+
+    def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None, output_tokens: int | None = None) -> None:
+        """Set a provider's limits a minute. Anthropic limits input tokens (`tokens`) and output tokens apart.
+
+        Raises ValueError for a limit that the provider does not have, and for none at all.
+        """
         family = "input-tokens" if provider == "anthropic" else "tokens"
-        for name, value in (("requests", requests), (family, tokens)):
-            if value is not None:
-                self.in_loop(lambda name=name, value=value: self.quotas.set_limit(provider, name, value))
+        given = {"requests": requests, family: tokens, "output-tokens": output_tokens}
+        limits = {name: value for name, value in given.items() if value is not None}
+        if not limits:
+            raise ValueError("say which limit: requests=..., tokens=... or, for Anthropic, output_tokens=...")
+        self.in_loop(lambda: self.quotas.set_limits(provider, limits))
 
     def reset(self) -> None:
-        """Forget everything: log, faults, limits, caches, batches, conversations; recordings begin with their first answer."""
-        for part in (self.meter, self.faults, self.prompt_cache, self.batches):
-            self.in_loop(part.clear)
-        self.in_loop(self.quotas.reset)
-        self.in_loop(self.recordings.rewind)
-        self.in_loop(self.house.forget)
+        """Forget everything: log, faults, limits, caches, batches, files, conversations and what advance() added to the clock.
+
+        Recordings begin with their first answer.
+        """
+        self.in_loop(self.forget)
+
+
+_running: weakref.WeakSet[Gateway] = weakref.WeakSet()
+
+
+def _let_go() -> None:
+    """In a process that was just forked: the gateways run in the other one, and so do their ports and connections."""
+    for gateway in tuple(_running):
+        gateway._server.let_go()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)

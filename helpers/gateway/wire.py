@@ -113,6 +113,9 @@ class Dialect:
     def routes(self) -> list[Route]:
         raise NotImplementedError
 
+    def forget(self) -> None:
+        """Forget what was kept of earlier calls; most dialects keep nothing."""
+
     def key(self, call: Call) -> str | None:
         """The API key of a call, or None when there is none."""
         raise NotImplementedError

@@ -1,6 +1,9 @@
 """Every fault through every SDK: which exception a program really sees, and how many requests were really sent."""
 
+import json
+import os
 import time
+from base64 import b64encode
 
 import anthropic
 import boto3
@@ -13,7 +16,10 @@ from botocore.config import Config
 from google import genai
 from google.genai import errors, types
 
+from helpers import environment, models
+from helpers.gateway.dialects.bedrock import eventstream
 from helpers.gateway.faults import KINDS
+from helpers.gateway.server import Gateway
 
 PROMPT = "Say hello in five words."
 MESSAGES = [{"role": "user", "content": PROMPT}]
@@ -242,14 +248,14 @@ def test_openai_does_not_wait_longer_than_two_minutes(gateway):
 
 # ---- an outage, and other conditions ---------------------------------------------------------------------------
 def test_an_outage_strikes_until_its_time_is_over(gateway):
-    gateway.fault("outage", "gemini", seconds=60)
+    gateway.fault("outage", "gemini", seconds=3600)
     for _ in range(2):
         with pytest.raises(errors.ServerError):
             gemini_plain()
-    gateway.advance(seconds=59)
+    gateway.advance(minutes=50)
     with pytest.raises(errors.ServerError):
         gemini_plain()
-    gateway.advance(seconds=2)
+    gateway.advance(minutes=10)
     assert gemini_plain() == "Hello, wonderful to meet you."
 
 
@@ -392,6 +398,134 @@ def test_anthropics_error_inside_a_stream_has_the_status_200(gateway):
     assert caught.value.status_code == 200 and not isinstance(caught.value, anthropic.OverloadedError)
 
 
+# ---- streams that are short, and answers of real servers --------------------------------------------------------
+def short_openai(timeout=None):
+    stream = openai.OpenAI(timeout=timeout, max_retries=0).chat.completions.create(
+        model="gpt-6-luna", messages=MESSAGES, stream=True, max_completion_tokens=1, reasoning_effort="none"
+    )
+    return list(stream)
+
+
+def short_responses(timeout=None):
+    return list(openai.OpenAI(timeout=timeout, max_retries=0).responses.create(model="gpt-6-luna", input=PROMPT, stream=True))
+
+
+def short_compatible(timeout=None):
+    client = openai.OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], timeout=timeout, max_retries=0)
+    return list(client.chat.completions.create(model="meta-llama/Llama-3.1-8B-Instruct", messages=MESSAGES, stream=True, max_tokens=1))
+
+
+def short_anthropic(timeout=None):
+    client = anthropic.Anthropic(timeout=timeout, max_retries=0)
+    return list(client.messages.create(model="claude-haiku-5-5", max_tokens=1, messages=MESSAGES, stream=True))
+
+
+def short_gemini(timeout=None):
+    client = genai.Client(http_options=types.HttpOptions(timeout=timeout and int(timeout * 1000)))
+    return list(client.models.generate_content_stream(model="gemini-3.5-flash-lite", contents=PROMPT))
+
+
+def short_bedrock(timeout=None):
+    return list(bedrock_client(timeout, retries={"total_max_attempts": 1}).converse_stream(**CONVERSE, inferenceConfig={"maxTokens": 1})["stream"])
+
+
+SHORT = [short_openai, short_responses, short_compatible, short_anthropic, short_gemini, short_bedrock]
+NOT_STRUCK = (AssertionError, TypeError, AttributeError, ValueError)
+
+
+@pytest.mark.parametrize("chunk", [3, 500])
+@pytest.mark.parametrize("kind", ["stream_cut", "overloaded_in_stream", "stalled"])
+@pytest.mark.parametrize("ask", SHORT)
+def test_a_fault_strikes_a_stream_however_short(gateway, ask, kind, chunk):
+    gateway.fault(kind, chunk=chunk)
+    with pytest.raises(Exception) as caught:
+        ask(timeout=PATIENCE if kind == "stalled" else 20)
+    assert not isinstance(caught.value, NOT_STRUCK), caught.value
+    [entry] = gateway.meter.log()
+    assert (entry.status, entry.fault) == (200, kind)
+    assert chunk == 3 or "before its last event" in entry.note
+
+
+def test_of_a_stream_of_one_event_nothing_comes_before_the_fault(gateway):
+    gateway.fault("overloaded_in_stream")
+    seen = []
+    client = genai.Client()
+    with pytest.raises(errors.ServerError, match="503"):
+        for piece in client.models.generate_content_stream(model="gemini-3.5-flash-lite", contents=PROMPT):
+            seen.append(piece)
+    assert seen == [] and "after 0" in gateway.meter.log()[0].note
+
+
+def test_a_refused_question_leaves_the_fault_of_a_stream_to_the_next(gateway):
+    gateway.fault("stream_cut")
+    gateway.fault("overloaded_in_stream", times=None)
+    gateway.limit("openai", requests=1, tokens=10)
+    with pytest.raises(openai.RateLimitError):
+        openai_stream(max_retries=0)
+    gateway.limit("openai", requests=100, tokens=10**6)
+    with pytest.raises(openai.APIConnectionError):
+        openai_stream(max_retries=0)
+    assert [(entry.status, entry.fault) for entry in gateway.meter.log()] == [(429, ""), (200, "stream_cut")]
+
+
+def delta(text):
+    return {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "gpt-6-luna", "choices": [{"index": 0, "delta": {"content": text}}]}
+
+
+SAID = b"".join(b"data: " + json.dumps(delta(text)).encode() + b"\n\n" for text in "abcdef") + b"data: [DONE]\n\n"
+FRAMES = b"".join(eventstream.event("contentBlockDelta", json.dumps({"contentBlockIndex": 0, "delta": {"text": text}}).encode()) for text in "abcdef")
+CUTS = {"in one piece": 10**6, "in the middle of events": 50, "byte by byte": 1}
+
+
+@pytest.fixture
+def captured(tmp_path, monkeypatch):
+    """Begins a gateway that replays bytes of a real server, cut into pieces of a size as the network cut them."""
+    running = []
+
+    def begin(provider, model, content_type, body, size):
+        chunks = [[0.0, {"base64": b64encode(body[i : i + size]).decode()}] for i in range(0, len(body), size)]
+        answer = {"status": 200, "headers": [["content-type", content_type]], "chunks": chunks}
+        shape = {"limit": None, "stop": [], "n": 1, "stream": True, "effort": models.get(model, provider).default_effort, "sampling": []}
+        line = {"kind": "captured", "date": "2026-11-23", "server": "a.server", "provider": provider, "models": [model]}
+        line |= {"messages": [["user", PROMPT]], "tools": [], "shape": shape, "answers": [answer]}
+        (tmp_path / "captured.jsonl").write_text(json.dumps(line) + "\n")
+        gateway = Gateway(pace=0, strict=True, recordings=tmp_path).start()
+        running.append(gateway)
+        for name, value in environment.variables(gateway.base_url).items():
+            monkeypatch.setenv(name, value)
+        return gateway
+
+    yield begin
+    for gateway in running:
+        gateway.stop()
+
+
+@pytest.mark.parametrize("chunk", [2, 500])
+@pytest.mark.parametrize(("kind", "error"), [("stream_cut", openai.APIConnectionError), ("overloaded_in_stream", openai.APIError)])
+@pytest.mark.parametrize("size", CUTS.values(), ids=CUTS)
+def test_a_fault_strikes_what_a_real_server_sent_between_two_events(captured, size, kind, error, chunk):
+    gateway = captured("openai", "gpt-6-luna", "text/event-stream", SAID, size)
+    gateway.fault(kind, chunk=chunk)
+    seen = []
+    with pytest.raises(error) as caught:
+        for piece in openai.OpenAI(max_retries=0).chat.completions.create(model="gpt-6-luna", messages=MESSAGES, stream=True):
+            seen.append(piece.choices[0].delta.content)
+    assert seen == (["a", "b"] if chunk == 2 else list("abcdef"))
+    assert kind == "stream_cut" or "overloaded" in str(caught.value)
+    assert gateway.meter.log()[0].source.kind == "captured"
+
+
+@pytest.mark.parametrize("size", CUTS.values(), ids=CUTS)
+def test_a_fault_strikes_an_event_stream_between_two_messages(captured, size):
+    gateway = captured("bedrock", CONVERSE["modelId"], "application/vnd.amazon.eventstream", FRAMES, size)
+    gateway.fault("overloaded_in_stream", chunk=2)
+    seen = []
+    with pytest.raises(botocore.exceptions.EventStreamError, match="serviceUnavailable"):
+        for event in bedrock_client().converse_stream(**CONVERSE)["stream"]:
+            seen.append(event["contentBlockDelta"]["delta"]["text"])
+    assert seen == ["a", "b"]
+
+
 # ---- orders that make no sense ---------------------------------------------------------------------------------
 def test_a_fault_that_does_not_exist_names_those_that_do(gateway):
     with pytest.raises(ValueError, match="no fault 'rate_limit'") as caught:
@@ -406,20 +540,27 @@ def test_a_fault_that_does_not_exist_names_those_that_do(gateway):
         ({"kind": "outage"}, "needs seconds"),
         ({"kind": "server_error", "provider": "gemni"}, "there are openai, azure, anthropic, gemini, bedrock"),
         ({"kind": "slow", "seconds": -1}, "0 or more"),
+        ({"kind": "slow", "seconds": "5"}, "seconds is a number"),
+        ({"kind": "slow", "seconds": float("nan")}, "seconds is a number"),
+        ({"kind": "slow", "seconds": True}, "seconds is a number"),
+        ({"kind": "slow", "seconds": 10**400}, "at most a century"),
+        ({"kind": "slow", "seconds": None}, "seconds is a number"),
+        ({"kind": "slow", "times": True}, "1 or more"),
+        ({"kind": "slow", "times": 1.0}, "1 or more"),
+        ({"kind": "slow", "times": "2"}, "1 or more"),
+        ({"kind": "stream_cut", "chunk": True}, "chunk is after how many"),
+        ({"kind": "stream_cut", "chunk": 1.5}, "chunk is after how many"),
+        ({"kind": "stream_cut", "chunk": None}, "chunk is after how many"),
+        ({"kind": ["slow"]}, "there is no fault"),
+        ({"kind": None}, "there is no fault"),
+        ({"kind": "slow", "provider": ["openai"]}, "there is no provider"),
+        ({"kind": "slow", "provider": 1}, "there is no provider"),
     ],
 )
 def test_numbers_and_names_that_do_not_do(gateway, order, words):
     with pytest.raises(ValueError, match=words):
         gateway.fault(**order)
     assert openai_plain(max_retries=0)
-
-
-def test_a_fault_beyond_the_end_of_a_stream_is_said_not_to_have_struck(gateway):
-    gateway.fault("stream_cut", chunk=500)
-    hello = [{"role": "user", "content": "Say hello in five words."}]
-    list(openai.OpenAI(max_retries=0).chat.completions.create(model="gpt-4o-mini", messages=hello, stream=True))
-    [entry] = gateway.meter.log()
-    assert entry.fault == "stream_cut" and "did not strike" in entry.note
 
 
 def test_a_fault_at_a_chunk_before_the_first_is_refused(gateway):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage, key_of
+from helpers.gateway.threads import in_thread
 
 if TYPE_CHECKING:
     from helpers.house_model.engine import Engine, Sampling, Token
@@ -87,7 +87,7 @@ class House:
 
     async def in_turn(self, action: Callable[..., T], *arguments: Any) -> T:
         """Do one short thing with the engine. The thread takes what is asked of it in order, so that nobody waits for a whole answer."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, action, *arguments)
+        return await in_thread(self._pool, action, *arguments)
 
     def _load(self) -> Engine:
         if self._engine is None:

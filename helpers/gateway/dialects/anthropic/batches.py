@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from helpers.gateway.batches import DAY, Batch, Item
+from helpers.gateway.clock import moment
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.schema import OBJECT, checker, list_of, shape
 from helpers.gateway.exchange import Refusal
@@ -134,6 +134,6 @@ async def _settle(call: Call, batch: Batch) -> str:
     return await batch.settle(call.services.clock.now())
 
 
-def _time(moment: float) -> str:
+def _time(seconds: float) -> str:
     """Microseconds and +00:00, unlike the times in Anthropic's headers."""
-    return datetime.fromtimestamp(moment, UTC).isoformat(timespec="microseconds")
+    return moment(seconds).isoformat(timespec="microseconds")

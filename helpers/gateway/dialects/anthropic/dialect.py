@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from math import ceil
 from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer
+from helpers.gateway.clock import moment
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.anthropic.batches import AnthropicBatches
 from helpers.gateway.dialects.anthropic.errors import words
@@ -163,7 +163,8 @@ def _model_body(model: models.Model) -> dict[str, Any]:
 
 def limit_headers(levels: dict[str, Level], now: float) -> Headers:
     """anthropic-ratelimit-*: tokens left in whole thousands, and the moment when the bucket is full."""
-    left = {family: int(level.left) if family == "requests" else int(level.left) // 1000 * 1000 for family, level in levels.items()}
+    whole = {family: max(0, int(level.left)) for family, level in levels.items()}
+    left = {family: count if family == "requests" else count // 1000 * 1000 for family, count in whole.items()}
     limit = {family: level.limit for family, level in levels.items()}
     full = {family: now + level.seconds_to_full for family, level in levels.items()}
     parts = ("input-tokens", "output-tokens")
@@ -171,7 +172,7 @@ def limit_headers(levels: dict[str, Level], now: float) -> Headers:
     full["tokens"] = max(full[p] for p in parts)
     out = []
     for family in ("requests", "tokens", *parts):
-        reset = datetime.fromtimestamp(ceil(full[family]), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        reset = moment(ceil(full[family])).isoformat(timespec="seconds").replace("+00:00", "Z")
         for name, value in (("limit", limit[family]), ("remaining", left[family]), ("reset", reset)):
             out.append((f"anthropic-ratelimit-{family}-{name}", str(value)))
     return out

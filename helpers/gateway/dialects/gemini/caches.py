@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from helpers.gateway.clock import LAST, moment
 from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini.fields import PROMPT, normalised, snake
 from helpers.gateway.dialects.schema import STRING, checker, shape
@@ -15,7 +16,6 @@ from helpers.gateway.wire import Call, Dialect, Response, Route, random_id, rout
 from helpers.models import Model
 
 DEFAULT_TTL = 3600.0
-LAST_MOMENT = 253_402_300_000.0  # the end of the year 9999
 EXPIRY = {"ttl": {"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,9})?s$"}, "expireTime": STRING}
 CREATE = shape("model", closed=True, model=STRING, displayName=STRING, name=STRING, **PROMPT, **EXPIRY)
 PATCH = shape(closed=True, name=STRING, **EXPIRY)
@@ -122,19 +122,19 @@ def _expiry(body: dict[str, Any], now: float, otherwise: float) -> float:
         return otherwise
     try:
         # Google writes nanoseconds; Python reads microseconds.
-        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", body["expireTime"]))
+        given = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", body["expireTime"]))
     except ValueError:
         raise Refusal("bad_value", param="expireTime", value=body["expireTime"]) from None
-    return _within_time((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), now, "expireTime", body)
+    return _within_time((given if given.tzinfo else given.replace(tzinfo=UTC)).timestamp(), now, "expireTime", body)
 
 
-def _within_time(moment: float, now: float, param: str, body: dict[str, Any]) -> float:
-    """The moment. Raises Refusal for one that is over or that no date can name."""
-    if moment <= now:
+def _within_time(end: float, now: float, param: str, body: dict[str, Any]) -> float:
+    """The moment at which a cache ends. Raises Refusal for one that is over or that no date can name."""
+    if end <= now:
         raise Refusal("bad_value", param=param, rule=f"{snake(param)} must be in the future.")
-    if moment >= LAST_MOMENT:
+    if end > LAST:
         raise Refusal("bad_value", param=param, value=body[param])
-    return moment
+    return end
 
 
 def _body(cache: Cache) -> dict[str, Any]:
@@ -150,5 +150,5 @@ def _body(cache: Cache) -> dict[str, Any]:
     }
 
 
-def timestamp(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+def timestamp(seconds: float) -> str:
+    return moment(seconds).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from math import ceil
 from typing import Any
 
 from helpers.gateway.dialects.gemini.fields import snake
@@ -203,7 +204,8 @@ def _rate_limited(facts: dict[str, Any]) -> tuple[str, Details]:
     tokens = facts["family"] != "requests"
     metric = "generate_content_paid_tier_input_token_count" if tokens else "generate_content_paid_tier_requests"
     quota = "GenerateContentPaidTierInputTokensPerModelPerMinute" if tokens else "GenerateRequestsPerMinutePerProjectPerModel"
-    wait = facts["wait"] + secrets.randbelow(1000) / 1e6
+    # The delay is the same without its fraction, so that the whole seconds cover the wait.
+    wait = ceil(facts["wait"]) + secrets.randbelow(10**9) / 1e9
     violation = {
         "quotaMetric": f"generativelanguage.googleapis.com/{metric}",
         "quotaId": quota,

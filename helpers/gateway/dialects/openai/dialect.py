@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time
+from math import ceil
 from typing import Any
 
 from helpers import models
@@ -22,8 +23,14 @@ class OpenAI(Dialect):
     provider = "openai"
     mount = "/openai"
 
+    def __init__(self) -> None:
+        self._responses = OpenAIResponses(self)
+
+    def forget(self) -> None:
+        self._responses.forget()
+
     def routes(self) -> list[Route]:
-        responses = OpenAIResponses(self)
+        responses = self._responses
         batched = {
             "/v1/chat/completions": (self.read_chat, self.write_chat),
             "/v1/responses": (responses.read, responses.write),
@@ -101,7 +108,7 @@ class OpenAI(Dialect):
             headers.append(("www-authenticate", 'Bearer realm="OpenAI API"'))
         if status in (429, 503) and refusal.kind in ("rate_limited", "overloaded"):
             wait = refusal.facts.get("wait", 1.0)
-            headers += [("retry-after", str(max(1, round(wait)))), ("retry-after-ms", str(max(1, round(wait * 1000))))]
+            headers += [("retry-after", str(max(1, ceil(wait)))), ("retry-after-ms", str(max(1, ceil(wait * 1000))))]
         if refusal.kind in ("no_recording", "over_budget", "no_upstream"):
             headers.append(("x-should-retry", "false"))
         body = {"error": {"message": text, "type": kind, "param": self.param(refusal), "code": code}}

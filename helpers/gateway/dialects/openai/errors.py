@@ -12,7 +12,7 @@ from helpers.gateway.wire import own_words
 
 def go_duration(seconds: float) -> str:
     """A duration as Go prints it: 6ms, 8.64s, 1m30s, 1h8m25.745s; truncated to milliseconds."""
-    milliseconds = int(seconds * 1000)
+    milliseconds = int(seconds * 1000 + 1e-6)  # 8.328 s are 8,328 ms, whatever floats make of it
     if milliseconds < 1000:
         return f"{milliseconds}ms" if milliseconds else "0s"
     hours, rest = divmod(milliseconds, 3_600_000)

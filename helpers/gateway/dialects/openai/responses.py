@@ -78,6 +78,10 @@ class OpenAIResponses:
         self._dialect = dialect
         self._stored: dict[str, Conversation] = {}
 
+    def forget(self) -> None:
+        """Forget all conversations."""
+        self._stored.clear()
+
     def routes(self) -> list[Route]:
         return [
             route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream),

@@ -110,9 +110,9 @@ def test_a_quota_says_in_the_body_how_long_to_wait(ask, gateway):
     with pytest.raises(errors.ClientError) as caught:
         ask()
     assert (caught.value.code, caught.value.status) == (429, "RESOURCE_EXHAUSTED")
-    assert "limit: 2" in caught.value.message and "Please retry in 29." in caught.value.message
+    assert "limit: 2" in caught.value.message and "Please retry in 30." in caught.value.message
     details = {detail["@type"].rpartition(".")[2]: detail for detail in caught.value.details["error"]["details"]}
-    assert details["RetryInfo"]["retryDelay"] == "29s"
+    assert details["RetryInfo"]["retryDelay"] == "30s"
     assert details["QuotaFailure"]["violations"][0]["quotaValue"] == "2"
     assert "retry-after" not in caught.value.response.headers
     ask(model=OLDER)  # every model has a quota of its own
