@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import threading
 import time
 from dataclasses import replace
@@ -13,6 +14,16 @@ from helpers.gateway.exchange import Refusal
 from helpers.gateway.handler import Handler
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources import charges
+
+
+@pytest.fixture(autouse=True)
+def environment_as_it_was():
+    """helpers.start() sets variables of this process, which the next test is not to find."""
+    before = dict(os.environ)
+    yield
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    os.environ.update(before)
 
 
 @pytest.fixture(autouse=True)
