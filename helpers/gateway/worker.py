@@ -1,0 +1,28 @@
+"""What takes time in proportion to a request is done beside the event loop, so that nobody waits for another's size."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+SMALL = 32_000  # bytes; what is smaller takes some milliseconds at most, and is done at once
+T = TypeVar("T")
+
+
+class Worker:
+    """One thread for all large requests, one after the other: more would only take more of Python's lock from the event loop."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="llm-gateway-worker")
+
+    async def do(self, size: int, action: Callable[..., T], *arguments: Any) -> T:
+        """Do something that takes time in proportion to `size` (bytes): at once where that is little, else in the thread."""
+        if size <= SMALL:
+            return action(*arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, action, *arguments)
+
+    def close(self) -> None:
+        """Begin nothing more. What has begun ends by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
