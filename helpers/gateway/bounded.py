@@ -44,8 +44,9 @@ class Bounded(MutableMapping[K, V]):
     def __iter__(self) -> Iterator[K]:
         return iter(tuple(self._kept))
 
-    def __reversed__(self) -> Iterator[K]:
-        return reversed(tuple(self._kept))
+    def values(self) -> list[V]:
+        """The values as they are now, the oldest first."""
+        return [value for value, _ in tuple(self._kept.values())]
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -43,7 +43,11 @@ class Part:
 
     def token_count(self) -> int:
         """Tokens of this part; an image counts as one tile of 258 tokens whatever its size."""
-        return IMAGE_TOKENS if self.kind == "image" else tokens.count(self.text)
+        return IMAGE_TOKENS if self.kind == "image" else self._text_tokens
+
+    @cached_property
+    def _text_tokens(self) -> int:
+        return tokens.count(self.text)
 
 
 IMAGE_TOKENS = 258  # what Gemini documents for one tile; used for every provider (see DEVIATIONS.md)
@@ -108,6 +112,17 @@ class Question:
         text = sum(part.token_count() for message in self.messages for part in message.parts)
         text += sum(tokens.count(tool) for tool in self.tools)
         return round((text + per_message * len(self.messages) + per_prompt) * self.model.token_ratio)
+
+    @cached_property
+    def key(self) -> str:
+        """The short name of its meaning."""
+        return key_of(self.meaning())
+
+
+def ready(question: Question) -> Question:
+    """The question, with what takes time in proportion to its length already worked out: what follows asks for it in the event loop."""
+    _ = question.prompt_tokens, question.key
+    return question
 
 
 # Tokens that the chat template adds, as (per message, per prompt). OpenAI's are those of its published

@@ -69,7 +69,7 @@ class Gateway(Handler):
                 await asyncio.wait(answering, timeout=1)
             if self.upstream:
                 await self.upstream.close()
-            self.house.close()
+            self.close()
             self._loop.stop()
 
         asyncio.run_coroutine_threadsafe(close(), self._loop)

@@ -35,6 +35,9 @@ class Services(Protocol):
 
     async def answer(self, question: Question) -> Answer: ...
 
+    async def work(self, size: int, action: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something that takes time in proportion to `size` (bytes), beside the event loop where that is much."""
+
 
 @dataclass
 class Call:
@@ -82,7 +85,7 @@ class Cut(Exception):
 
 Read = Callable[[Call], Question]
 Write = Callable[[Question, Answer], bytes]
-Handle = Callable[[Call], Awaitable[Response]]
+Handle = Callable[[Call], Response | Awaitable[Response]]  # one that does not wait is no coroutine: a large body is then handled beside the loop
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,7 @@ class Route:
     write: Write | None = None
     stream: Callable[[Question, Answer], AsyncIterator[bytes]] | None = None
     handle: Handle | None = None
+    weigh: Callable[[Call], int] | None = None  # the bytes of what a call names beside its body, such as a stored conversation
 
 
 def route(method: str, pattern: str, operation: str, **actions: Any) -> Route:

@@ -66,7 +66,7 @@ class Anthropic(Dialect):
     def usage(self, payloads: list[Any]) -> Usage | None:
         return bodies.parse_usage(payloads)
 
-    async def count(self, call: Call) -> Response:
+    def count(self, call: Call) -> Response:
         version = self.version(call)
         bodies.check_count(call.json)
         model = self.model(call.json["model"], call)

@@ -12,7 +12,7 @@ from tornado.httputil import HTTPFile, HTTPInputError, parse_multipart_form_data
 
 from helpers.gateway.batches import DAY, Batch, File, Item
 from helpers.gateway.dialects.schema import OBJECT, STRING, checker, nullable, one_of, shape
-from helpers.gateway.exchange import Refusal
+from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Headers, Read, Response, Route, Write, hex_id, parse_json, random_id, route
 
 MOST_LINES = 50_000
@@ -56,7 +56,7 @@ class OpenAIBatches:
         ]
 
     # ---- files -----------------------------------------------------------
-    async def upload(self, call: Call) -> Response:
+    def upload(self, call: Call) -> Response:
         fields = _multipart(call)
         if "file" not in fields or "purpose" not in fields:
             raise Refusal("missing", param="purpose" if "file" in fields else "file")
@@ -90,7 +90,7 @@ class OpenAIBatches:
         if body["endpoint"] not in self._answerers:
             raise Refusal("bad_value", f"This gateway runs batches of {' and '.join(self._answerers)}.", param="endpoint")
         file = _file(call, body["input_file_id"])
-        items, problems = _lines(file, body["endpoint"])
+        items, problems = await call.services.work(len(file.content), _lines, file, body["endpoint"])
 
         async def run(item: Item) -> None:
             await self._run(call, body["endpoint"], item)
@@ -123,8 +123,12 @@ class OpenAIBatches:
     async def _run(self, call: Call, endpoint: str, item: Item) -> None:
         """Answer one line, with the body and the status that the endpoint itself would have given."""
         read, write = self._answerers[endpoint]
+
+        def read_line() -> Question:
+            return ready(replace(read(call.with_json(item.request["body"])), batch=True, stream=False))
+
         try:
-            question = replace(read(call.with_json(item.request["body"])), batch=True, stream=False)
+            question = await call.services.work(item.size, read_line)
             answer = await call.services.answer(question)
             status, body, item.ok = 200, json.loads(write(question, answer)), True
         except Refusal as refusal:
