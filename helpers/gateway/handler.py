@@ -85,9 +85,10 @@ class Handler:
         began = time.monotonic()
         if not request.is_from_this_machine:
             return await request.answer(403, PLAIN, b"This gateway answers programs on this machine only.\n")
+        body = await self.work(request.size, lambda: request.body)
         if request.path.startswith("/course/"):
             size = 500 * len(self.meter.entries) if request.method == "GET" else 0  # the log of all of them takes a while
-            status, body = await self.work(size, control.handle, self, request.method, request.path, request.body)
+            status, body = await self.work(size, control.handle, self, request.method, request.path, body)
             return await request.answer(status, JSON, body)
         found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
         if found is None:
@@ -95,7 +96,7 @@ class Handler:
             return await request.answer(404, PLAIN, f"Nothing is mounted here; there are {mounts}.\n".encode())
         dialect, routes = found
         path = request.path.removeprefix(dialect.mount)
-        call = Call(request.method, path, request.query, request.headers, request.body, self.base_url + dialect.mount, self)
+        call = Call(request.method, path, request.query, request.headers, body, self.base_url + dialect.mount, self)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
         try:
             await self._respond(request, dialect, routes, call, entry)

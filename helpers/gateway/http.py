@@ -10,7 +10,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
+from functools import cached_property, partial
 from http.client import responses as REASONS
 from urllib.parse import parse_qs
 
@@ -20,6 +20,7 @@ from helpers.gateway.wire import Headers
 
 LARGEST_REQUEST = 210_000_000  # bytes; OpenAI takes batch files of 200 MB
 LARGEST_HEAD = 128_000  # bytes; a query of that length is read in some milliseconds
+LONG_HEAD = "the head of a request has at most {:,} bytes"
 LARGEST_SUM = 1_000_000_000  # bytes of all requests that are being read or answered
 PIECE = 64_000  # bytes that are handed to the socket at once, so that a client that does not read holds no more
 BACKLOG = 256  # clients that may wait to be let in
@@ -48,13 +49,23 @@ class Request:
         self.method = ""
         self.target = ""
         self.headers: dict[str, str] = {}
-        self.body = b""
+        self._body = bytearray()
         self._keep_alive = self._in_chunks = False
 
     # ---- what was asked --------------------------------------------------
     @property
     def path(self) -> str:
         return self.target.partition("?")[0]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body."""
+        return len(self._body)
+
+    @cached_property
+    def body(self) -> bytes:
+        """The body, which is copied: that takes a while where it is large."""
+        return bytes(self._body)
 
     @property
     def query(self) -> dict[str, str]:
@@ -79,7 +90,7 @@ class Request:
         """Send a whole answer with its length. An answer to HEAD states its length and has no body."""
         head = self._head(status, [*headers, ("Content-Length", str(len(body)))])
         await self._connection.send(head, b"" if self.method == "HEAD" else body)
-        self._connection.finished(self._keep_alive, len(self.body))
+        self._connection.finished(self._keep_alive, self.size)
 
     async def answer_half(self, status: int, headers: Headers, body: bytes) -> None:
         """Promise a whole answer, send the first half and hang up."""
@@ -102,7 +113,7 @@ class Request:
         """End an answer that was sent piece by piece."""
         if self._in_chunks:
             await self._connection.send(b"0\r\n\r\n")
-        self._connection.finished(self._keep_alive, len(self.body))
+        self._connection.finished(self._keep_alive, self.size)
 
     # ---- no answer -------------------------------------------------------
     def close(self) -> None:
@@ -116,9 +127,9 @@ class Request:
             self._connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._connection.transport.abort()
 
-    def received(self, method: str, body: bytes, version: str, keep_alive: bool) -> None:
+    def received(self, method: str, body: bytearray, version: str, keep_alive: bool) -> None:
         """The request is whole. HTTP/1.0 knows no chunks: there, the end of the connection is the end of an answer."""
-        self.method, self.body, self._in_chunks = method, body, version != "1.0"
+        self.method, self._body, self._in_chunks = method, body, version != "1.0"
         self._keep_alive = keep_alive and self._in_chunks
 
     def _head(self, status: int, headers: Headers) -> bytes:
@@ -135,7 +146,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._parser = HttpRequestParser(self)
         self._coming = Request(self)  # what is being read
-        self._in_head, self._head_size = True, 0
+        self._in_head, self._is_reading, self._head_size, self._unheard = True, False, 0, 0
         self._url, self._headers = bytearray(), []
         self._body, self._held = bytearray(), 0
         self._waiting: deque[Callable[[], None]] = deque()  # what came before the answer to the request before it
@@ -178,15 +189,18 @@ class Connection(asyncio.Protocol):
 
     # ---- the parser calls these ------------------------------------------
     def on_message_begin(self) -> None:
-        self._coming = Request(self)
+        self._coming, self._is_reading = Request(self), True
         self._url, self._headers, self._body = bytearray(), [], bytearray()
+        self._head_size = self._unheard = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # after the body: nothing that counts here
+        self._count_head(len(name) + len(value) + 4)
         self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
@@ -208,13 +222,19 @@ class Connection(asyncio.Protocol):
         self._body += piece
 
     def on_message_complete(self) -> None:
-        self._in_head, self._head_size = True, 0
+        self._in_head, self._is_reading, self._head_size, self._unheard = True, False, 0, 0
         parser, request = self._parser, self._coming
         if parser.should_upgrade():
             return
-        request.received(parser.get_method().decode(), bytes(self._body), parser.get_http_version(), parser.should_keep_alive())
+        request.received(parser.get_method().decode(), self._body, parser.get_http_version(), parser.should_keep_alive())
         self._body = bytearray()
         self._in_turn(partial(self._server.then, request))
+
+    def _count_head(self, size: int) -> None:
+        """Take note that bytes of the head were read."""
+        self._head_size, self._unheard = self._head_size + size, 0
+        if self._head_size > LARGEST_HEAD:
+            raise TooLarge(LONG_HEAD.format(LARGEST_HEAD), 400)
 
     # ---- reading ---------------------------------------------------------
     def _read(self, data: bytes) -> bytes:
@@ -223,9 +243,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             return self._without_upgrade() + data[upgrade.args[0] :]
-        self._head_size = self._head_size + len(data) if self._in_head else 0
-        if self._head_size > LARGEST_HEAD:
-            raise HttpParserError(f"the head of a request has at most {LARGEST_HEAD:,} bytes")
+        self._unheard += len(data)
+        if self._in_head and self._unheard > LARGEST_HEAD + len(data):
+            raise HttpParserError(LONG_HEAD.format(LARGEST_HEAD))
         return b""
 
     def _without_upgrade(self) -> bytes:
@@ -293,7 +313,7 @@ class Connection(asyncio.Protocol):
     @property
     def is_idle(self) -> bool:
         """Whether nothing is being read or answered, so that nobody misses it."""
-        return not self._busy and not self._waiting and self._in_head and not self._head_size
+        return not self._busy and not self._waiting and not self._is_reading
 
     def _release(self, size: int) -> None:
         """Give back bytes that requests held; below 0, take them."""
