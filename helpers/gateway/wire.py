@@ -10,6 +10,7 @@ import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from json.scanner import py_make_scanner
 from math import isfinite
 from typing import Any, Protocol
 
@@ -182,6 +183,7 @@ def hex_id(prefix: str, length: int) -> str:
     return prefix + secrets.token_hex((length + 1) // 2)[:length]
 
 
+LONG = 1_000_000  # characters of JSON that are read in some milliseconds
 MOST_NESTED = 100  # levels, as Google's parser has it
 
 
@@ -193,9 +195,9 @@ def parse_json(text: bytes | str) -> Any:
     """
     text = text.decode("utf-8") if isinstance(text, bytes) else text
     try:
-        value = _strict.decode(text)
+        value = (_strict if len(text) <= LONG else _patient).decode(text)
         if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()
+            _check_surrogates(value, len(text))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeEncodeError:
@@ -204,6 +206,13 @@ def parse_json(text: bytes | str) -> Any:
     if text.count("[") + text.count("{") > MOST_NESTED and _is_deep(value):
         raise ValueError("nested too deeply")
     return value
+
+
+def _check_surrogates(value: Any, size: int) -> None:
+    """Raise UnicodeEncodeError for half of a surrogate pair. Of a large value the JSON is written piece by piece, as above."""
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    for piece in [encoder.encode(value)] if size <= LONG else encoder.iterencode(value):
+        piece.encode()
 
 
 def _is_deep(value: Any) -> bool:
@@ -230,6 +239,9 @@ def _float(text: str) -> float:
 
 
 _strict = json.JSONDecoder(parse_constant=_no_number, parse_int=_integer, parse_float=_float)
+# The same in Python: slower, but it gives way to the event loop, where the one in C keeps Python's lock until the whole text is read.
+_patient = json.JSONDecoder(parse_constant=_no_number, parse_int=_integer, parse_float=_float)
+_patient.scan_once = py_make_scanner(_patient)
 
 
 def compact(value: Any) -> bytes:

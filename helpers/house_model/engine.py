@@ -10,7 +10,7 @@ import codecs
 import json
 from heapq import heapify, heappop, heappush
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import chain
 from pathlib import Path
@@ -235,6 +235,9 @@ class Constraint(Protocol):
 
     def accept(self, token: int) -> None: ...
 
+    def copy(self) -> Constraint:
+        """One like it, as far as it has got."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -248,6 +251,10 @@ class Sampling:
     stop: tuple[str, ...] = ()
     top_logprobs: int = 0
     constraint: Constraint | None = None
+
+    def again(self, seed: int) -> Sampling:
+        """The same for another answer, whose constraint begins anew."""
+        return replace(self, seed=seed, constraint=self.constraint and self.constraint.copy())
 
 
 def probabilities(logits: Array, temperature: float = 1.0, top_p: float = 1.0, top_k: int = 0) -> Array:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -12,13 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage, key_of
+from helpers.gateway.bounded import Bounded
+from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage
 
 if TYPE_CHECKING:
     from helpers.house_model.engine import Engine, Sampling, Token
 
 MODEL = "house"  # its id on the compatible mount
 USUAL_LIMIT = 512  # tokens, where a request sets none
+MOST_WRITING = 64  # choices that are written at once; each holds its keys and values, 8 MB at most, and the others wait for their turn
+MOST_ASKED = 100_000  # questions of which it is remembered how often they were asked
+MOST_NAMES = 64  # functions of which one is chosen; of more, the first
+MOST_STOPS = 1000  # stop sequences that are heeded; of more, the first
 ROOM = 128  # tokens of the context that a long prompt leaves for the answer
 SPELLED = {"topP": "top_p", "topK": "top_k"}
 ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's
@@ -31,7 +35,8 @@ class House:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="house-model")
         self._engine: Engine | None = None
-        self._asked: Counter[str] = Counter()
+        self._asked: Bounded[str, int] = Bounded(MOST_ASKED, lambda name, times: 1)
+        self.places = asyncio.Semaphore(MOST_WRITING)
 
     def forget(self) -> None:
         """Answer again as to the first time."""
@@ -48,7 +53,9 @@ class House:
         function = await self._function(engine, ids, question)
         schema = _arguments(question, function) if function else question.schema
         seed = self._seed(question)
-        samplings = [await self.in_turn(_sampling, engine, question, seed + 1_000_003 * index, schema) for index in range(question.n)]
+        # A large schema takes a second to be made a grammar of: not of this thread's time, and of Python's lock only a little.
+        first = await asyncio.to_thread(_sampling, engine, question, seed, schema) if schema else _sampling(engine, question, seed, None)
+        samplings = [first.again(seed + 1_000_003 * index) if index else first for index in range(question.n)]
         return HouseAnswer(
             question,
             Provenance("house", detail="model on this machine"),
@@ -76,22 +83,22 @@ class House:
         given = dict(question.sampling).get("seed")
         if given is not None:
             return int(given) % 2**32
-        name = key_of(question.meaning())
-        self._asked[name] += 1
-        return int(name[:8], 16) + 1000 * self._asked[name]
+        times = self._asked[question.key] = self._asked.get(question.key, 0) + 1
+        return int(question.key[:8], 16) + 1000 * times
 
     async def _function(self, engine: Engine, ids: list[int], question: Question) -> str | None:
         """Of the functions of which one has to be called, the one whose name the model finds likeliest."""
-        names = question.must_call
+        names = question.must_call[:MOST_NAMES]
         if len(names) < 2:
             return names[0] if names else None
         named = [engine.tokenizer.encode(name) for name in names]
         room = min(engine.model.context - len(ids), max(map(len, named)))
-        cache = engine.model.cache(len(ids) + room)
-        pieces = engine.prefill(ids, cache)
-        while cache.used < len(ids):
-            logits = await self.in_turn(next, pieces)
-        scores = [await self.in_turn(engine.score, logits, tokens[:room], cache.copy()) for tokens in named]
+        async with self.places:
+            cache = engine.model.cache(len(ids) + room)
+            pieces = engine.prefill(ids, cache)
+            while cache.used < len(ids):
+                logits = await self.in_turn(next, pieces)
+            scores = [await self.in_turn(engine.score, logits, tokens[:room], cache.copy()) for tokens in named]
         return names[scores.index(max(scores))]
 
 
@@ -114,14 +121,23 @@ class HouseAnswer(Answer):
 
     async def stream(self) -> AsyncIterator[Piece]:
         """The pieces, as they are generated; several choices take turns. Raises Refusal for a schema that gets too large to follow."""
-        going = dict(enumerate(self.running))
-        while going:
-            for index in list(going):
-                token = await self.house.in_turn(_next, going[index])
-                if token is not None:
-                    yield self._take(index, token)
-                    if token.finish:
-                        del going[index]
+        places, waiting, going = self.house.places, list(enumerate(self.running))[::-1], {}
+        try:
+            while waiting or going:
+                while waiting and not (going and places.locked()):  # the first waits for a place, the others take what is free
+                    await places.acquire()
+                    index, tokens = waiting.pop()
+                    going[index] = tokens
+                for index in list(going):
+                    token = await self.house.in_turn(_next, going[index])
+                    if token is not None:
+                        yield self._take(index, token)
+                        if token.finish:
+                            del going[index]
+                            places.release()
+        finally:
+            for _ in going:
+                places.release()
 
     async def thought(self) -> None:
         """The house model does not think before it answers."""
@@ -161,17 +177,30 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
 
     Raises Refusal("too_long") where the house model was asked for by name: its own server would refuse.
     """
-    turns = [engine.turn(ROLES.get(message.role, "user"), _text(message)) for message in question.messages]
     if question.model.id == MODEL:
-        ids = engine.chat_of(turns)
+        ids = engine.chat_of([_turn(engine, message) for message in question.messages])
         if len(ids) >= engine.model.context:
             raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
         return ids
     most = engine.model.context - ROOM
-    oldest = 1 if question.messages and question.messages[0].role == "system" else 0
-    while sum(map(len, turns)) > most and len(turns) > oldest + 1:
-        del turns[oldest]
-    return engine.chat_of(turns)[-most:]
+    system = question.messages[:1] if question.messages and question.messages[0].role == "system" else ()
+    first = [_turn(engine, message, most) for message in system]
+    turns, room = [], most - sum(map(len, first))
+    for message in reversed(question.messages[len(system) :]):
+        turn = _turn(engine, message, most)
+        room -= len(turn)
+        if room < 0 and turns:
+            break
+        turns.append(turn)
+    return engine.chat_of([*first, *reversed(turns)])[-most:]
+
+
+def _turn(engine: Engine, message: Message, most: int | None = None) -> list[int]:
+    """The token ids of a turn; at least the last `most`, where that is given: of a long text no more is read than they can take."""
+    text = _text(message)
+    if most is not None:
+        text = text[-most * engine.tokenizer.longest :]
+    return engine.turn(ROLES.get(message.role, "user"), text)
 
 
 def _text(message: Message) -> str:
@@ -211,7 +240,7 @@ def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, A
         top_k=int(given.get("top_k", 0)),
         seed=seed,
         max_tokens=USUAL_LIMIT if question.limit is None else question.limit,
-        stop=question.stop,
+        stop=question.stop[:MOST_STOPS],
         top_logprobs=question.top_logprobs or 0,
         constraint=constraint,
     )
