@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from helpers.gateway import tokens
+from helpers.gateway.lazy import lazy
 from helpers.models import Model
 
 
@@ -45,7 +45,7 @@ class Part:
         """Tokens of this part; an image counts as one tile of 258 tokens whatever its size."""
         return IMAGE_TOKENS if self.kind == "image" else self._text_tokens
 
-    @cached_property
+    @lazy
     def _text_tokens(self) -> int:
         return tokens.count(self.text)
 
@@ -105,7 +105,7 @@ class Question:
         form = {name: value for name, value in (("schema", self.schema), ("must_call", list(self.must_call))) if value}
         return {"provider": self.provider, "model": self.model.id, "messages": said, "tools": sorted(self.tools), **form}
 
-    @cached_property
+    @lazy
     def prompt_tokens(self) -> int:
         """Tokens of the whole prompt as this model's tokenizer is taken to count them."""
         per_message, per_prompt = MESSAGE_OVERHEAD.get(self.provider, (0, 0))
@@ -113,7 +113,7 @@ class Question:
         text += sum(tokens.count(tool) for tool in self.tools)
         return round((text + per_message * len(self.messages) + per_prompt) * self.model.token_ratio)
 
-    @cached_property
+    @lazy
     def key(self) -> str:
         """The short name of its meaning."""
         return key_of(self.meaning())

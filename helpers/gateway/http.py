@@ -10,12 +10,13 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from functools import cached_property, partial
+from functools import partial
 from http.client import responses as REASONS
 from urllib.parse import parse_qs
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from helpers.gateway.lazy import lazy
 from helpers.gateway.wire import Headers
 
 LARGEST_REQUEST = 210_000_000  # bytes; OpenAI takes batch files of 200 MB
@@ -62,7 +63,7 @@ class Request:
         """The bytes of the body."""
         return len(self._body)
 
-    @cached_property
+    @lazy
     def body(self) -> bytes:
         """The body, which is copied: that takes a while where it is large."""
         return bytes(self._body)

@@ -9,7 +9,6 @@ import secrets
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from json.scanner import py_make_scanner
 from math import isfinite
 from typing import Any, Protocol
@@ -21,6 +20,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.lazy import lazy
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level
 
@@ -53,7 +53,7 @@ class Call:
     services: Services
     groups: dict[str, str] = field(default_factory=dict)
 
-    @cached_property
+    @lazy
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises Refusal("bad_json")."""
         try:
