@@ -185,7 +185,7 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
     most = engine.model.context - ROOM
     system = question.messages[:1] if question.messages and question.messages[0].role == "system" else ()
     first = [_turn(engine, message, most) for message in system]
-    turns, room = [], most - sum(map(len, first))
+    turns, room = [], most - len(engine.chat_of(first))
     for message in reversed(question.messages[len(system) :]):
         turn = _turn(engine, message, most)
         room -= len(turn)
