@@ -12,6 +12,8 @@ from helpers.gateway.meter import Meter
 from helpers.gateway.quotas import Quotas
 from helpers.gateway.wire import parse_json
 
+LARGEST_BODY = 100_000  # bytes
+
 
 class Gateway(Protocol):
     """What the controls need of the gateway that they are handed."""
@@ -29,6 +31,8 @@ class Gateway(Protocol):
 
 def handle(gateway: Gateway, method: str, path: str, body: bytes) -> tuple[int, bytes]:
     """Status and JSON body for one control request. Bad input gives 400 with a sentence that says what to do."""
+    if len(body) > LARGEST_BODY:
+        return 413, _json({"error": f"the body of a control has at most {LARGEST_BODY:,} bytes"})
     if (method, path) not in ACTIONS:
         return 404, _json({"error": f"no such control; there are {', '.join(' '.join(key) for key in ACTIONS)}"})
     try:
@@ -59,8 +63,8 @@ def _json(value: Any) -> bytes:
 
 
 def _status(gateway: Gateway) -> dict[str, Any]:
-    log = gateway.meter.log()
-    return {"mode": gateway.mode, "strict": gateway.strict, "pace": gateway.pace, "requests": len(log), "sources": log.sources()}
+    sources = gateway.meter.log().sources()
+    return {"mode": gateway.mode, "strict": gateway.strict, "pace": gateway.pace, "requests": gateway.meter.count, "sources": sources}
 
 
 def _log(gateway: Gateway) -> list[dict[str, Any]]:

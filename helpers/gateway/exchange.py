@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
 
 from helpers.gateway import tokens
+from helpers.gateway.lazy import lazy
 from helpers.models import Model
 
 
@@ -45,7 +45,11 @@ class Part:
         """Tokens of this part; an image counts as one tile of 258 tokens whatever its size."""
         if self.kind == "image":
             return IMAGE_TOKENS
-        return tokens.count(self.text) + NAME_OVERHEAD * (self.kind == "name")
+        return self._text_tokens + NAME_OVERHEAD * (self.kind == "name")
+
+    @lazy
+    def _text_tokens(self) -> int:
+        return tokens.count(self.text)
 
 
 NAME_OVERHEAD = 1  # token that OpenAI's published counting recipe adds to a name
@@ -105,13 +109,24 @@ class Question:
         form = {name: value for name, value in (("schema", self.schema), ("must_call", list(self.must_call))) if value}
         return {"provider": self.provider, "model": self.model.id, "messages": said, "tools": sorted(self.tools), **form}
 
-    @cached_property
+    @lazy
     def prompt_tokens(self) -> int:
         """Tokens of the whole prompt as this model's tokenizer is taken to count them."""
         per_message, per_prompt = MESSAGE_OVERHEAD.get(self.provider, (0, 0))
         text = sum(part.token_count() for message in self.messages for part in message.parts)
         text += sum(tokens.count(tool) for tool in self.tools)
         return round((text + per_message * len(self.messages) + per_prompt) * self.model.token_ratio)
+
+    @lazy
+    def key(self) -> str:
+        """The short name of its meaning."""
+        return key_of(self.meaning())
+
+
+def ready(question: Question) -> Question:
+    """The question, with what takes time in proportion to its length already worked out: what follows asks for it in the event loop."""
+    _ = question.prompt_tokens, question.key
+    return question
 
 
 # Tokens that the chat template adds, as (per message, per prompt). OpenAI's are those of its published

@@ -21,6 +21,7 @@ REFUSALS = {
 # Done to the connection or to the stream.
 DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "overloaded_in_stream")
 IN_ANSWER = ("stalled", "stream_cut", "overloaded_in_stream")  # once it has begun, after some events
+MOST = 1000  # faults that are set at once
 KINDS = (*REFUSALS, *DISTURBANCES)
 
 
@@ -67,6 +68,8 @@ class Faults:
             if fault.seconds <= 0:
                 raise ValueError("an outage needs seconds=...: how long it lasts by the course's clock")
             fault.until = self._clock.now() + fault.seconds
+        if len(self._set) >= MOST:
+            raise ValueError(f"{MOST:,} faults are set; clear_faults() takes them back")
         self._set.append(fault)
 
     def clear(self) -> None:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from inspect import isawaitable
 from pathlib import Path
+from typing import TypeVar
 
 from helpers import network
 from helpers.gateway import control, events
@@ -19,7 +21,7 @@ from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.dialects.table import DIALECTS
-from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage
+from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import IN_ANSWER, Fault, Faults
 from helpers.gateway.http import Request
 from helpers.gateway.meter import Entry, Meter
@@ -29,17 +31,19 @@ from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
 from helpers.gateway.sources.upstream import Upstream
-from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
+from helpers.gateway.worker import SMALL, Worker
 
-LONG_BODY = 100_000  # bytes from which reading a request would hold up the others
+TOKEN = 4  # bytes of text, about
+LONGEST_NOTE = 300  # characters, in the log
 PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
 STALL = 900.0  # seconds; longer than any SDK's time-out
 log = logging.getLogger("helpers.gateway")
+T = TypeVar("T")
 
 
 class Handler:
-    """Answers requests, and keeps what answers depend on. Everything here runs in the gateway's own thread."""
+    """Answers requests, and keeps what answers depend on. Everything here runs in the gateway's own thread, but for large work."""
 
     def __init__(self, *, strict: bool, pace: float, recordings: Path, upstream: Upstream | None) -> None:
         self.strict, self.pace, self.upstream = strict, pace, upstream
@@ -53,6 +57,7 @@ class Handler:
         self.house = House()
         self.meter = Meter()
         self.port = 0
+        self._worker = Worker()
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
 
     @property
@@ -71,6 +76,16 @@ class Handler:
         self.house.forget()
         self.clock.reset()
 
+    async def work(self, size: int, action: Callable[..., T], *arguments: object) -> T:
+        """Do something that takes time in proportion to `size` (bytes), beside the event loop where that is much."""
+        return await self._worker.do(size, action, *arguments)
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self.batches.clear()
+        self.house.close()
+        self._worker.close()
+
     # ---- one request -----------------------------------------------------
     def receive(self, request: Request) -> None:
         """Begin to answer a request that has come whole."""
@@ -85,8 +100,10 @@ class Handler:
             return await request.answer(403, [("Content-Type", kind)], body)
         if not request.is_from_this_machine:
             return await request.answer(403, PLAIN, b"This gateway answers programs on this machine only.\n")
+        body = await self.work(request.size, lambda: request.body)
         if request.path.startswith("/course/"):
-            status, body = control.handle(self, request.method, request.path, request.body)
+            size = 500 * len(self.meter.entries) if request.method == "GET" else 0  # the log of all of them takes a while
+            status, body = await self.work(size, control.handle, self, request.method, request.path, body)
             return await request.answer(status, JSON, body)
         found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
         if found is None:
@@ -95,7 +112,7 @@ class Handler:
             return await request.answer(404, [("Content-Type", kind)], body)
         dialect, routes = found
         path = request.path.removeprefix(dialect.mount)
-        call = Call(request.method, path, request.query, request.headers, request.body, self.base_url + dialect.mount, self)
+        call = Call(request.method, path, request.query, request.headers, body, self.base_url + dialect.mount, self)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
         try:
             await self._respond(request, dialect, routes, call, entry)
@@ -130,9 +147,10 @@ class Handler:
             elif self.upstream:
                 response = await self.upstream.pass_on(dialect, call, entry)
             else:
-                response = await route.handle(call)
+                answered = await self.work(_size(route, call), route.handle, call)
+                response = await answered if isawaitable(answered) else answered
         except Refusal as refusal:
-            response = dialect.error(refusal, call)
+            response = await self.work(len(call.body), dialect.error, refusal, call)
         except _Reset:
             return request.reset()
         except Exception:
@@ -147,10 +165,7 @@ class Handler:
                 response.when_sent()
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
-        if len(call.body) > LONG_BODY:
-            question = await in_thread(None, route.read, call)
-        else:
-            question = route.read(call)
+        question = await self.work(_size(route, call), lambda: ready(route.read(call)))
         entry.model = question.model.id
         return question
 
@@ -182,7 +197,7 @@ class Handler:
         if self.upstream and not self._is_ours(question):
             return await self.upstream.forward(dialect, call, question, entry)
         levels = self.quotas.take(question)
-        source = self._recorded(question)
+        source = await self._recorded(question)
         if isinstance(source, Captured):
             return self._replay(source, dialect, entry)
         try:
@@ -200,7 +215,9 @@ class Handler:
         try:
             await answer.finished()
             # The limits that it states are those before the answer was settled.
-            return Response(200, self._head(dialect, call, question, answer, levels), route.write(question, answer))
+            head = self._head(dialect, call, question, answer, levels)
+            size = max(len(call.body), TOKEN * question.prompt_tokens)  # some answers repeat parts of the request
+            return Response(200, head, await self.work(size, route.write, question, answer))
         finally:
             entry.usage = answer.usage
             self.quotas.settle(question, answer.usage)
@@ -213,23 +230,23 @@ class Handler:
         """The house model by name is on this machine in every mode, unless a server of the learner's own takes its place."""
         return question.model.id == HOUSE_MODEL and not (self.upstream and self.upstream.knows("compatible"))
 
-    def _recorded(self, question: Question) -> Draft | Captured | None:
+    async def _recorded(self, question: Question) -> Draft | Captured | None:
         """What is recorded for a question, or None: the house model answers. Raises Refusal for a miss in strict mode."""
         found = self.recordings.answer(question)
         if found is None and self.strict and question.model.id != HOUSE_MODEL:
-            nearest = self.recordings.nearest(question)
+            nearest = await self.work(TOKEN * question.prompt_tokens, self.recordings.nearest, question)
             raise Refusal("no_recording", nearest=nearest.prompt[:80] if nearest else None, model=question.model.id)
         return found
 
     async def _compose(self, question: Question, draft: Draft | None) -> Answer:
-        cached = self.prompt_cache.account(question)
+        cached = await self.work(TOKEN * question.prompt_tokens, self.prompt_cache.account, question)
         if draft is None:
             return await self.house.answer(question, cached)
         return compose(question, draft, cached, 0 if question.batch else self.pace)
 
     async def answer(self, question: Question) -> Answer:
         """Answer a question that came inside a batch, at once and outside the quotas."""
-        source = self._recorded(question)
+        source = await self._recorded(question)
         if isinstance(source, Captured):
             raise Refusal("no_recording", model=question.model.id, nearest=None)
         answer = await self._compose(question, source)
@@ -265,7 +282,7 @@ class Handler:
             else:
                 await self._send_whole(request, response.stream)
         except Refusal as refusal:  # an answer that cannot go on
-            entry.note = str(refusal)
+            entry.note = str(refusal)[:LONGEST_NOTE]
             await request.write(dialect.stream_error(refusal))
             await request.finish()
 
@@ -290,6 +307,12 @@ class Handler:
             if fault.kind == "stalled":
                 await asyncio.sleep(STALL)
             request.close()
+
+
+def _size(route: Route, call: Call) -> int:
+    """The bytes of a call, with those of what it names."""
+    size = len(call.body)
+    return size if size > SMALL or route.weigh is None else size + route.weigh(call)
 
 
 class _Reset(Exception):

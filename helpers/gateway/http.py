@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
 import os
 import socket
 import struct
@@ -15,19 +17,31 @@ from urllib.parse import parse_qs
 
 from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrade, HttpRequestParser
 
+from helpers.gateway.lazy import lazy
 from helpers.gateway.wire import Headers
 from helpers.network import OFFLINE
 
 LARGEST_REQUEST = 210_000_000  # bytes; OpenAI takes batch files of 200 MB
-LARGEST_HEAD = 1_000_000  # bytes
+LARGEST_HEAD = 128_000  # bytes; a query of that length is read in some milliseconds
+LONG_HEAD = "the head of a request has at most {:,} bytes"
+LARGEST_SUM = 1_000_000_000  # bytes of all requests that are being read or answered
+PIECE = 64_000  # bytes that are handed to the socket at once, so that a client that does not read holds no more
 BACKLOG = 256  # clients that may wait to be let in
+MOST_CONNECTIONS = 4096  # or half of the files that this process may open, if that is less
+NO_FILE_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+PAUSE = 0.2  # seconds, when no more clients can be let in
 MOST_WAITING = 8  # requests of one client that are read before the one before them is answered
 LINGER = 2.0  # seconds that a refused client has to stop sending
+log = logging.getLogger("helpers.gateway")
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 
 
 class TooLarge(Exception):
-    """A request has more bytes than the gateway takes."""
+    """A request has more bytes than the gateway takes, or than it has room for (503)."""
+
+    def __init__(self, message: str, status: int = 413) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class AskedAsProxy(Exception):
@@ -42,13 +56,23 @@ class Request:
         self.method = ""
         self.target = ""
         self.headers: dict[str, str] = {}
-        self.body = b""
+        self._body = bytearray()
         self._keep_alive = self._in_chunks = False
 
     # ---- what was asked --------------------------------------------------
     @property
     def path(self) -> str:
         return self.target.partition("?")[0]
+
+    @property
+    def size(self) -> int:
+        """The bytes of the body."""
+        return len(self._body)
+
+    @lazy
+    def body(self) -> bytes:
+        """The body, which is copied: that takes a while where it is large."""
+        return bytes(self._body)
 
     @property
     def query(self) -> dict[str, str]:
@@ -72,13 +96,13 @@ class Request:
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         """Send a whole answer with its length. An answer to HEAD states its length and has no body."""
         head = self._head(status, [*headers, ("Content-Length", str(len(body)))])
-        await self._connection.send(head if self.method == "HEAD" else head + body)
-        self._connection.finished(self._keep_alive)
+        await self._connection.send(head, b"" if self.method == "HEAD" else body)
+        self._connection.finished(self._keep_alive, self.size)
 
     async def answer_half(self, status: int, headers: Headers, body: bytes) -> None:
         """Promise a whole answer, send the first half and hang up."""
         head = self._head(status, [*headers, ("Content-Length", str(len(body)))])
-        await self._connection.send(head + body[: len(body) // 2])
+        await self._connection.send(head, body[: len(body) // 2])
         self.close()
 
     # ---- an answer piece by piece ----------------------------------------
@@ -89,13 +113,14 @@ class Request:
     async def write(self, piece: bytes) -> None:
         """Send a piece. Raises ConnectionError when the client has gone."""
         if piece:  # an empty chunk would be the end
-            await self._connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._in_chunks else piece)
+            before, after = (b"%x\r\n" % len(piece), b"\r\n") if self._in_chunks else (b"", b"")
+            await self._connection.send(before, piece, after)
 
     async def finish(self) -> None:
         """End an answer that was sent piece by piece."""
         if self._in_chunks:
             await self._connection.send(b"0\r\n\r\n")
-        self._connection.finished(self._keep_alive)
+        self._connection.finished(self._keep_alive, self.size)
 
     # ---- no answer -------------------------------------------------------
     def close(self) -> None:
@@ -109,9 +134,9 @@ class Request:
             self._connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self._connection.transport.abort()
 
-    def received(self, method: str, body: bytes, version: str, keep_alive: bool) -> None:
+    def received(self, method: str, body: bytearray, version: str, keep_alive: bool) -> None:
         """The request is whole. HTTP/1.0 knows no chunks: there, the end of the connection is the end of an answer."""
-        self.method, self.body, self._in_chunks = method, body, version != "1.0"
+        self.method, self._body, self._in_chunks = method, body, version != "1.0"
         self._keep_alive = keep_alive and self._in_chunks
 
     def _head(self, status: int, headers: Headers) -> bytes:
@@ -128,8 +153,9 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._parser = HttpRequestParser(self)
         self._coming = Request(self)  # what is being read
-        self._in_head, self._head_size = True, 0
-        self._url, self._body, self._room = b"", [], LARGEST_REQUEST
+        self._in_head, self._is_reading, self._head_size, self._unheard = True, False, 0, 0
+        self._url, self._headers = bytearray(), []
+        self._body, self._held = bytearray(), 0
         self._waiting: deque[Callable[[], None]] = deque()  # what came before the answer to the request before it
         self._busy = self._garbled = False
         self._may_write = asyncio.Event()
@@ -141,7 +167,7 @@ class Connection(asyncio.Protocol):
         self.transport = transport
         if self._server.is_closed:  # it was let in just before
             return transport.abort()
-        self._server.connections.add(self)
+        self._server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -150,7 +176,7 @@ class Connection(asyncio.Protocol):
         except HttpParserCallbackError as error:
             if not isinstance(error.__context__, TooLarge):
                 raise  # a defect of ours: asyncio logs it and hangs up
-            self._hear_no_more(413, str(error.__context__))
+            self._hear_no_more(error.__context__.status, str(error.__context__))
         except AskedAsProxy:
             self._hear_no_more(403, OFFLINE)
         except HttpParserError as error:
@@ -160,7 +186,8 @@ class Connection(asyncio.Protocol):
         self._left()  # a client that has gone and one that only says no more look the same
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._server.connections.discard(self)
+        self._server.gone(self)
+        self._release(self._held)
         self._left()
 
     def pause_writing(self) -> None:
@@ -171,38 +198,52 @@ class Connection(asyncio.Protocol):
 
     # ---- the parser calls these ------------------------------------------
     def on_message_begin(self) -> None:
-        self._coming = Request(self)
-        self._url, self._body, self._room = b"", [], LARGEST_REQUEST
+        self._coming, self._is_reading = Request(self), True
+        self._url, self._headers, self._body = bytearray(), [], bytearray()
+        self._head_size = self._unheard = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
+        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self._in_head:
             return  # after the body: nothing that counts here
-        key, text, headers = name.decode("latin-1").lower(), value.decode("latin-1"), self._coming.headers
-        headers[key] = f"{headers[key]},{text}" if key in headers else text
+        self._count_head(len(name) + len(value) + 4)
+        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
+        given: dict[str, list[str]] = {}
+        for name, value in self._headers:
+            given.setdefault(name, []).append(value)
+        self._coming.headers = {name: ",".join(values) for name, values in given.items()}
         self._coming.target = self._url.decode("latin-1")
         if self._coming.headers.get("expect", "").lower() == "100-continue" and not self._busy:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
-        self._room -= len(piece)
-        if self._room < 0:
+        if len(self._body) + len(piece) > LARGEST_REQUEST:
             raise TooLarge(f"a request has at most {LARGEST_REQUEST:,} bytes")
-        self._body.append(piece)
+        if self._server.held + len(piece) > LARGEST_SUM:
+            raise TooLarge(f"all requests at once have at most {LARGEST_SUM:,} bytes: send fewer large ones at a time", 503)
+        self._release(-len(piece))
+        self._body += piece
 
     def on_message_complete(self) -> None:
-        self._in_head, self._head_size = True, 0
+        self._in_head, self._is_reading, self._head_size, self._unheard = True, False, 0, 0
         parser, request = self._parser, self._coming
         if parser.should_upgrade():
             return
-        request.received(parser.get_method().decode(), b"".join(self._body), parser.get_http_version(), parser.should_keep_alive())
-        self._body = []
+        request.received(parser.get_method().decode(), self._body, parser.get_http_version(), parser.should_keep_alive())
+        self._body = bytearray()
         self._in_turn(partial(self._server.then, request))
+
+    def _count_head(self, size: int) -> None:
+        """Take note that bytes of the head were read."""
+        self._head_size, self._unheard = self._head_size + size, 0
+        if self._head_size > LARGEST_HEAD:
+            raise TooLarge(LONG_HEAD.format(LARGEST_HEAD), 400)
 
     # ---- reading ---------------------------------------------------------
     def _read(self, data: bytes) -> bytes:
@@ -211,9 +252,9 @@ class Connection(asyncio.Protocol):
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             return self._without_upgrade() + data[upgrade.args[0] :]
-        self._head_size = self._head_size + len(data) if self._in_head else 0
-        if self._head_size > LARGEST_HEAD:
-            raise HttpParserError(f"the head of a request has at most {LARGEST_HEAD:,} bytes")
+        self._unheard += len(data)
+        if self._in_head and self._unheard > LARGEST_HEAD + len(data):
+            raise HttpParserError(LONG_HEAD.format(LARGEST_HEAD))
         return b""
 
     def _without_upgrade(self) -> bytes:
@@ -233,17 +274,26 @@ class Connection(asyncio.Protocol):
         self._in_turn(partial(self._refuse, status, why))
 
     # ---- answers ---------------------------------------------------------
-    async def send(self, data: bytes) -> None:
+    async def send(self, *parts: bytes) -> None:
         """Send bytes, and wait while the client is slow to read. Raises ConnectionError when it has gone."""
+        if sum(map(len, parts)) <= PIECE:
+            return await self._send(b"".join(parts))
+        for part in map(memoryview, parts):
+            for start in range(0, len(part), PIECE):
+                await self._send(part[start : start + PIECE])
+
+    async def _send(self, data: bytes | memoryview) -> None:
         if self.transport.is_closing():
             raise ConnectionResetError("the client went away")
         self.transport.write(data)
         if not self._may_write.is_set():
             await self._may_write.wait()
 
-    def finished(self, keep_alive: bool) -> None:
-        """The answer is sent: the next request's turn, or the end."""
+    def finished(self, keep_alive: bool, size: int) -> None:
+        """The answer to a request of `size` bytes is sent: the next one's turn, or the end."""
         self._busy, self.when_closed = False, None
+        self._release(size)
+        self._server.rested(self)
         if not keep_alive:
             return self.transport.close()
         self.transport.resume_reading()
@@ -271,6 +321,16 @@ class Connection(asyncio.Protocol):
             self.transport.write_eof()  # and go on reading: to close on a client that still sends would reset what it has not read yet
         asyncio.get_running_loop().call_later(LINGER, self.transport.close)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being read or answered, so that nobody misses it."""
+        return not self._busy and not self._waiting and not self._is_reading
+
+    def _release(self, size: int) -> None:
+        """Give back bytes that requests held; below 0, take them."""
+        self._held -= size
+        self._server.held -= size
+
     def _left(self) -> None:
         act, self.when_closed = self.when_closed, None
         if act:
@@ -282,23 +342,66 @@ class Server:
 
     def __init__(self, then: Callable[[Request], None]) -> None:
         self.then = then
-        self.connections: set[Connection] = set()
+        self.connections: dict[Connection, None] = {}  # the one that was used last comes last
+        self.held = 0  # bytes of the requests that are being read or answered
         self.is_closed = False
-        self._listening: asyncio.Server | None = None
+        self._listener: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._room = asyncio.Event()  # is set when a connection ends or has nothing to do
 
     @property
     def addresses(self) -> list[str]:
         """Where it listens."""
-        return [listener.getsockname()[0] for listener in self._listening.sockets] if self._listening else []
+        return [self._listener.getsockname()[0]] if self._listener else []
 
     async def listen(self, listener: socket.socket) -> None:
         """Accept connections from now on."""
-        loop = asyncio.get_running_loop()
-        self._listening = await loop.create_server(lambda: Connection(self), sock=listener, backlog=BACKLOG)
+        listener.setblocking(False)
+        listener.listen(BACKLOG)
+        self._listener = listener
+        self._accepting = asyncio.get_running_loop().create_task(self._accept(listener))
+
+    async def _accept(self, listener: socket.socket) -> None:
+        """Let clients in one by one. Where no more can be, they wait; asyncio's own loop would log each of them, over and over."""
+        loop, most, full = asyncio.get_running_loop(), _most_connections(), False
+        while True:
+            await self._make_room(most)
+            try:
+                client, _ = await loop.sock_accept(listener)
+                await loop.connect_accepted_socket(lambda: Connection(self), client)
+                full = False
+            except OSError as error:
+                if error.errno in NO_FILE_LEFT and not full:
+                    log.warning("the gateway lets nobody in for the moment: %s", error)
+                full = error.errno in NO_FILE_LEFT
+                await asyncio.sleep(PAUSE if full else 0)
+
+    async def _make_room(self, most: int) -> None:
+        """Return when another connection can be taken. One that has nothing to do makes room for it: its client opens another."""
+        while len(self.connections) >= most:
+            idle = next((connection for connection in self.connections if connection.is_idle), None)
+            if idle is None:
+                self._room.clear()
+                await self._room.wait()
+            else:
+                del self.connections[idle]
+                idle.transport.close()
+
+    def rested(self, connection: Connection) -> None:
+        """A connection has answered what it was asked."""
+        if connection in self.connections:
+            del self.connections[connection]
+            self.connections[connection] = None
+        self._room.set()
+
+    def gone(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self.connections.pop(connection, None)
+        self._room.set()
 
     def let_go(self) -> None:
         """In a forked process: let go of the sockets, so that each closes when the process that uses it closes it."""
-        listening = self._listening.sockets if self._listening else ()
+        listening = [self._listener] if self._listener else []
         sockets = [*listening, *(connection.transport.get_extra_info("socket") for connection in self.connections)]
         with open(os.devnull) as nothing:
             for number in (held.fileno() for held in sockets):
@@ -308,12 +411,24 @@ class Server:
     async def close(self) -> None:
         """Take no more connections and end those that there are."""
         self.is_closed = True
-        if self._listening:
-            self._listening.close()
+        if self._accepting:
+            self._accepting.cancel()
+        if self._listener:
+            self._listener.close()
         for connection in tuple(self.connections):
             connection.transport.abort()
         while self.connections:
             await asyncio.sleep(0)
+
+
+def _most_connections() -> int:
+    """How many connections are taken at once: in a notebook the gateway shares its kernel's descriptors."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MOST_CONNECTIONS
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, files // 2))
 
 
 def _lines(first: str, headers: Headers) -> bytes:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 
 from helpers.gateway.exchange import Provenance, Usage
 
+KEPT = 100_000  # entries, of some 300 bytes each; the oldest go first
 COLUMNS = ("#", "provider", "operation", "model", "status", "source", "in", "out", "note")
 
 
-@dataclass
+@dataclass(slots=True)
 class Entry:
     """One request. Times are in seconds; `usage` is None for a request that no model answered."""
 
@@ -70,15 +72,17 @@ class Log(list[Entry]):
 
 @dataclass
 class Meter:
-    """Counts every request once. Written by the gateway's thread, read by the notebook's."""
+    """Counts every request once, and keeps the last of them. Written by the gateway's thread, read by the notebook's."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: deque[Entry] = field(default_factory=partial(deque, maxlen=KEPT))
+    count: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def open(self, provider: str, operation: str, mode: str, at: float) -> Entry:
         """A new entry for a request that has just come in."""
         with self._lock:
-            entry = Entry(len(self.entries) + 1, provider, operation, mode=mode, at=at)
+            self.count += 1
+            entry = Entry(self.count, provider, operation, mode=mode, at=at)
             self.entries.append(entry)
             return entry
 
@@ -95,3 +99,4 @@ class Meter:
     def clear(self) -> None:
         with self._lock:
             self.entries.clear()
+            self.count = 0

@@ -10,29 +10,30 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.gateway import tokens
+from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import MESSAGE_OVERHEAD, Question, Usage
 
-MOST_ENTRIES = 500_000  # the oldest go first; an entry is some 250 bytes
+MOST_ENTRIES = 1_000_000  # prefixes; some 100 bytes each, and where a prompt is cached token by token, as many as it has tokens
+MOST_EXPLICIT = 200_000_000  # bytes of caches with a name of their own
 SECONDS = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43_200, "10m": 600}
-
-
-@dataclass
-class Entry:
-    expires: float
-    ttl: float
+Life = tuple[float, float]  # when a prefix expires, and its time to live in seconds
 
 
 class PromptCache:
-    """Prefixes seen before, by a hash of all that stands in them. A read renews an entry's time to live."""
+    """Prefixes seen before, by a hash of all that stands in them. A read renews an entry's time to live.
+
+    They are kept in two halves: when the younger is full, the older is forgotten. So a full cache is as quick as an empty one.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._entries: dict[int, Entry] = {}
-        self.explicit: dict[str, Any] = {}  # caches with a name of their own (Gemini)
+        self._young: dict[int, Life] = {}
+        self._old: dict[int, Life] = {}
+        self.explicit: Bounded[str, Any] = Bounded(MOST_EXPLICIT, lambda _, cache: weight(cache))  # caches with a name of their own (Gemini)
 
     def clear(self) -> None:
-        self._entries.clear()
+        self._young, self._old = {}, {}
         self.explicit.clear()
 
     def account(self, question: Question) -> Usage:
@@ -55,10 +56,8 @@ class PromptCache:
         first = -(-rule.min_tokens // rule.block_tokens)
         if len(hashes) < first:
             return Usage(input_tokens=prompt_tokens)
-        hit = max((n for n in range(first, len(hashes) + 1) if self._alive(hashes[n - 1])), default=0)
-        for n, name in enumerate(hashes, start=1):
-            if n >= first:
-                self._store(name, SECONDS[rule.ttl])
+        hit = next((n for n in range(len(hashes), first - 1, -1) if self._life(hashes[n - 1])), 0)
+        self._store(hashes[first - 1 :], SECONDS[rule.ttl])
         # At least the last token of a prompt is always computed anew.
         read = min(hit * rule.block_tokens, prompt_tokens - 1)
         written = min(len(hashes) * rule.block_tokens, prompt_tokens) - read if rule.charges_writes else 0
@@ -66,11 +65,11 @@ class PromptCache:
 
     # ---- by breakpoints --------------------------------------------------
     def _by_breakpoints(self, question: Question, prompt_tokens: int) -> Usage:
-        marks = _breakpoints(question)
-        usable = [mark for mark in marks if mark.tokens >= question.model.cache.min_tokens]
+        marks = _marks(question)
+        usable = [mark for mark in marks if mark.ttl and mark.tokens >= question.model.cache.min_tokens]
         if not usable:
             return Usage(input_tokens=prompt_tokens)
-        read = max((mark.tokens for mark in _all_prefixes(question) if self._alive(mark.name)), default=0)
+        read = max((mark.tokens for mark in marks if self._renewed(mark.name)), default=0)
         read = min(read, usable[-1].tokens)
         writes = {"5m": 0, "1h": 0}
         done = read
@@ -78,7 +77,7 @@ class PromptCache:
             if mark.tokens > done:
                 writes[mark.ttl] += mark.tokens - done
                 done = mark.tokens
-            self._store(mark.name, SECONDS[mark.ttl])
+            self._store([mark.name], SECONDS[mark.ttl])
         return Usage(
             input_tokens=prompt_tokens,
             cache_read_tokens=read,
@@ -87,18 +86,24 @@ class PromptCache:
         )
 
     # ---- entries ---------------------------------------------------------
-    def _alive(self, name: int) -> bool:
-        entry = self._entries.get(name)
-        if entry is None or entry.expires <= self._clock.now():
-            return False
-        entry.expires = self._clock.now() + entry.ttl
-        return True
+    def _life(self, name: int) -> Life | None:
+        """The life of a prefix that is there and has not expired."""
+        found = self._young.get(name) or self._old.get(name)
+        return found if found and found[0] > self._clock.now() else None
 
-    def _store(self, name: int, ttl: float) -> None:
-        self._entries.pop(name, None)  # a renewed entry is a young one
-        self._entries[name] = Entry(self._clock.now() + ttl, ttl)
-        if len(self._entries) > MOST_ENTRIES:
-            del self._entries[next(iter(self._entries))]
+    def _renewed(self, name: int) -> bool:
+        """Whether a prefix is there, which then lives on."""
+        found = self._life(name)
+        if found:
+            self._store([name], found[1])
+        return found is not None
+
+    def _store(self, names: list[int], ttl: float) -> None:
+        life = (self._clock.now() + ttl, ttl)
+        for name in names:
+            self._young[name] = life
+            if len(self._young) >= MOST_ENTRIES // 2:
+                self._young, self._old = {}, self._young
 
 
 def _block_hashes(question: Question, size: int) -> list[int]:
@@ -125,8 +130,11 @@ class Mark:
     ttl: str | None
 
 
-def _all_prefixes(question: Question) -> list[Mark]:
-    """A mark at the end of every part, tools first, as the provider orders a prompt."""
+def _marks(question: Question) -> list[Mark]:
+    """A mark at the end of every part, tools first, as the provider orders a prompt; those with a `ttl` are the client's.
+
+    The automatic one stands on the last part.
+    """
     running = hash((question.provider, question.model.id, *question.tools))
     total = float(sum(tokens.count(tool) for tool in question.tools))
     out = []
@@ -136,13 +144,6 @@ def _all_prefixes(question: Question) -> list[Mark]:
             running = hash((running, part.kind, part.text))
             total += part.token_count()
             out.append(Mark(running, round(total * question.model.token_ratio), part.cache_ttl))
+    if question.automatic_cache_ttl and out:
+        out[-1] = Mark(out[-1].name, out[-1].tokens, question.automatic_cache_ttl)
     return out
-
-
-def _breakpoints(question: Question) -> list[Mark]:
-    """The marks that the client set; the automatic one stands on the last part."""
-    marks = _all_prefixes(question)
-    if question.automatic_cache_ttl and marks:
-        last = marks[-1]
-        marks[-1] = Mark(last.name, last.tokens, question.automatic_cache_ttl)
-    return [mark for mark in marks if mark.ttl]

@@ -94,7 +94,7 @@ class Gateway(Handler):
             await asyncio.wait(answering, timeout=1)
         if self.upstream:
             await self.upstream.close()
-        self.house.close()
+        self.close()
 
     def stop(self) -> None:
         """Close the port and end the thread. Does nothing where it does not run, and in a forked process."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from functools import cache, lru_cache
+import sys
+from array import array
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from helpers.gateway.bounded import Bounded
 
 if TYPE_CHECKING:
     import tiktoken
@@ -14,6 +18,9 @@ if TYPE_CHECKING:
 # A run of letters without a space is slow to encode; long texts are counted slice by slice instead,
 # which can differ from the exact count by one token a slice.
 SLICE = 20_000
+MOST_KEPT = 32_000_000  # bytes of texts that were counted: a chat repeats what was said before
+
+_known: Bounded[str, array[int]] = Bounded(MOST_KEPT, lambda text, ids: sys.getsizeof(text) + sys.getsizeof(ids))
 
 
 def files() -> Path:
@@ -33,17 +40,21 @@ def encoding() -> tiktoken.Encoding:
     return tiktoken.get_encoding("o200k_base")
 
 
-@lru_cache(maxsize=4096)
-def _short(text: str) -> tuple[int, ...]:
-    return tuple(encoding().encode_ordinary(text))
-
-
-def encode(text: str) -> tuple[int, ...]:
-    """Token ids of a text."""
+def encode(text: str) -> array[int]:
+    """Token ids of a text, four bytes each."""
     if len(text) <= SLICE:
-        return _short(text)
-    slices = (text[i : i + SLICE] for i in range(0, len(text), SLICE))
-    return tuple(token for piece in slices for token in encoding().encode_ordinary(piece))
+        found = _known.get(text)
+        if found is None:
+            found = _known[text] = _encoded(text)
+        return found
+    out = array("I")
+    for start in range(0, len(text), SLICE):
+        out += _encoded(text[start : start + SLICE])
+    return out
+
+
+def _encoded(text: str) -> array[int]:
+    return array("I", encoding().encode_ordinary(text))
 
 
 def count(text: str) -> int:

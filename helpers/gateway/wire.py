@@ -9,7 +9,7 @@ import secrets
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from json.scanner import py_make_scanner
 from math import isfinite
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.lazy import lazy
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level
 
@@ -35,6 +36,9 @@ class Services(Protocol):
 
     async def answer(self, question: Question) -> Answer: ...
 
+    async def work(self, size: int, action: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something that takes time in proportion to `size` (bytes), beside the event loop where that is much."""
+
 
 @dataclass
 class Call:
@@ -49,7 +53,7 @@ class Call:
     services: Services
     groups: dict[str, str] = field(default_factory=dict)
 
-    @cached_property
+    @lazy
     def json(self) -> dict[str, Any]:
         """The body as a JSON object. Raises Refusal("bad_json")."""
         try:
@@ -82,7 +86,7 @@ class Cut(Exception):
 
 Read = Callable[[Call], Question]
 Write = Callable[[Question, Answer], bytes]
-Handle = Callable[[Call], Awaitable[Response]]
+Handle = Callable[[Call], Response | Awaitable[Response]]  # one that does not wait is no coroutine: a large body is then handled beside the loop
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,7 @@ class Route:
     write: Write | None = None
     stream: Callable[[Question, Answer], AsyncIterator[bytes]] | None = None
     handle: Handle | None = None
+    weigh: Callable[[Call], int] | None = None  # the bytes of what a call names beside its body, such as a stored conversation
 
 
 def route(method: str, pattern: str, operation: str, **actions: Any) -> Route:
@@ -188,6 +193,7 @@ def hex_id(prefix: str, length: int) -> str:
     return prefix + secrets.token_hex((length + 1) // 2)[:length]
 
 
+LONG = 1_000_000  # characters of JSON that are read in some milliseconds
 MOST_NESTED = 100  # levels, as Google's parser has it
 
 
@@ -199,9 +205,9 @@ def parse_json(text: bytes | str) -> Any:
     """
     text = text.decode("utf-8") if isinstance(text, bytes) else text
     try:
-        value = _strict.decode(text)
+        value = (_strict if len(text) <= LONG else _patient).decode(text)
         if "\\u" in text:
-            json.dumps(value, ensure_ascii=False).encode()
+            _check_surrogates(value, len(text))
     except RecursionError:
         raise ValueError("nested too deeply") from None
     except UnicodeEncodeError:
@@ -210,6 +216,13 @@ def parse_json(text: bytes | str) -> Any:
     if text.count("[") + text.count("{") > MOST_NESTED and _is_deep(value):
         raise ValueError("nested too deeply")
     return value
+
+
+def _check_surrogates(value: Any, size: int) -> None:
+    """Raise UnicodeEncodeError for half of a surrogate pair. Of a large value the JSON is written piece by piece, as above."""
+    encoder = json.JSONEncoder(ensure_ascii=False)
+    for piece in [encoder.encode(value)] if size <= LONG else encoder.iterencode(value):
+        piece.encode()
 
 
 def _is_deep(value: Any) -> bool:
@@ -236,6 +249,9 @@ def _float(text: str) -> float:
 
 
 _strict = json.JSONDecoder(parse_constant=_no_number, parse_int=_integer, parse_float=_float)
+# The same in Python: slower, but it gives way to the event loop, where the one in C keeps Python's lock until the whole text is read.
+_patient = json.JSONDecoder(parse_constant=_no_number, parse_int=_integer, parse_float=_float)
+_patient.scan_once = py_make_scanner(_patient)
 
 
 def compact(value: Any) -> bytes:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection
+from copy import copy
 from functools import cache, partial
 from itertools import product
 from pathlib import Path
@@ -16,6 +17,7 @@ import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
 from helpers.house_model.checking import Schema, SchemaError, without_classes
+from helpers.house_model.circles import circles
 from helpers.house_model.engine import Array
 from helpers.house_model.narrowing import narrowed
 
@@ -89,6 +91,12 @@ class JsonConstraint:
             else:
                 self._escaped = self._in_string and byte == ord("\\")
 
+    def copy(self) -> JsonConstraint:
+        """One like it, as far as it has got."""
+        other = copy(self)
+        other._matcher = self._matcher.deep_copy()
+        return other
+
     def _raise_error(self) -> None:
         if self._matcher.is_error():
             raise SchemaError(self._matcher.get_error().partition("\n")[0])
@@ -135,12 +143,19 @@ def _endless(schema: Schema) -> dict[str, Any]:
     """The definitions from which references lead back to themselves, by the reference to each."""
     places = {place: schema[place] for place in DEFINITIONS if isinstance(schema.get(place), dict)}
     found = {f"#/{place}/{_escaped(name)}": value for place, named in places.items() for name, value in named.items()}
-    leads = {link: {other for other in found if _refers(value, {other})} for link, value in found.items()}
-    reached = {link: set(others) for link, others in leads.items()}
-    for _ in found:  # one step further each time
-        for others in reached.values():
-            others.update(*(leads[other] for other in tuple(others)))
-    return {link: value for link, value in found.items() if link in reached[link]}
+    again = circles({link: _links(value) & found.keys() for link, value in found.items()})
+    return {link: value for link, value in found.items() if link in again}
+
+
+def _links(schema: Any) -> set[str]:
+    """All references in a part of a schema."""
+    links, left = set(), [schema]
+    while left:
+        part = left.pop()
+        left += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+        if isinstance(part, dict) and isinstance(part.get("$ref"), str):
+            links.add(part["$ref"])
+    return links
 
 
 def _escaped(name: str) -> str:

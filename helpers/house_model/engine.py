@@ -9,8 +9,9 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from heapq import heapify, heappop, heappush
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ import regex
 
 FOLDER = Path(__file__).parent
 PREFILL_CHUNK = 128  # prompt tokens that one step reads, so that a long prompt does not hold up the others
+LONGEST_KEPT = 40  # letters of a word whose tokens are remembered
 COLDEST = 1e-5  # a temperature below is taken for 0, as vLLM does: the division would overflow
 Array = np.ndarray
 
@@ -50,6 +52,7 @@ class Tokenizer:
         self.bytes |= {id: word.encode() for word, id in self.special.items()}
         self._split = regex.compile("(" + "|".join(map(regex.escape, self.special)) + ")")
         self._word = lru_cache(maxsize=20_000)(self._join)
+        self.longest = max(map(len, self.bytes.values()))  # bytes of a token
 
     def encode(self, text: str) -> list[int]:
         """Token ids of a text. The names of special tokens become those tokens, as in every server."""
@@ -58,7 +61,8 @@ class Tokenizer:
             if piece in self.special:
                 out.append(self.special[piece])
             else:
-                out += [id for word in WORDS.findall(piece) for id in self._word(word)]
+                for word in WORDS.findall(piece):
+                    out += self._word(word) if len(word) <= LONGEST_KEPT else self._join(word)
         return out
 
     def decode(self, ids: list[int]) -> str:
@@ -66,24 +70,31 @@ class Tokenizer:
         return b"".join(self.bytes[id] for id in ids).decode("utf-8", "replace")
 
     def _join(self, word: str) -> tuple[int, ...]:
-        parts = [self._letters[byte] for byte in word.encode()]
-        while len(parts) > 1:
-            best = min(zip(parts, parts[1:], strict=False), key=lambda pair: self._rank.get(pair, len(self._rank)))
-            if best not in self._rank:
-                break
-            parts = _joined(parts, best)
-        return tuple(self.ids[part] for part in parts)
+        """The ids of a word. A heap holds the pairs, the one that was learned first on top: the time grows with the word, not its square."""
+        parts: list[str | None] = [self._letters[byte] for byte in word.encode()]
+        before, after = list(range(-1, len(parts) - 1)), list(range(1, len(parts) + 1))  # the neighbours of each part
 
+        def pair(left: int) -> tuple[int, int, str] | None:
+            if left < 0 or after[left] >= len(parts):
+                return None
+            rank = self._rank.get((parts[left], parts[after[left]]))
+            return None if rank is None else (rank, left, parts[left] + parts[after[left]])
 
-def _joined(parts: list[str], pair: tuple[str, str]) -> list[str]:
-    """The parts, with the two of the pair made one wherever they stand side by side."""
-    out: list[str] = []
-    for part in parts:
-        if out and (out[-1], part) == pair:
-            out[-1] += part
-        else:
-            out.append(part)
-    return out
+        open_ = [found for found in map(pair, range(len(parts))) if found]
+        heapify(open_)
+        while open_:
+            _, left, joined = heappop(open_)
+            right = after[left]
+            if parts[left] is None or right >= len(parts) or parts[left] + parts[right] != joined:
+                continue  # one of the two was joined to another meanwhile
+            parts[left], parts[right] = joined, None
+            after[left] = after[right]
+            if after[left] < len(parts):
+                before[after[left]] = left
+            for found in (pair(before[left]), pair(left)):
+                if found:
+                    heappush(open_, found)
+        return tuple(self.ids[part] for part in parts if part is not None)
 
 
 # ---- model: token ids -> the score of every possible next token --------------------------------------------
@@ -224,6 +235,9 @@ class Constraint(Protocol):
 
     def accept(self, token: int) -> None: ...
 
+    def copy(self) -> Constraint:
+        """One like it, as far as it has got."""
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -237,6 +251,10 @@ class Sampling:
     stop: tuple[str, ...] = ()
     top_logprobs: int = 0
     constraint: Constraint | None = None
+
+    def again(self, seed: int) -> Sampling:
+        """The same for another answer, whose constraint begins anew."""
+        return replace(self, seed=seed, constraint=self.constraint and self.constraint.copy())
 
 
 def probabilities(logits: Array, temperature: float = 1.0, top_p: float = 1.0, top_k: int = 0) -> Array:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -11,13 +11,18 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage, key_of
+from helpers.gateway.bounded import Bounded
+from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage
 from helpers.gateway.threads import in_thread
 
 if TYPE_CHECKING:
     from helpers.house_model.engine import Engine, Sampling, Token
 
 MODEL = "house"  # its id on the compatible mount
+MOST_WRITING = 64  # choices that are written at once; each holds its keys and values, 8 MB at most, and the others wait for their turn
+MOST_ASKED = 100_000  # questions of which it is remembered how often they were asked
+MOST_NAMES = 64  # functions of which one is chosen; of more, the first
+MOST_STOPS = 1000  # stop sequences that are heeded; of more, the first
 ROOM, JSON_ROOM = 128, 1024  # tokens of the context that a long prompt leaves for the answer, and for one that a schema may make long
 TRIES = 8  # for an answer that fits a schema where constrained decoding alone does not see to it
 SPELLED = {"topP": "top_p", "topK": "top_k"}
@@ -31,7 +36,8 @@ class House:
     def __init__(self) -> None:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="house-model")
         self._engine: Engine | None = None
-        self._asked: Counter[str] = Counter()
+        self._asked: Bounded[str, int] = Bounded(MOST_ASKED, lambda name, times: 1)
+        self.places = asyncio.Semaphore(MOST_WRITING)
 
     def forget(self) -> None:
         """Answer again as to the first time."""
@@ -48,7 +54,9 @@ class House:
         function = await self._function(engine, ids, question)
         schema = _arguments(question, function) if function else question.schema
         seed = self._seed(question)
-        running = [await self._tokens(engine, ids, question, seed + 1_000_003 * index, schema) for index in range(question.n)]
+        first = await self._sampling(engine, question, seed, schema)
+        samplings = [first.again(seed + 1_000_003 * index) if index else first for index in range(question.n)]
+        running = [await self._tokens(engine, ids, question, sampling, schema) for sampling in samplings]
         return HouseAnswer(
             question,
             Provenance("house", detail="model on this machine"),
@@ -60,29 +68,35 @@ class House:
             engine=engine,
         )
 
+    async def _sampling(self, engine: Engine, question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
+        """How the tokens are drawn. A large schema takes a second to be made a grammar of: not of the house's own thread."""
+        if schema is None:
+            return _sampling(engine, question, seed, None)
+        return await in_thread(None, _sampling, engine, question, seed, schema)
+
     async def _tokens(
-        self, engine: Engine, ids: list[int], question: Question, seed: int, schema: dict[str, Any] | None
+        self, engine: Engine, ids: list[int], question: Question, sampling: Sampling, schema: dict[str, Any] | None
     ) -> Iterator[Token | None]:
         """The tokens of one choice, made as they are asked for.
 
         Where a schema has keywords that constrained decoding does not know, the whole choice is made first and checked,
         a little more freely each time. Raises Refusal when none fits.
         """
-        sampling = await self.in_turn(_sampling, engine, question, seed, schema)
-        if schema is None or question.limit == 0 or await self.in_turn(_is_exact, schema):
+        if schema is None or question.limit == 0 or await in_thread(None, _is_exact, schema):
             return engine.generate(ids, sampling)
-        for attempt in range(1, TRIES + 1):
-            tokens = await self._whole(engine.generate(ids, sampling))
-            if tokens[-1].finish != "stop" or await self.in_turn(_fits, tokens, schema):
+        for attempt in range(TRIES):
+            drawn = sampling.again(sampling.seed + 7919 * attempt)
+            tokens = await self._whole(engine.generate(ids, replace(drawn, temperature=max(drawn.temperature, float(attempt)))))
+            if tokens[-1].finish != "stop" or await in_thread(None, _fits, tokens, schema):
                 return iter(tokens)
-            sampling = await self.in_turn(_sampling, engine, question, seed + 7919 * attempt, schema, float(attempt))
         raise Refusal("bad_value", f"The schema cannot be followed: the house model found no answer to it in {TRIES} tries.", param="schema")
 
     async def _whole(self, steps: Iterator[Token | None]) -> list[Token]:
         tokens: list[Token] = []
-        while not tokens or not tokens[-1].finish:
-            token = await self.in_turn(_next, steps)
-            tokens += [token] if token else []
+        async with self.places:
+            while not tokens or not tokens[-1].finish:
+                token = await self.in_turn(_next, steps)
+                tokens += [token] if token else []
         return tokens
 
     async def in_turn(self, action: Callable[..., T], *arguments: Any) -> T:
@@ -101,22 +115,22 @@ class House:
         given = dict(question.sampling).get("seed")
         if given is not None:
             return int(given) % 2**32
-        name = key_of(question.meaning())
-        self._asked[name] += 1
-        return int(name[:8], 16) + 1000 * self._asked[name]
+        times = self._asked[question.key] = self._asked.get(question.key, 0) + 1
+        return int(question.key[:8], 16) + 1000 * times
 
     async def _function(self, engine: Engine, ids: list[int], question: Question) -> str | None:
         """Of the functions of which one has to be called, the one whose name the model finds likeliest."""
-        names = question.must_call
+        names = question.must_call[:MOST_NAMES]
         if len(names) < 2:
             return names[0] if names else None
         named = [engine.tokenizer.encode(name) for name in names]
         room = min(engine.model.context - len(ids), max(map(len, named)))
-        cache = engine.model.cache(len(ids) + room)
-        pieces = engine.prefill(ids, cache)
-        while cache.used < len(ids):
-            logits = await self.in_turn(next, pieces)
-        scores = [await self.in_turn(engine.score, logits, tokens[:room], cache.copy()) for tokens in named]
+        async with self.places:
+            cache = engine.model.cache(len(ids) + room)
+            pieces = engine.prefill(ids, cache)
+            while cache.used < len(ids):
+                logits = await self.in_turn(next, pieces)
+            scores = [await self.in_turn(engine.score, logits, tokens[:room], cache.copy()) for tokens in named]
         return names[scores.index(max(scores))]
 
 
@@ -139,14 +153,23 @@ class HouseAnswer(Answer):
 
     async def stream(self) -> AsyncIterator[Piece]:
         """The pieces, as they are generated; several choices take turns. Raises Refusal for a schema that gets too large to follow."""
-        going = dict(enumerate(self.running))
-        while going:
-            for index in list(going):
-                token = await self.house.in_turn(_next, going[index])
-                if token is not None:
-                    yield self._take(index, token)
-                    if token.finish:
-                        del going[index]
+        places, waiting, going = self.house.places, list(enumerate(self.running))[::-1], {}
+        try:
+            while waiting or going:
+                while waiting and not (going and places.locked()):  # the first waits for a place, the others take what is free
+                    await places.acquire()
+                    index, tokens = waiting.pop()
+                    going[index] = tokens
+                for index in list(going):
+                    token = await self.house.in_turn(_next, going[index])
+                    if token is not None:
+                        yield self._take(index, token)
+                        if token.finish:
+                            del going[index]
+                            places.release()
+        finally:
+            for _ in going:
+                places.release()
 
     async def thought(self) -> None:
         """The house model does not think before it answers."""
@@ -186,17 +209,30 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
 
     Raises Refusal("too_long") where the house model was asked for by name: its own server would refuse.
     """
-    turns = [engine.turn(ROLES.get(message.role, "user"), _text(message)) for message in question.messages]
     if question.model.id == MODEL:
-        ids = engine.chat_of(turns)
+        ids = engine.chat_of([_turn(engine, message) for message in question.messages])
         if len(ids) >= engine.model.context:
             raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
         return ids
     most = engine.model.context - (JSON_ROOM if question.schema or question.must_call else ROOM)
-    oldest = 1 if question.messages and question.messages[0].role == "system" else 0
-    while sum(map(len, turns)) > most and len(turns) > oldest + 1:
-        del turns[oldest]
-    return engine.chat_of(turns)[-most:]
+    system = question.messages[:1] if question.messages and question.messages[0].role == "system" else ()
+    first = [_turn(engine, message, most) for message in system]
+    turns, room = [], most - len(engine.chat_of(first))
+    for message in reversed(question.messages[len(system) :]):
+        turn = _turn(engine, message, most)
+        room -= len(turn)
+        if room < 0 and turns:
+            break
+        turns.append(turn)
+    return engine.chat_of([*first, *reversed(turns)])[-most:]
+
+
+def _turn(engine: Engine, message: Message, most: int | None = None) -> list[int]:
+    """The token ids of a turn; at least the last `most`, where that is given: of a long text no more is read than they can take."""
+    text = _text(message)
+    if most is not None:
+        text = text[-most * engine.tokenizer.longest :]
+    return engine.turn(ROLES.get(message.role, "user"), text)
 
 
 def _text(message: Message) -> str:
@@ -232,7 +268,7 @@ def _fits(tokens: list[Token], schema: dict[str, Any]) -> bool:
     return fits("".join(token.text for token in tokens), schema)
 
 
-def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, Any] | None, least_temperature: float = 0.0) -> Sampling:
+def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
     from helpers.house_model.engine import FOLDER, Sampling
 
     given = {SPELLED.get(name, name): value for name, value in question.sampling}
@@ -243,12 +279,12 @@ def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, A
         with _refusing():
             constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
     return Sampling(
-        temperature=max(least_temperature, float(given.get("temperature", engine.usual_temperature))),
+        temperature=float(given.get("temperature", engine.usual_temperature)),
         top_p=float(given.get("top_p", 1.0)),
         top_k=int(given.get("top_k", 0)),
         seed=seed,
         max_tokens=engine.model.context if question.limit is None else question.limit,
-        stop=question.stop,
+        stop=question.stop[:MOST_STOPS],
         top_logprobs=question.top_logprobs or 0,
         constraint=constraint,
     )

@@ -102,11 +102,10 @@ class Recordings:
     def answer(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this question, or None."""
         self.load()
-        meaning = key_of(question.meaning())
-        for captured in self._captured.get(meaning, ()):
+        for captured in self._captured.get(question.key, ()):
             if captured.line["shape"] == shape(question):
                 return _captured(captured)
-        found = self._scripted.get(meaning)
+        found = self._scripted.get(question.key)
         return _draft(found, question.n) if found is not None else None
 
     def nearest(self, question: Question) -> Recording | None:

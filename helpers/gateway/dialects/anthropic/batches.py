@@ -11,7 +11,7 @@ from helpers.gateway.batches import DAY, Batch, Item
 from helpers.gateway.clock import moment
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.schema import OBJECT, checker, list_of, shape
-from helpers.gateway.exchange import Refusal
+from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, compact, random_id, route
 
 MOST_REQUESTS = 100_000
@@ -37,7 +37,7 @@ class AnthropicBatches:
             route("GET", one + "/results", "batch results", handle=self.results),
         ]
 
-    async def create(self, call: Call) -> Response:
+    def create(self, call: Call) -> Response:
         self._version(call)
         check(call.json)
         requests = call.json["requests"]
@@ -52,13 +52,13 @@ class AnthropicBatches:
         return self._dialect.ok(self._body(call, batch, "validating"))
 
     async def list(self, call: Call) -> Response:
-        rows = [self._body(call, b, await _settle(call, b)) for b in call.services.batches.of("anthropic")]
+        rows = [await self._settled(call, b) for b in call.services.batches.of("anthropic")]
         ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {"first_id": None, "last_id": None}
         return self._dialect.ok({"data": rows, "has_more": False, **ends})
 
     async def get(self, call: Call) -> Response:
         batch = self._find(call)
-        body = self._body(call, batch, await _settle(call, batch))
+        body = await self._settled(call, batch)
         running = body["processing_status"] == "in_progress"
         return self._dialect.ok(body, *([("retry-after", "10")] if running else []))
 
@@ -80,9 +80,8 @@ class AnthropicBatches:
         state = await _settle(call, batch)
         if _status(state) != "ended":
             raise Refusal("not_found", f"Message Batch {batch.id} has no available results.")
-        rows = [{"custom_id": item.custom_id, "result": item.result or {"type": "canceled"}} for item in batch.items]
         headers = [("Content-Type", "application/x-jsonl"), ("request-id", random_id("req_01", 22))]
-        return Response(200, headers, b"".join(compact(row) + b"\n" for row in rows))
+        return Response(200, headers, await call.services.work(call.services.batches.size(batch), _results, batch))
 
     def _find(self, call: Call) -> Batch:
         self._version(call)
@@ -91,10 +90,17 @@ class AnthropicBatches:
             raise Refusal("not_found", f"Message Batch {call.groups['id']} not found.")
         return batch
 
+    async def _settled(self, call: Call, batch: Batch) -> dict[str, Any]:
+        """A batch as it is now."""
+        state = await _settle(call, batch)
+        return await call.services.work(call.services.batches.size(batch), self._body, call, batch, state)
+
     async def _run(self, call: Call, item: Item) -> None:
+        def question() -> Question:
+            return ready(replace(self._read(call.with_json(item.request)), batch=True, stream=False))
+
         try:
-            question = replace(self._read(call.with_json(item.request)), batch=True, stream=False)
-            answer = await call.services.answer(question)
+            answer = await call.services.answer(await call.services.work(item.size, question))
             item.ok, item.result = True, {"type": "succeeded", "message": bodies.message_body(answer, bodies.message_id())}
         except Refusal as refusal:
             error = json.loads(self._dialect.error(refusal, call).body)
@@ -115,6 +121,12 @@ class AnthropicBatches:
             "cancel_initiated_at": _time(batch.cancelled) if batch.cancelled else None,
             "results_url": f"{call.base_url}/v1/messages/batches/{batch.id}/results" if ended else None,
         }
+
+
+def _results(batch: Batch) -> bytes:
+    """The results as lines."""
+    rows = ({"custom_id": item.custom_id, "result": item.result or {"type": "canceled"}} for item in batch.items)
+    return b"".join(compact(row) + b"\n" for row in rows)
 
 
 def _counts(batch: Batch, ended: bool) -> dict[str, int]:

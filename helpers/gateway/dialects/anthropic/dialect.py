@@ -67,7 +67,7 @@ class Anthropic(Dialect):
     def usage(self, payloads: list[Any]) -> Usage | None:
         return bodies.parse_usage(payloads)
 
-    async def count(self, call: Call) -> Response:
+    def count(self, call: Call) -> Response:
         version = self.version(call)
         body = bodies.with_output_config(call.json, call.headers.get("anthropic-beta", ""))
         bodies.check_count(body)

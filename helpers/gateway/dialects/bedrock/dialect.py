@@ -55,7 +55,7 @@ class Bedrock(Dialect):
             raise Refusal("profile_needed", model=name)
         return model
 
-    async def count(self, call: Call) -> Response:
+    def count(self, call: Call) -> Response:
         model = self.named_model(call, on_demand=False)
         given = call.json.get("input")
         if not isinstance(given, dict) or len(given) != 1:

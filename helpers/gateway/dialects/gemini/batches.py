@@ -12,7 +12,7 @@ from helpers.gateway.dialects.gemini.caches import timestamp
 from helpers.gateway.dialects.gemini.errors import batch_error
 from helpers.gateway.dialects.gemini.fields import GENERATE, normalised
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, checker, list_of, shape
-from helpers.gateway.exchange import Refusal
+from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, random_id, route
 from helpers.models import Model
 
@@ -50,7 +50,7 @@ class GeminiBatches:
             route("DELETE", one, "batch", handle=self.delete),
         ]
 
-    async def create(self, call: Call) -> Response:
+    def create(self, call: Call) -> Response:
         model = self._named_model(call)
         body = normalised(call.json, CREATE)
         check(body)
@@ -66,12 +66,12 @@ class GeminiBatches:
         return self._dialect.ok(_body(batch, "validating"))
 
     async def list(self, call: Call) -> Response:
-        rows = [_body(b, await _settle(call, b)) for b in call.services.batches.of("gemini")]
+        rows = [await _settled(call, b) for b in call.services.batches.of("gemini")]
         return self._dialect.ok({"operations": rows} if rows else {})
 
     async def get(self, call: Call) -> Response:
         batch = self._find(call)
-        return self._dialect.ok(_body(batch, await _settle(call, batch)))
+        return await call.services.work(2 * call.services.batches.size(batch), self._dialect.ok, await _settled(call, batch))
 
     async def cancel(self, call: Call) -> Response:
         # Best effort, as the reference has it: a batch that has ended stays as it is.
@@ -90,9 +90,12 @@ class GeminiBatches:
 
     async def _run(self, call: Call, item: Item) -> None:
         metadata = {"metadata": item.request["metadata"]} if "metadata" in item.request else {}
+
+        def question() -> Question:
+            return ready(replace(self._read(call.with_json(item.request["request"])), batch=True))
+
         try:
-            question = replace(self._read(call.with_json(item.request["request"])), batch=True)
-            answer = await call.services.answer(question)
+            answer = await call.services.answer(await call.services.work(item.size, question))
             item.ok, item.result = True, {"response": bodies.response_body(answer), **metadata}
         except Refusal as refusal:
             item.ok, item.result = False, {"error": batch_error(refusal, call), **metadata}
@@ -109,8 +112,10 @@ def _requests(config: dict[str, Any]) -> list[dict[str, Any]]:
     return requests
 
 
-async def _settle(call: Call, batch: Batch) -> str:
-    return await batch.settle(call.services.clock.now())
+async def _settled(call: Call, batch: Batch) -> dict[str, Any]:
+    """A batch as it is now."""
+    state = await batch.settle(call.services.clock.now())
+    return await call.services.work(call.services.batches.size(batch), _body, batch, state)
 
 
 def _body(batch: Batch, state: str) -> dict[str, Any]:

@@ -59,8 +59,13 @@ class GeminiCaches:
             raise Refusal("bad_value", text, param="cachedContent")
         return cache.held
 
+    def weigh(self, call: Call) -> int:
+        """The bytes of the cache that a call names."""
+        name = call.json.get("cachedContent", call.json.get("cached_content"))
+        return call.services.prompt_cache.explicit.size(name) if isinstance(name, str) else 0
+
     # ---- routes ----------------------------------------------------------
-    async def create(self, call: Call) -> Response:
+    def create(self, call: Call) -> Response:
         body = normalised(call.json, CREATE)
         check(body)
         model = self._model(body["model"], call)
@@ -71,15 +76,15 @@ class GeminiCaches:
         call.services.prompt_cache.explicit[name] = cache
         return self._dialect.ok(_body(cache))
 
-    async def list(self, call: Call) -> Response:
+    def list(self, call: Call) -> Response:
         now = call.services.clock.now()
         alive = [_body(cache) for cache in call.services.prompt_cache.explicit.values() if cache.expires > now]
         return self._dialect.ok({"cachedContents": alive} if alive else {})
 
-    async def get(self, call: Call) -> Response:
+    def get(self, call: Call) -> Response:
         return self._dialect.ok(_body(self._named(call)))
 
-    async def patch(self, call: Call) -> Response:
+    def patch(self, call: Call) -> Response:
         cache = self._named(call)
         body = normalised(call.json, PATCH)
         check_patch(body)
@@ -87,7 +92,7 @@ class GeminiCaches:
         cache.updated, cache.expires = now, _expiry(body, now, cache.expires)
         return self._dialect.ok(_body(cache))
 
-    async def delete(self, call: Call) -> Response:
+    def delete(self, call: Call) -> Response:
         del call.services.prompt_cache.explicit[self._named(call).name]
         return self._dialect.ok({})
 

@@ -31,8 +31,8 @@ class Gemini(Dialect):
         one = VERSION + "/models/(?P<model>[^/:]+)"
         self.caches = GeminiCaches(self)
         return [
-            route("POST", one + ":generateContent", "generate", read=self.read, write=self.write),
-            route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream),
+            route("POST", one + ":generateContent", "generate", read=self.read, write=self.write, weigh=self.caches.weigh),
+            route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream, weigh=self.caches.weigh),
             route("POST", one + ":countTokens", "count tokens", handle=self.count),
             route("GET", VERSION + "/models", "models", handle=self.list_models),
             route("GET", one, "model", handle=self.get_model),
@@ -87,7 +87,7 @@ class Gemini(Dialect):
         return value if isinstance(value, list) else [value]
 
     # ---- counting and models ---------------------------------------------
-    async def count(self, call: Call) -> Response:
+    def count(self, call: Call) -> Response:
         model = self.named_model(call)
         body = bodies.checked(bodies.counted(call.json))
         return self.ok(bodies.count_body(self.question(body, model, call)))

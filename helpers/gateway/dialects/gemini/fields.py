@@ -109,4 +109,4 @@ def camel(name: str) -> str:
 
 def snake(path: str) -> str:
     """A path of fields as Google's errors name it: generation_config.max_output_tokens. What stands in brackets is the user's own."""
-    return re.sub(r"(?<=[a-z0-9])[A-Z](?![^\[]*\])", lambda letter: "_" + letter[0].lower(), path)
+    return re.sub(r"\[[^\[\]]*\]|(?<=[a-z0-9])[A-Z]", lambda found: found[0] if found[0][0] == "[" else "_" + found[0].lower(), path)

@@ -25,12 +25,13 @@ CALLING = "toolConfig.functionCallingConfig"
 # ---- reading: functions ------------------------------------------------------
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:
     """The functions declared. Raises Refusal for a schema that is none, and for a name that two have."""
-    found = []
+    found, names = [], set()
     for place, tool in enumerate(body.get("tools", ())):
         for index, declared in enumerate(tool.get("functionDeclarations", ())):
             path = f"tools[{place}].functionDeclarations[{index}]"
-            if declared["name"] in [function.name for function in found]:
+            if declared["name"] in names:
                 raise Refusal("bad_value", f"Duplicate function declaration found: {declared['name']}", param=path)
+            names.add(declared["name"])
             found.append(Function(declared["name"], _parameters(declared, path)))
     return tuple(found)
 

@@ -11,7 +11,7 @@ from helpers import models
 from helpers.gateway.batches import DAY, Batch, File, Item
 from helpers.gateway.dialects.openai import batch_lines, files
 from helpers.gateway.dialects.schema import STRING, checker, nullable, one_of, shape
-from helpers.gateway.exchange import Refusal
+from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, Write, hex_id, parse_json, random_id, route
 
 ENDPOINTS = (
@@ -96,13 +96,17 @@ class OpenAIBatches:
             model = models.find(self._dialect.provider, name)
             return model is not None and not model.is_retired(today)
 
-        return await asyncio.to_thread(batch_lines.read, file.content, body["endpoint"], knows)
+        return await call.services.work(len(file.content), batch_lines.read, file.content, body["endpoint"], knows)
 
     async def _run(self, call: Call, endpoint: str, item: Item) -> None:
         """Answer one line, with the body and the status that the endpoint itself would have given."""
         read, write = self._answerers[endpoint]
+
+        def read_line() -> Question:
+            return ready(replace(read(call.with_json(parse_json(item.request)["body"])), batch=True, stream=False))
+
         try:
-            question = replace(read(call.with_json(parse_json(item.request)["body"])), batch=True, stream=False)
+            question = await call.services.work(item.size, read_line)
             answer = await call.services.answer(question)
             status, body, item.ok = 200, json.loads(write(question, answer)), True
         except Refusal as refusal:
@@ -117,7 +121,7 @@ class OpenAIBatches:
             if "ending" not in batch.details:
                 batch.details["ending"] = asyncio.create_task(_write_outputs(call, batch))
             await asyncio.shield(batch.details["ending"])  # a client that goes away does not end it
-        return _body(batch, status)
+        return await call.services.work(call.services.batches.size(batch), _body, batch, status)
 
 
 def _body(batch: Batch, status: str) -> dict[str, Any]:
@@ -155,11 +159,12 @@ def _status(state: str) -> str:
 
 async def _write_outputs(call: Call, batch: Batch) -> None:
     """The output file and the error file, once and off the event loop: there may be 50,000 lines."""
-    found = await asyncio.to_thread(_outputs, batch, call.services.clock.now())
+    size = call.services.batches.size(batch)
+    found = await call.services.work(size, _outputs, batch, call.services.clock.now())
     for name, file in found.items():
         call.services.batches.files[file.id] = file
         batch.details[f"{name}_file_id"] = file.id
-    batch.details["totals"] = await asyncio.to_thread(_totals, batch)
+    batch.details["totals"] = await call.services.work(size, _totals, batch)
 
 
 def _outputs(batch: Batch, now: float) -> dict[str, File]:

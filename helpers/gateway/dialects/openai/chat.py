@@ -170,7 +170,7 @@ def must_call(body: dict[str, Any]) -> tuple[str, ...]:
 def _allowed(choice: dict[str, Any], names: tuple[str, ...]) -> tuple[str, ...]:
     """tool_choice allowed_tools: some of the tools, in mode auto or required."""
     allowed = choice.get("allowed_tools") or choice
-    named = [(tool.get("function") or tool).get("name") for tool in allowed.get("tools") or []]
+    named = {(tool.get("function") or tool).get("name") for tool in allowed.get("tools") or []}
     return tuple(name for name in names if name in named) if allowed.get("mode") == "required" else ()
 
 

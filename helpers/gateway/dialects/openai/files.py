@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Callable
 from typing import Any
@@ -37,7 +36,7 @@ class OpenAIFiles:
         ]
 
     async def upload(self, call: Call) -> Response:
-        file = await asyncio.to_thread(_uploaded, call)  # up to 200 MB are read
+        file = await call.services.work(len(call.body), _uploaded, call)  # up to 200 MB are read
         call.services.batches.files[file.id] = file
         return self._dialect.ok(_body(file))
 

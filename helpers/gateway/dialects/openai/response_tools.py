@@ -82,7 +82,7 @@ def must_call(body: dict[str, Any]) -> tuple[str, ...]:
     if isinstance(choice, str):
         raise Refusal("bad_value", param="tool_choice", rule="enum", bound=["none", "auto", "required"], value=choice)
     if choice.get("type") == "allowed_tools":
-        named = [tool.get("name") for tool in choice.get("tools") or [] if isinstance(tool, dict)]
+        named = {tool.get("name") for tool in choice.get("tools") or [] if isinstance(tool, dict)}
         return tuple(name for name in names if name in named) if choice.get("mode") == "required" else ()
     if choice.get("type") != "function":
         return ()  # one of the tools that OpenAI runs
@@ -147,8 +147,8 @@ def call_item(id: str, call_id: str, name: str, arguments: str, status: str) -> 
 
 def check_calls(items: list[dict[str, Any]], waiting: frozenset[str]) -> None:
     """Refuse a call without its output and an output without its call. `waiting` are calls of the response before."""
-    calls = [*waiting, *(item["call_id"] for item in items if item.get("type") == "function_call")]
-    answered = [item["call_id"] for item in items if item.get("type") == "function_call_output"]
+    calls = dict.fromkeys([*waiting, *(item["call_id"] for item in items if item.get("type") == "function_call")])  # in their order
+    answered = dict.fromkeys(item["call_id"] for item in items if item.get("type") == "function_call_output")
     for id in answered:
         if id not in calls:
             raise _refusal(f"No tool call found for function call output with call_id {id}.")

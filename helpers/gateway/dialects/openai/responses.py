@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.gateway.answer import Answer, TokenScore
+from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.dialects.openai import chat, rules, schema
 from helpers.gateway.dialects.openai import response_input as given
 from helpers.gateway.dialects.openai import response_tools as tools
@@ -60,7 +61,7 @@ FIELDS = {
 }
 _check_names = checker(shape("model input", closed=True, **dict.fromkeys(FIELDS, ANY)))
 _check_fields = checker(shape(**FIELDS))
-KEPT = 1000  # stored responses
+MOST_STORED = 200_000_000  # bytes of stored responses, each with all that was said before it; the oldest go first
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class OpenAIResponses:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._stored: dict[str, Conversation] = {}
+        self._stored: Bounded[str, Conversation] = Bounded(MOST_STORED, lambda _, kept: weight(kept))
 
     def forget(self) -> None:
         """Forget all conversations."""
@@ -84,8 +85,8 @@ class OpenAIResponses:
 
     def routes(self) -> list[Route]:
         return [
-            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream),
-            route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count),
+            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream, weigh=self._weigh),
+            route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count, weigh=self._weigh),
         ]
 
     # ---- reading ---------------------------------------------------------
@@ -115,6 +116,11 @@ class OpenAIResponses:
             echo=body,
         )
         return self._dialect.check_length(question)
+
+    def _weigh(self, call: Call) -> int:
+        """The bytes of the conversation that a call goes on with."""
+        before = call.json.get("previous_response_id")
+        return self._stored.size(before) if isinstance(before, str) else 0
 
     def _model(self, call: Call) -> Model:
         try:
@@ -225,10 +231,8 @@ class OpenAIResponses:
             part = Part(given.called(choice.function, choice.text), "tool_use") if choice.function else Part(choice.text)
             calls = frozenset([ids["call"]] if choice.function else [])
             self._stored[response["id"]] = Conversation((*said, Message("assistant", (part,))), calls)
-            if len(self._stored) > KEPT:
-                del self._stored[next(iter(self._stored))]
 
-    async def count(self, call: Call) -> Response:
+    def count(self, call: Call) -> Response:
         question = self.read(call)
         return self._dialect.ok({"object": "response.input_tokens", "input_tokens": question.prompt_tokens})
 

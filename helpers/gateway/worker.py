@@ -1,0 +1,41 @@
+"""What takes time in proportion to a request is done beside the event loop, so that nobody waits for another's size."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+from helpers.gateway.threads import in_thread
+
+SMALL = 32_000  # bytes; what is smaller takes some milliseconds at most, and is done at once
+T = TypeVar("T")
+
+
+class Worker:
+    """One thread for all large requests, one after the other: more would only take more of Python's lock from the event loop."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="llm-gateway-worker")
+
+    async def do(self, size: int, action: Callable[..., T], *arguments: Any) -> T:
+        """Do something that takes time in proportion to `size` (bytes): at once where that is little, else in the thread."""
+        if size <= SMALL:
+            return action(*arguments)
+        return await in_thread(self._pool, _uncollected, action, *arguments)
+
+    def close(self) -> None:
+        """Begin nothing more. What has begun ends by itself."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _uncollected(action: Callable[..., T], *arguments: Any) -> T:
+    """Do it without Python's search for unreachable cycles: among a million new objects that stops every thread for a second."""
+    if not gc.isenabled():
+        return action(*arguments)
+    gc.disable()
+    try:
+        return action(*arguments)
+    finally:
+        gc.enable()
