@@ -371,6 +371,14 @@ def test_clients_wait_where_no_descriptor_is_left_and_one_line_says_so(gateway, 
         client.close()
 
 
+def test_the_pieces_of_an_answer_do_not_wait_for_one_another(gateway):
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(b"GET /openai/v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+        sockets = gateway.in_loop(lambda: [one.transport.get_extra_info("socket") for one in gateway._server.connections])
+        assert all(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for found in sockets) and sockets
+
+
 def test_a_head_of_many_equal_lines_is_read(gateway):
     with socket.create_connection(("127.0.0.1", gateway.port)) as client:
         client.sendall(b"GET /openai/v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\n" + b"a: b\r\n" * 15_000 + b"\r\n")
