@@ -44,6 +44,6 @@ def test_no_files_import_each_other():
     ],
 )
 def test_imports_go_one_way(lower, upper):
-    allowed = {"helpers.gateway.tokens"}  # counts, and knows nothing of the gateway
+    allowed = {"helpers.gateway.tokens", "helpers.gateway.lazy"}  # they know nothing of the gateway
     wrong = [f"{name} -> {other}" for name in GRAPH if name.startswith(lower) for other in GRAPH[name] if other.startswith(upper)]
     assert [edge for edge in wrong if edge.split()[-1] not in allowed] == []
