@@ -1,11 +1,14 @@
 """What a learner waits for, each measured beside what it is compared with: `make bench`."""
 
+import asyncio
 import http.server
 import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from contextlib import contextmanager
 
 import openai
@@ -15,6 +18,8 @@ from helpers import models
 PROMPT = [{"role": "user", "content": "Say hello in five words."}]
 MODEL = "gpt-6-luna"
 WARM_UP, CALLS, STREAMS, STARTS = 20, 200, 7, 5
+LARGEST = " ".join(map(str, range(300_000)))  # some 900,000 tokens, nearly all that the model takes
+PARALLEL = 256
 
 
 # ---- a request ---------------------------------------------------------------------------------------------
@@ -79,6 +84,63 @@ def request_ratio():
                 for client in (ours, bare) if turn % 2 else (bare, ours):
                     times[client] += seconds_a_call(client, 1)
     return statistics.median(times[ours]), statistics.median(times[bare])
+
+
+# ---- many at once, and large ones --------------------------------------------------------------------------
+def unlimit(address):
+    """Set the limits so high that nothing here meets them."""
+    for family in ("requests", "tokens"):
+        body = f'{{"provider": "openai", "family": "{family}", "per_minute": 1000000000}}'.encode()
+        urllib.request.urlopen(address.partition("/openai")[0] + "/course/limits", body, timeout=10).close()
+
+
+def beside_the_largest():
+    """Median seconds of a small call beside the largest prompt, and of one alone; and the seconds that the large one takes."""
+    with server("-m", "helpers.command", "gateway", "--port", "0", "--pace", "0") as address:
+        client, took = openai.OpenAI(base_url=address, api_key="none needed", max_retries=0), []
+        unlimit(address)
+        seconds_a_call(client, WARM_UP)
+        alone = seconds_a_call(client, CALLS)
+
+        def ask():
+            began = time.perf_counter()
+            client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": LARGEST}], max_completion_tokens=1)
+            took.append(time.perf_counter() - began)
+
+        large, beside = threading.Thread(target=ask), []
+        large.start()
+        while large.is_alive():
+            beside += seconds_a_call(client, 1)
+        return statistics.median(beside), statistics.median(alone), *took
+
+
+async def all_streams(client, width, **body):
+    """Read PARALLEL streams to their end, `width` at a time. Returns the seconds for all."""
+    places = asyncio.Semaphore(width)
+
+    async def read():
+        async with places:
+            async for _ in await client.chat.completions.create(stream=True, **body):
+                pass
+
+    began = time.perf_counter()
+    await asyncio.gather(*(read() for _ in range(PARALLEL)))
+    return time.perf_counter() - began
+
+
+def parallel_streams():
+    """Seconds for PARALLEL streams at once and one after the other: recorded ones, then ones of the house model with 16 tokens."""
+
+    async def measure(address, **body):
+        async with openai.AsyncOpenAI(base_url=address, api_key="none needed", max_retries=0, timeout=600) as client:
+            await all_streams(client, PARALLEL, **body)
+            return await all_streams(client, PARALLEL, **body), await all_streams(client, 1, **body)
+
+    with server("-m", "helpers.command", "gateway", "--port", "0", "--pace", "0") as address:
+        unlimit(address)
+        recorded = asyncio.run(measure(address, model=MODEL, messages=PROMPT))
+        house = address.replace("/openai/", "/compatible/")
+        return *recorded, *asyncio.run(measure(house, model="house", messages=PROMPT, max_tokens=16, temperature=0, seed=1))
 
 
 # ---- a stream ----------------------------------------------------------------------------------------------
@@ -181,8 +243,14 @@ def vllm_speed():
 
 def main():
     ours, bare = request_ratio()
+    beside, alone, large = beside_the_largest()
+    together, in_turn, house_together, house_in_turn = parallel_streams()
+    house = f"{house_together / house_in_turn:.2f} times ({house_together:.1f} and {house_in_turn:.1f} s)"
     rows = [
         ("a call to the gateway, against a bare server", f"{ours / bare:.2f} times ({1000 * ours:.2f} and {1000 * bare:.2f} ms)", "at most 1.3 times"),
+        ("a call beside the largest prompt, against one alone", f"{beside / alone:.1f} times ({1000 * beside:.1f} ms; {large:.1f} s for that)", "at most 20 times"),
+        (f"{PARALLEL} recorded streams, against one by one", f"{together / in_turn:.2f} times ({together:.2f} and {in_turn:.2f} s)", "at most 1.2 times"),
+        (f"{PARALLEL} house streams, against one by one", house, "at most 1.2 times"),
         ("first token of a stream, against its typical time", f"{1000 * first_token_lag():+.1f} ms", "within 10 ms"),
         ("import helpers, against a bare Python", f"{import_time():+.3f} s", "at most 0.1 s"),
         ("helpers.start() in a kernel, against an empty cell", f"{start_time():+.3f} s", "at most 0.3 s"),

@@ -36,6 +36,11 @@ class Bounded(MutableMapping[K, V]):
     def __getitem__(self, key: K) -> V:
         return self._kept[key][0]
 
+    def get(self, key: K, default: Any = None) -> Any:
+        """The value of a key, or another where there is none."""
+        found = self._kept.get(key)
+        return found[0] if found else default
+
     def __delitem__(self, key: K) -> None:
         with self._lock:
             if not self._drop(key):

@@ -9,7 +9,10 @@ T = TypeVar("T")
 
 
 class lazy(Generic[T]):  # noqa: N801 (a decorator)
-    """functools.cached_property without its lock: up to Python 3.11, that is one lock for all objects, and one large question would hold up every small one."""
+    """functools.cached_property without its lock.
+
+    Up to Python 3.11 that is one lock for all objects: a large question, counted in a thread, would hold up every small one.
+    """
 
     def __init__(self, method: Callable[[Any], T]) -> None:
         self._method = method

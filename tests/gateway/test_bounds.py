@@ -43,14 +43,25 @@ BLOCKS = [{"role": turn["role"], "content": [{"text": turn["content"]}]} for tur
 CONTENTS = [{"role": "model" if turn["role"] == "assistant" else "user", "parts": [{"text": turn["content"]}]} for turn in TURNS]
 LONG_CONTENT = [{"parts": [{"text": LONG}]}]
 NAMES = [f"function_{number}" for number in range(20_000)]
+CHAT, SHORT = "/openai/v1/chat/completions", {"model": "gpt-6-luna", "max_completion_tokens": 1}
 LINE = {"model": "gpt-4o-mini", "messages": HELLO}
+AZURE = "/azure/openai/deployments/gpt-6-luna/chat/completions?api-version=2024-10-21"
 GEMINI = "/gemini/v1beta/models/gemini-3.5-flash-lite"
+MESSAGES = "/anthropic/v1/messages"
 NOVA = "/bedrock/model/amazon.nova-lite-v1%3A0"
 
 
 def form(content):
-    head = b'--X\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--X\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n'
-    return head + content + b"\r\n--X--\r\n"
+    purpose = b'--X\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+    return purpose + b'--X\r\nContent-Disposition: form-data; name="file"; filename="in.jsonl"\r\n\r\n' + content + b"\r\n--X--\r\n"
+
+
+def line(number):
+    return json.dumps({"custom_id": str(number), "body": LINE}).encode() + b"\n"
+
+
+def user(text):
+    return [{"role": "user", "content": text}]
 
 
 def schema_of(definitions):
@@ -59,24 +70,21 @@ def schema_of(definitions):
 
 
 LARGE = {
-    "chat, a long prompt": ("/openai/v1/chat/completions", lambda: {"model": "gpt-6-luna", "messages": [{"role": "user", "content": LONG}], "max_completion_tokens": 1}),
-    "chat, many turns": ("/openai/v1/chat/completions", lambda: {"model": "gpt-6-luna", "messages": TURNS, "max_completion_tokens": 1}),
-    "chat, a long word": (
-        "/openai/v1/chat/completions",
-        lambda: {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "".join(random.choices(string.ascii_lowercase, k=500_000))}], "max_completion_tokens": 1},
-    ),
+    "chat, a long prompt": (CHAT, lambda: {**SHORT, "messages": user(LONG)}),
+    "chat, many turns": (CHAT, lambda: {**SHORT, "messages": TURNS}),
+    "chat, a long word": (CHAT, lambda: {**SHORT, "messages": user("".join(random.choices(string.ascii_lowercase, k=500_000)))}),
     "chat, many tools": (
-        "/openai/v1/chat/completions",
+        CHAT,
         lambda: {
             "model": "gpt-4o-mini",
             "messages": HELLO,
             "tools": [{"type": "function", "function": {"name": name}} for name in NAMES[:6000]],
-            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"type": "function", "function": {"name": n}} for n in NAMES]}},
+            "tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "auto", "tools": [{"function": {"name": n}} for n in NAMES]}},
         },
     ),
     "chat, many definitions": (
-        "/openai/v1/chat/completions",
-        lambda: {"model": "gpt-4o-mini", "messages": HELLO, "max_tokens": 1, "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": schema_of(5000)}}},
+        CHAT,
+        lambda: {**LINE, "max_tokens": 1, "response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": schema_of(5000)}}},
     ),
     "responses": ("/openai/v1/responses", lambda: {"model": "gpt-6-luna", "input": TURNS, "max_output_tokens": 16}),
     "responses, many calls": (
@@ -91,12 +99,12 @@ LARGE = {
         },
     ),
     "responses, counted": ("/openai/v1/responses/input_tokens", lambda: {"model": "gpt-6-luna", "input": TURNS}),
-    "azure": ("/azure/openai/deployments/gpt-6-luna/chat/completions?api-version=2024-10-21", lambda: {"messages": TURNS, "max_completion_tokens": 1}),
+    "azure": (AZURE, lambda: {"messages": TURNS, "max_completion_tokens": 1}),
     "compatible": ("/compatible/v1/chat/completions", lambda: {"model": "house", "messages": TURNS}),
-    "messages": ("/anthropic/v1/messages", lambda: {"model": "claude-haiku-5-5", "max_tokens": 1, "messages": TURNS[:-1] + HELLO}),
-    "messages, counted": ("/anthropic/v1/messages/count_tokens", lambda: {"model": "claude-haiku-4-5", "messages": [{"role": "user", "content": LONG * 4}]}),
+    "messages": (MESSAGES, lambda: {"model": "claude-haiku-5-5", "max_tokens": 1, "messages": TURNS[:-1] + HELLO}),
+    "messages, counted": (MESSAGES + "/count_tokens", lambda: {"model": "claude-haiku-4-5", "messages": user(LONG * 4)}),
     "messages, a batch": (
-        "/anthropic/v1/messages/batches",
+        MESSAGES + "/batches",
         lambda: {"requests": [{"custom_id": str(n), "params": {"model": "claude-haiku-4-5", "max_tokens": 9, "messages": HELLO}} for n in range(20_000)]},
     ),
     "generateContent": (GEMINI + ":generateContent", lambda: {"contents": CONTENTS}),
@@ -114,7 +122,7 @@ LARGE = {
     "Converse": (NOVA + "/converse", lambda: {"messages": BLOCKS, "inferenceConfig": {"maxTokens": 1}}),
     "InvokeModel": (NOVA + "/invoke", lambda: {"messages": BLOCKS, "inferenceConfig": {"maxTokens": 1}}),
     "CountTokens": (NOVA + "/count-tokens", lambda: {"input": {"converse": {"messages": BLOCKS}}}),
-    "an upload": ("/openai/v1/files", lambda: form(b"".join(json.dumps({"custom_id": str(n), "body": LINE}).encode() + b"\n" for n in range(150_000)))),
+    "an upload": ("/openai/v1/files", lambda: form(b"".join(map(line, range(150_000))))),
     "a control": ("/course/faults", lambda: {"kind": "slow", "x": "y" * 20_000_000}),
     "nothing that is there": ("/openai/v1/nothing", lambda: {"x": "y" * 20_000_000}),
 }
@@ -364,6 +372,14 @@ def test_clients_wait_where_no_descriptor_is_left_and_one_line_says_so(gateway, 
     assert [record.levelname for record in caplog.records if record.name in ("asyncio", "helpers.gateway")] == ["WARNING"]
     for client in clients:
         client.close()
+
+
+def test_the_pieces_of_an_answer_do_not_wait_for_one_another(gateway):
+    with socket.create_connection(("127.0.0.1", gateway.port)) as client:
+        client.sendall(b"GET /openai/v1/models HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\n\r\n")
+        assert client.recv(12) == b"HTTP/1.1 200"
+        sockets = gateway.in_loop(lambda: [one.transport.get_extra_info("socket") for one in gateway._server.connections])
+        assert all(found.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) for found in sockets) and sockets
 
 
 def test_a_head_of_many_equal_lines_is_read(gateway):
