@@ -1,0 +1,158 @@
+"""The command line: plays scenes in rounds, several clients side by side, and says what it saw."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from random import Random
+
+from tests.gateway.fuzz.scenes import ALONE, Scene, faults, scene_of, unlimited
+from tests.gateway.fuzz.wire import Answer, Client, Gateway, Request
+
+ROUND = 500  # scenes; those that need the gateway for themselves come at its end
+SETTLED = 10_000  # scenes after which the gateway's memory is taken as what it needs
+MOST_GROWTH = 1.2
+LATE = 5.0  # seconds
+BYTES_A_SECOND = 300  # what an answer may take longer for its length: the house model on a busy core, with four who ask it
+SHOWN = 12  # of each kind
+PYTHON = re.compile(rb"NoneType|unhashable|object is not|has no attribute|not subscriptable|__init__|<class '|positional argument|Errno|codec can't")
+
+
+class Watch:
+    """What was seen. Filled by all clients at once: each single step is one that Python does whole."""
+
+    def __init__(self) -> None:
+        self.answers: Counter[tuple[str, int]] = Counter()
+        self.wrong: defaultdict[str, list[str]] = defaultdict(list)
+        self.slowest: list[tuple[float, str]] = []
+
+    def see(self, number: int, request: Request, answer: Answer, *, disturbed: bool) -> None:
+        """Judge one answer. `disturbed`: a fault was ordered, so that a 500 or no answer at all is right."""
+        self.answers[request.path[1:].split("/")[0] if request.is_plain else "(odd)", answer.status] += 1
+        where = f"{number}: {request} -> {answer.status}, {answer.seconds:.1f} s {answer.note} {answer.body[:160]!r}"
+        self.slowest = sorted([*self.slowest, (answer.seconds, where)], reverse=True)[:SHOWN] if answer.seconds > 0.5 else self.slowest
+        if "x-course-error" in answer.headers or answer.status >= 500 and not disturbed:
+            self.wrong["500 of ours"].append(where)
+        if answer.status >= 400 and (found := PYTHON.search(answer.body)) and found[0] not in request.body:
+            self.wrong["words of Python"].append(where)
+        if not request.is_plain or disturbed:
+            return
+        if not answer.status:
+            self.wrong["no answer"].append(where)
+        elif answer.note:
+            self.wrong["an answer cut short"].append(where)
+        if answer.seconds > LATE + len(answer.body) / BYTES_A_SECOND:
+            self.wrong["late"].append(where)
+
+
+def play(make: Callable[[Random], Scene], r: Random, number: int, client: Client, see: Callable[..., None]) -> None:
+    """Play one scene to its end."""
+    scene, answers = make(r), None
+    while True:
+        try:
+            asked = scene.send(answers)
+        except StopIteration:
+            return
+        requests = asked if isinstance(asked, list) else [asked]
+        got = client.send(*requests)
+        for request, answer in zip(requests, got, strict=True):
+            closed = answer.note == "after the last answer"  # the one before said so, or was no HTTP
+            if not closed:
+                see(number, request, answer, disturbed=make is faults)
+        answers = got if isinstance(asked, list) else got[0]
+
+
+class Run:
+    """A gateway and its clients, through all rounds."""
+
+    def __init__(self, seed: int, clients: int) -> None:
+        self.seed, self.watch, self.tracebacks = seed, Watch(), Counter[str]()
+        self.early = 0.0
+        self._many = clients
+        self._start()
+
+    def _start(self) -> None:
+        self.gateway = Gateway()
+        self.clients = [Client(self.gateway.port) for _ in range(self._many)]
+
+    def _stop(self) -> None:
+        for client in self.clients:
+            client.close()
+        self.gateway.stop()
+        self.tracebacks += self.gateway.tracebacks()
+
+    def play(self, numbers: Iterable[int], client: Client) -> None:
+        for number in numbers:
+            make, r = scene_of(self.seed, number)
+            play(make, r, number, client, self.watch.see)
+            if self.gateway.is_dead:
+                self.watch.wrong["the gateway died"].append(f"{number}, or one beside it: exit status {self.gateway.process.returncode}")
+                return
+
+    def rounds(self, requests: int) -> None:
+        with ThreadPoolExecutor(self._many) as pool:
+            for first in range(1, requests + 1, ROUND):
+                numbers = range(first, min(first + ROUND, requests + 1))
+                alone = [number for number in numbers if scene_of(self.seed, number)[0] in ALONE]
+                rest = [number for number in numbers if number not in set(alone)]
+                play(unlimited, Random(0), 0, self.clients[0], self.watch.see)
+                list(pool.map(self.play, [rest[n :: self._many] for n in range(self._many)], self.clients))
+                self.play(alone, self.clients[0])
+                if self.gateway.is_dead:
+                    self._stop()
+                    self._start()
+                if numbers[-1] >= SETTLED and not self.early:
+                    self.early = self.gateway.megabytes()
+                print(f"\r{numbers[-1]} scenes, {self.gateway.megabytes():.0f} MB", end="", file=sys.stderr, flush=True)
+        print(file=sys.stderr)
+
+    def report(self, seconds: float, *, timed: bool) -> bool:
+        """Print the figures. Whether all is well."""
+        late, wrong = self.gateway.megabytes(), self.watch.wrong
+        for client in self.clients:
+            client.close()
+        time.sleep(0.2)  # until the gateway has seen them go
+        descriptors = self.gateway.descriptors()
+        self._stop()
+        growth = late / self.early if self.early else 1.0
+        print(f"{sum(self.watch.answers.values())} requests in {seconds:.0f} s")
+        for mount in sorted({mount for mount, _ in self.watch.answers}):
+            print(f"  {mount[:20]:12}", ", ".join(f"{status}: {count}" for (at, status), count in sorted(self.watch.answers.items()) if at == mount))
+        print(f"memory: {self.early:.0f} MB after {SETTLED}, {late:.0f} MB at the end, {growth:.2f} times; descriptors: {descriptors}")
+        print("slowest:", *(where for _, where in self.watch.slowest), sep="\n  ")
+        for kind, found in sorted(wrong.items()):
+            print(f"{kind}: {len(found)}", *found[:SHOWN], sep="\n  ")
+        print(f"tracebacks: {sum(self.tracebacks.values())}", *(f"{count}: {what}" for what, count in self.tracebacks.most_common(SHOWN)), sep="\n  ")
+        return not self.tracebacks and not (set(wrong) - ({"late"} if not timed else set())) and (not timed or growth <= MOST_GROWTH)
+
+
+def show(number: int, request: Request, answer: Answer, *, disturbed: bool) -> None:
+    """Print a request and its answer whole."""
+    print(f"--- {number}: {request.bytes()!r}", f"leaves after {request.leave}, patience {request.patience}", sep="\n")
+    print(f"=== {answer.status} after {answer.seconds:.2f} s {answer.note}", answer.headers, answer.body.decode(errors="replace"), sep="\n")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.gateway.fuzz", description="Sends seeded requests, most of them wrong, to a gateway of its own.")
+    parser.add_argument("--requests", type=int, default=10_000, help="how many scenes, each of one or a few requests (default 10,000)")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--clients", type=int, default=4, help="how many at once (default 4)")
+    parser.add_argument("--untimed", action="store_true", help="late answers and memory are printed, but are no failure")
+    parser.add_argument("--only", type=int, metavar="NUMBER", help="play this scene alone and print it")
+    args = parser.parse_args()
+    run, began = Run(args.seed, args.clients if args.only is None else 1), time.monotonic()
+    if args.only is not None:
+        make, r = scene_of(args.seed, args.only)
+        play(make, r, args.only, run.clients[0], show)
+    else:
+        run.rounds(args.requests)
+    return 0 if run.report(time.monotonic() - began, timed=not args.untimed) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
