@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
+from tests.gateway.fuzz.bodies import PROVIDERS
 from tests.gateway.fuzz.scenes import ALONE, Scene, faults, scene_of, unlimited
 from tests.gateway.fuzz.wire import Answer, Client, Gateway, Request
 
@@ -19,6 +20,7 @@ SETTLED = 10_000  # scenes after which the gateway's memory is taken as what it 
 MOST_GROWTH = 1.2
 LATE = 5.0  # seconds
 BYTES_A_SECOND = 300  # what an answer may take longer for its length: the house model on a busy core, with four who ask it
+MOUNTS = (*PROVIDERS, "course")
 SHOWN = 12  # of each kind
 PYTHON = re.compile(rb"NoneType|unhashable|object is not|has no attribute|not subscriptable|__init__|<class '|positional argument|Errno|codec can't")
 
@@ -33,7 +35,8 @@ class Watch:
 
     def see(self, number: int, request: Request, answer: Answer, *, disturbed: bool) -> None:
         """Judge one answer. `disturbed`: a fault was ordered, so that a 500 or no answer at all is right."""
-        self.answers[request.path[1:].split("/")[0] if request.is_plain else "(odd)", answer.status] += 1
+        mount = request.path[1:].split("/")[0]
+        self.answers[mount if mount in MOUNTS else "elsewhere", answer.status] += 1
         where = f"{number}: {request} -> {answer.status}, {answer.seconds:.1f} s {answer.note} {answer.body[:160]!r}"
         self.slowest = sorted([*self.slowest, (answer.seconds, where)], reverse=True)[:SHOWN] if answer.seconds > 0.5 else self.slowest
         if "x-course-error" in answer.headers or answer.status >= 500 and not disturbed:
@@ -122,7 +125,7 @@ class Run:
         growth = late / self.early if self.early else 1.0
         print(f"{sum(self.watch.answers.values())} requests in {seconds:.0f} s")
         for mount in sorted({mount for mount, _ in self.watch.answers}):
-            print(f"  {mount[:20]:12}", ", ".join(f"{status}: {count}" for (at, status), count in sorted(self.watch.answers.items()) if at == mount))
+            print(f"  {mount:11}", ", ".join(f"{status}: {count}" for (at, status), count in sorted(self.watch.answers.items()) if at == mount))
         print(f"memory: {self.early:.0f} MB after {SETTLED}, {late:.0f} MB at the end, {growth:.2f} times; descriptors: {descriptors}")
         print("slowest:", *(where for _, where in self.watch.slowest), sep="\n  ")
         for kind, found in sorted(wrong.items()):
@@ -146,12 +149,15 @@ def main() -> int:
     parser.add_argument("--only", type=int, metavar="NUMBER", help="play this scene alone and print it")
     args = parser.parse_args()
     run, began = Run(args.seed, args.clients if args.only is None else 1), time.monotonic()
-    if args.only is not None:
-        make, r = scene_of(args.seed, args.only)
-        play(make, r, args.only, run.clients[0], show)
-    else:
-        run.rounds(args.requests)
-    return 0 if run.report(time.monotonic() - began, timed=not args.untimed) else 1
+    try:
+        if args.only is None:
+            run.rounds(args.requests)
+        else:
+            make, r = scene_of(args.seed, args.only)
+            play(make, r, args.only, run.clients[0], show)
+        return 0 if run.report(time.monotonic() - began, timed=not args.untimed) else 1
+    finally:
+        run.gateway.stop()
 
 
 if __name__ == "__main__":

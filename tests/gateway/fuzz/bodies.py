@@ -8,7 +8,12 @@ from helpers import models
 
 Body = dict[str, Any]
 RECORDED = "Say hello in five words."  # an answer to it is recorded, so that the house model does not have to write one
-MODELS = {provider: [model.id for model in models.of(provider)] for provider in models.table()["limits"]}
+PROVIDERS = list(models.table()["limits"])
+TODAY = models.facts_date()
+ALL = {provider: models.of(provider) for provider in PROVIDERS}
+MODELS = {provider: [m.id for m in found if not m.is_retired(TODAY) and not m.profile_only] for provider, found in ALL.items()}
+MODELS |= {maker: [id for id in MODELS["bedrock"] if maker in id] for maker in ("claude", "llama", "nova")}  # InvokeModel takes each maker's own body
+STRANGERS = [model.id for found in ALL.values() for model in found]  # some retired, most of them another provider's
 WORDS = "Ada blue count the hat JSON of a planet größe 東京 naïve 🙂 tokens please \u2028 \u0085 ‮ e\u0301 null".split(" ")
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\5\0\1\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82"
 PICTURES = [PNG, PNG[:20], PNG[:8] + bytes(300), b"\xff\xd8\xff\xe0 no picture", b"GIF89a\1\0\1\0\0\0\0;", b"%PDF-1.7", b"<svg/>", b""]
@@ -75,7 +80,7 @@ def chat(r: Random, provider: str = "openai") -> Body:
     stream = {"stream": True, **some(r, 0.5, stream_options={"include_usage": True, "include_obfuscation": False})} if r.random() < 0.3 else {}
     plain = some(r, 0.08, n=r.choice((1, 2, 3)), stop=[" a", "\n"], seed=r.choice(NUMBERS[:4]), logprobs=True, top_logprobs=2, user="u", store=True, verbosity="low")
     sampled = some(r, 0.06, temperature=r.choice((0, 1, 2)), top_p=0.9, presence_penalty=-2, frequency_penalty=0.5, logit_bias={"1": 5}, metadata={"a": "b"})
-    name = r.choice(("max_completion_tokens", "max_completion_tokens", "max_tokens"))
+    name = r.choice(("max_completion_tokens",) * 9 + ("max_tokens",))
     rest = {**some(r, 0.15, response_format=form), **some(r, reasoning_effort=r.choice(EFFORTS))}
     return {"model": r.choice(MODELS[provider]), "messages": said, name: limit(r), **tools, **stream, **plain, **sampled, **rest}
 
@@ -107,10 +112,11 @@ def claude(r: Random) -> Body:
     seen = [{"type": "text", "text": text(r), **marked}, {"type": r.choice(("image", "document")), "source": source}]
     used = [{"role": "assistant", "content": [{"type": "tool_use", "id": CALL_ID, "name": TOOL, "input": {"a": 1}}]}]
     used += [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": CALL_ID, "content": [{"type": "text", "text": "7"}]}]}]
-    said = [{"role": "user", "content": seen if r.random() < 0.15 else text(r)}, *used * (r.random() < 0.15)]
+    acts = r.random() < 0.25
+    said = [{"role": "user", "content": seen if r.random() < 0.15 else text(r)}, *used * (acts and r.random() < 0.5)]
     tool = {"name": TOOL, "description": "Looks.", "input_schema": object_schema(r) if r.random() < 0.8 else schema(r)}
     choice = r.choice(({"type": "auto"}, {"type": "any"}, {"type": "tool", "name": TOOL}, {"type": "none"}))
-    tools = {"tools": [tool], **some(r, 0.4, tool_choice=choice)} if r.random() < 0.25 else {}
+    tools = {"tools": [tool], **some(r, 0.4, tool_choice=choice)} if acts else {}
     thinking = r.choice(({"type": "adaptive"}, {"type": "disabled"}, {"type": "enabled", "budget_tokens": 1024}))
     config = some(r, 0.5, effort=r.choice(EFFORTS[2:]), format={"type": "json_schema", "schema": chosen_schema(r)})
     given = some(r, 0.15, system=r.choice(("Be brief.", [{"type": "text", "text": "Be brief.", **marked}])), thinking=thinking, output_config=config)
@@ -158,20 +164,26 @@ def converse(r: Random) -> Body:
     seen = [{"text": text(r)}, {"image": {"format": r.choice(("png", "jpeg", "bmp")), "source": {"bytes": picture(r)}}}, {"cachePoint": {"type": "default"}}]
     used = [{"role": "assistant", "content": [{"toolUse": {"toolUseId": CALL_ID, "name": TOOL, "input": {}}}]}]
     used += [{"role": "user", "content": [{"toolResult": {"toolUseId": CALL_ID, "content": [{"text": "7"}]}}]}]
-    said = [{"role": "user", "content": seen if r.random() < 0.1 else seen[:1]}, *used * (r.random() < 0.1)]
+    acts = r.random() < 0.2
+    said = [{"role": "user", "content": seen if r.random() < 0.1 else seen[:1]}, *used * (acts and r.random() < 0.5)]
     config = {"maxTokens": limit(r), **some(r, 0.1, temperature=0.5, topP=0.9, stopSequences=[" a"])}
     choice = r.choice(({"auto": {}}, {"any": {}}, {"tool": {"name": TOOL}}))
     tools = {"tools": [{"toolSpec": {"name": TOOL, "inputSchema": {"json": chosen_schema(r)}}}], **some(r, 0.4, toolChoice=choice)}
     more = some(r, 0.1, system=[{"text": "Be brief."}], additionalModelRequestFields={"thinking": {"type": "enabled", "budget_tokens": 1024}})
-    return {"messages": said, "inferenceConfig": config, **some(r, 0.2, toolConfig=tools), **more, **some(r, 0.05, outputConfig={"effort": "low"})}
+    return {"messages": said, "inferenceConfig": config, **some(r, acts, toolConfig=tools), **more, **some(r, 0.05, outputConfig={"effort": "low"})}
 
 
-def invoked(r: Random) -> Body:
-    if r.random() < 0.6:
-        return {**claude(r), "anthropic_version": "bedrock-2023-05-31"}
-    if r.random() < 0.5:
-        return {"prompt": text(r), "max_gen_len": limit(r), **some(r, temperature=0.5, top_p=0.9)}
-    return {"messages": [{"role": "user", "content": [{"text": text(r)}]}], "inferenceConfig": {"max_new_tokens": limit(r)}, **some(r, schemaVersion="messages-v1")}
+def claude_invoked(r: Random) -> Body:
+    return {**claude(r), "anthropic_version": "bedrock-2023-05-31"}
+
+
+def llama(r: Random) -> Body:
+    return {"prompt": text(r), "max_gen_len": limit(r), **some(r, temperature=0.5, top_p=0.9)}
+
+
+def nova(r: Random) -> Body:
+    said = [{"role": "user", "content": [{"text": text(r)}]}]
+    return {"messages": said, "inferenceConfig": {"max_new_tokens": limit(r), **some(r, topK=5)}, **some(r, schemaVersion="messages-v1")}
 
 
 def counted_converse(r: Random) -> Body:

@@ -117,7 +117,7 @@ def disturbed(r: Random, request: Request) -> Request:
         case 1:
             request.path += r.choice(QUERIES)
         case 2:
-            place = r.randrange(1, len(request.path))
+            place = r.randint(1, len(request.path))
             request.path = request.path[:place] + r.choice(PATHS) + request.path[place if r.random() < 0.5 else len(request.path) :]
         case 3 | 4:
             request.headers |= dict(r.choices(HEADERS, k=r.choice((1, 1, 2))))

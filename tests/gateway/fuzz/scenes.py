@@ -30,8 +30,12 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/gemini/v1beta/cachedContents", bodies.cache),
     (BEDROCK + "/converse", bodies.converse),
     (BEDROCK + "/converse-stream", bodies.converse),
-    (BEDROCK + "/invoke", bodies.invoked),
-    (BEDROCK + "/invoke-with-response-stream", bodies.invoked),
+    ("/bedrock/model/{claude}/invoke", bodies.claude_invoked),
+    ("/bedrock/model/{claude}/invoke-with-response-stream", bodies.claude_invoked),
+    ("/bedrock/model/{llama}/invoke", bodies.llama),
+    ("/bedrock/model/{llama}/invoke-with-response-stream", bodies.llama),
+    ("/bedrock/model/{nova}/invoke", bodies.nova),
+    ("/bedrock/model/{nova}/invoke-with-response-stream", bodies.nova),
     (BEDROCK + "/count-tokens", bodies.counted_converse),
 ]
 READS = [
@@ -45,9 +49,8 @@ LATER = {"seconds": 60}  # after which a batch at no pace has ended
 
 # ---- requests ------------------------------------------------------------------------------------------------
 def named(r: Random, path: str) -> str:
-    """The path with models in place of their provider's name: one that there is, or now and then another's."""
-    models = {provider: r.choice(r.choice(list(bodies.MODELS.values())) if r.random() < 0.1 else ids) for provider, ids in bodies.MODELS.items()}
-    return path.format(**models)
+    """The path with a model in place of its provider's name: one that there is, or now and then another's."""
+    return path.format(**{whose: r.choice(bodies.STRANGERS if r.random() < 0.05 else ids) for whose, ids in bodies.MODELS.items()})
 
 
 def post(path: str, body: Any) -> Request:
@@ -252,7 +255,7 @@ def limits(r: Random) -> Scene:
 
 def unlimited(r: Random) -> Scene:
     """Limits that nobody meets, so that a 429 hides nothing."""
-    for provider in bodies.MODELS:
+    for provider in bodies.PROVIDERS:
         for family in ("requests", "tokens", "input-tokens", "output-tokens"):
             yield post("/course/limits", {"provider": provider, "family": family, "per_minute": 10**9})
 
@@ -264,7 +267,7 @@ def reset(r: Random) -> Scene:
 
 
 SHARES = {one: 780, read: 60, left: 30, half: 10, noise: 15, pipelined: 15, conversation: 15, files: 12, message_batch: 12, inline_batch: 12, cached: 12, clock: 8}
-SHARES |= {large: 2, faults: 12, limits: 4, reset: 1}
+SHARES |= {large: 6, faults: 12, limits: 4, reset: 1}
 ALONE = (faults, limits, reset)  # while one of these plays, nothing else does
 
 

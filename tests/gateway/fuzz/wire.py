@@ -92,6 +92,7 @@ class Client:
         answers = []
         for request in requests:
             answers.append(self._read(request, began, note))
+            began = time.monotonic()
             note = note or ("after the last answer" if self._socket is None else "")
         return answers
 
@@ -149,7 +150,7 @@ class Gateway:
 
     def __init__(self) -> None:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("COURSE_")}
-        environ |= {"COURSE_PACE": "0", "COURSE_DATE": models.table()["date"], "PYTHONFAULTHANDLER": "1"}
+        environ |= {"COURSE_PACE": "0", "COURSE_DATE": str(models.facts_date()), "PYTHONFAULTHANDLER": "1"}
         command = [sys.executable, "-m", "helpers.command", "gateway", "--port", "0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env=environ, cwd=ROOT)
         said = "".join(iter(self._line_that_ends, ""))
