@@ -41,8 +41,8 @@ class Watch:
         self.slowest = sorted([*self.slowest, (answer.seconds, where)], reverse=True)[:SHOWN] if answer.seconds > 0.5 else self.slowest
         if "x-course-error" in answer.headers or answer.status >= 500 and not disturbed:
             self.wrong["500 of ours"].append(where)
-        if answer.status >= 400 and (found := PYTHON.search(answer.body)) and found[0] not in request.body:
-            self.wrong["words of Python"].append(where)
+        if answer.status >= 400 and (found := PYTHON.search(answer.body)) and found[0] not in request.bytes():
+            self.wrong[f"words of Python: {found[0].decode()}"].append(where)
         if not request.is_plain or disturbed:
             return
         if not answer.status:

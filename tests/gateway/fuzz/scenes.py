@@ -129,7 +129,7 @@ def noise(r: Random) -> Scene:
 def large(r: Random) -> Scene:
     """A body of up to some megabytes: one long word, many words, many turns, many tools, a wide schema."""
     path, make = r.choice(QUESTIONS)
-    body, size = make(r), r.choice((30_000, 100_000, 300_000, 1_000_000))
+    body, size = make(r), r.choice((30_000, 100_000, 300_000, 1_000_000, 3_000_000))
     grown = [" ".join(r.choices(bodies.WORDS, k=size // 5)), "x" * size, "東" * (size // 3), {f"k{n}": {"type": "string"} for n in range(size // 50)}]
     places = [(owner, name) for owner, name in mutate.places(body) if not isinstance(owner[name], bool)]
     lists = [(owner, name) for owner, name in places if isinstance(owner[name], list) and owner[name]]
@@ -267,7 +267,7 @@ def reset(r: Random) -> Scene:
 
 
 SHARES = {one: 780, read: 60, left: 30, half: 10, noise: 15, pipelined: 15, conversation: 15, files: 12, message_batch: 12, inline_batch: 12, cached: 12, clock: 8}
-SHARES |= {large: 6, faults: 12, limits: 4, reset: 1}
+SHARES |= {large: 8, faults: 12, limits: 4, reset: 1}
 ALONE = (faults, limits, reset)  # while one of these plays, nothing else does
 
 

@@ -151,6 +151,7 @@ class Gateway:
     def __init__(self) -> None:
         environ = {name: value for name, value in os.environ.items() if not name.startswith("COURSE_")}
         environ |= {"COURSE_PACE": "0", "COURSE_DATE": str(models.facts_date()), "PYTHONFAULTHANDLER": "1"}
+        environ["OPENBLAS_NUM_THREADS"] = "1"  # beside clients on the same cores, more threads wait for one another: a token takes five times as long
         command = [sys.executable, "-m", "helpers.command", "gateway", "--port", "0"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env=environ, cwd=ROOT)
         said = "".join(iter(self._line_that_ends, ""))
