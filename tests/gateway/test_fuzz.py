@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from tests.gateway.fuzz.wire import ROOT
+from tests.gateway.fuzz.process import ROOT
 
 
 def test_whatever_is_sent_the_gateway_has_an_answer_of_its_provider():

@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
-from tests.gateway.fuzz.bodies import PROVIDERS
-from tests.gateway.fuzz.scenes import ALONE, Scene, faults, scene_of, unlimited
-from tests.gateway.fuzz.wire import Answer, Client, Gateway, Request
+from tests.gateway.fuzz.process import Gateway
+from tests.gateway.fuzz.requests import Scene
+from tests.gateway.fuzz.scenes import ALONE, faults, scene_of, unlimited
+from tests.gateway.fuzz.watch import SHOWN, Watch
+from tests.gateway.fuzz.wire import Answer, Client, Request
 
 ROUND = 500  # scenes; those that need the gateway for themselves come at its end
 SETTLED = 10_000  # scenes after which the gateway's memory is taken as what it needs
 MOST_GROWTH = 1.2
-LATE = 5.0  # seconds
-BYTES_A_SECOND = 300  # what an answer may take longer for its length: the house model on a busy core, with four who ask it
-MOUNTS = (*PROVIDERS, "course")
-SHOWN = 12  # of each kind
-PYTHON = re.compile(rb"NoneType|unhashable|object is not|has no attribute|not subscriptable|__init__|<class '|positional argument|Errno|codec can't")
-
-
-class Watch:
-    """What was seen. Filled by all clients at once: each single step is one that Python does whole."""
-
-    def __init__(self) -> None:
-        self.answers: Counter[tuple[str, int]] = Counter()
-        self.wrong: defaultdict[str, list[str]] = defaultdict(list)
-        self.slowest: list[tuple[float, str]] = []
-
-    def see(self, number: int, request: Request, answer: Answer, *, disturbed: bool) -> None:
-        """Judge one answer. `disturbed`: a fault was ordered, so that a 500 or no answer at all is right."""
-        mount = request.path[1:].split("/")[0]
-        self.answers[mount if mount in MOUNTS else "elsewhere", answer.status] += 1
-        where = f"{number}: {request} -> {answer.status}, {answer.seconds:.1f} s {answer.note} {answer.body[:160]!r}"
-        self.slowest = sorted([*self.slowest, (answer.seconds, where)], reverse=True)[:SHOWN] if answer.seconds > 0.5 else self.slowest
-        if "x-course-error" in answer.headers or answer.status >= 500 and not disturbed:
-            self.wrong["500 of ours"].append(where)
-        if answer.status >= 400 and (found := PYTHON.search(answer.body)) and found[0] not in request.bytes():
-            self.wrong[f"words of Python: {found[0].decode()}"].append(where)
-        if not request.is_plain or disturbed:
-            return
-        if not answer.status:
-            self.wrong["no answer"].append(where)
-        elif answer.note:
-            self.wrong["an answer cut short"].append(where)
-        if answer.seconds > LATE + len(answer.body) / BYTES_A_SECOND:
-            self.wrong["late"].append(where)
 
 
 def play(make: Callable[[Random], Scene], r: Random, number: int, client: Client, see: Callable[..., None]) -> None:
@@ -125,13 +93,16 @@ class Run:
         growth = late / self.early if self.early else 1.0
         print(f"{sum(self.watch.answers.values())} requests in {seconds:.0f} s")
         for mount in sorted({mount for mount, _ in self.watch.answers}):
-            print(f"  {mount:11}", ", ".join(f"{status}: {count}" for (at, status), count in sorted(self.watch.answers.items()) if at == mount))
+            counts = (f"{status}: {count}" for (at, status), count in sorted(self.watch.answers.items()) if at == mount)
+            print(f"  {mount:11}", ", ".join(counts))
         print(f"memory: {self.early:.0f} MB after {SETTLED}, {late:.0f} MB at the end, {growth:.2f} times; descriptors: {descriptors}")
         print("slowest:", *(where for _, where in self.watch.slowest), sep="\n  ")
         for kind, found in sorted(wrong.items()):
             print(f"{kind}: {len(found)}", *found[:SHOWN], sep="\n  ")
-        print(f"tracebacks: {sum(self.tracebacks.values())}", *(f"{count}: {what}" for what, count in self.tracebacks.most_common(SHOWN)), sep="\n  ")
-        return not self.tracebacks and not (set(wrong) - ({"late"} if not timed else set())) and (not timed or growth <= MOST_GROWTH)
+        shown = (f"{count}: {what}" for what, count in self.tracebacks.most_common(SHOWN))
+        print(f"tracebacks: {sum(self.tracebacks.values())}", *shown, sep="\n  ")
+        failed = self.tracebacks or set(wrong) - {"late"} or timed and ("late" in wrong or growth > MOST_GROWTH)
+        return not failed
 
 
 def show(number: int, request: Request, answer: Answer, *, disturbed: bool) -> None:
@@ -141,7 +112,7 @@ def show(number: int, request: Request, answer: Answer, *, disturbed: bool) -> N
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.gateway.fuzz", description="Sends seeded requests, most of them wrong, to a gateway of its own.")
+    parser = argparse.ArgumentParser(prog="python -m tests.gateway.fuzz", description="Sends seeded requests to a gateway of its own.")
     parser.add_argument("--requests", type=int, default=10_000, help="how many scenes, each of one or a few requests (default 10,000)")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--clients", type=int, default=4, help="how many at once (default 4)")

@@ -15,10 +15,16 @@ MODELS = {provider: [m.id for m in found if not m.is_retired(TODAY) and not m.pr
 MODELS |= {maker: [id for id in MODELS["bedrock"] if maker in id] for maker in ("claude", "llama", "nova")}  # InvokeModel takes each maker's own body
 STRANGERS = [model.id for found in ALL.values() for model in found]  # some retired, most of them another provider's
 WORDS = "Ada blue count the hat JSON of a planet größe 東京 naïve 🙂 tokens please \u2028 \u0085 ‮ e\u0301 null".split(" ")
-PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x89\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\5\0\1\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82"
+PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x89"
+PNG += b"\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\5\0\1\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82"
 PICTURES = [PNG, PNG[:20], PNG[:8] + bytes(300), b"\xff\xd8\xff\xe0 no picture", b"GIF89a\1\0\1\0\0\0\0;", b"%PDF-1.7", b"<svg/>", b""]
 MEDIA = ["image/png", "image/png", "image/jpeg", "image/webp", "image/svg+xml", "application/pdf", "text/plain", "", "IMAGE/PNG;q=1"]
 NUMBERS = [0, 1, 2, 3, -1, 0.1, 1.5, 10, 2**31, 2**53 + 1, 1e-9, 1e300]
+BOUNDS = {
+    "array": ("minItems", "maxItems"),
+    "string": ("minLength", "maxLength"),
+    "number": ("minimum", "maximum", "exclusiveMaximum", "multipleOf"),
+}
 EFFORTS = ["none", "minimal", "low", "medium", "high", "max"]
 CALL_ID, TOOL = "call_1", "look"
 
@@ -46,11 +52,10 @@ def schema(r: Random, depth: int = 2) -> Body:
     """A JSON schema of any kind, with keywords that fit it."""
     kind = r.choice(("string", "integer", "number", "boolean", "null", "object", "array")[: 7 if depth else 5])
     if kind == "object":
-        fields = {r.choice(("a", "name", "größe", "", "$ref", "x y")): schema(r, depth - 1) for _ in range(r.randint(0, 3))}
+        names = r.choices(("a", "name", "größe", "", "$ref", "x y"), k=r.randint(0, 3))
+        fields = {name: schema(r, depth - 1) for name in names}
         return {"type": kind, "properties": fields, "required": [*fields][: r.randint(0, 3)], **some(r, 0.8, additionalProperties=False)}
-    counts = {name: r.choice(NUMBERS) for name in ("minItems", "maxItems", "minLength", "maxLength", "minimum", "maximum", "exclusiveMaximum", "multipleOf")}
-    kept = {"array": ("minItems", "maxItems"), "string": ("minLength", "maxLength")}.get(kind, ("minimum", "maximum", "exclusiveMaximum", "multipleOf"))
-    more = some(r, 0.15, **{name: counts[name] for name in kept})
+    more = some(r, 0.15, **{name: r.choice(NUMBERS) for name in BOUNDS.get(kind, BOUNDS["number"])})
     if kind == "array":
         return {"type": kind, "items": schema(r, depth - 1), **more}
     more |= some(r, 0.1, pattern=r.choice(("^a+$", "(?=x)y", "[", "(a|b){1,99}")), format=r.choice(("date", "uuid", "email")))
@@ -77,8 +82,9 @@ def chat(r: Random, provider: str = "openai") -> Body:
     named = {"type": "function", "function": {"name": TOOL}}
     tools = {"tools": [tool], **some(r, 0.5, tool_choice=r.choice(("auto", "none", "required", named)))} if r.random() < 0.2 else {}
     stream = {"stream": True, **some(r, 0.5, stream_options={"include_usage": True, "include_obfuscation": False})} if r.random() < 0.3 else {}
-    plain = some(r, 0.08, n=r.choice((1, 2, 3)), stop=[" a", "\n"], seed=r.choice(NUMBERS[:4]), logprobs=True, top_logprobs=2, user="u", store=True, verbosity="low")
-    sampled = some(r, 0.06, temperature=r.choice((0, 1, 2)), top_p=0.9, presence_penalty=-2, frequency_penalty=0.5, logit_bias={"1": 5}, metadata={"a": "b"})
+    plain = some(r, 0.08, n=r.choice((1, 2, 3)), stop=[" a", "\n"], seed=r.choice(NUMBERS[:4]), logprobs=True, top_logprobs=2)
+    plain |= some(r, 0.06, user="u", store=True, verbosity="low", logit_bias={"1": 5}, metadata={"a": "b"})
+    sampled = some(r, 0.06, temperature=r.choice((0, 1, 2)), top_p=0.9, presence_penalty=-2, frequency_penalty=0.5)
     name = r.choice(("max_completion_tokens",) * 9 + ("max_tokens",))
     rest = {**some(r, 0.15, response_format=form), **some(r, reasoning_effort=r.choice(EFFORTS))}
     return {"model": r.choice(MODELS[provider]), "messages": said, name: limit(r), **tools, **stream, **plain, **sampled, **rest}
@@ -100,7 +106,8 @@ def response(r: Random) -> Body:
     tool = {"type": "function", "name": TOOL, "parameters": chosen_schema(r), **some(r, strict=True)}
     form = r.choice(({"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "name": "n", "schema": chosen_schema(r)}))
     given = some(r, instructions="Be brief.", stream=True, store=r.random() < 0.5, reasoning={"effort": r.choice(EFFORTS)}, tools=[tool])
-    rest = some(r, 0.1, text={"format": form}, tool_choice=r.choice(("auto", "required")), metadata={"a": "b"}, include=["message.output_text.logprobs"], temperature=1)
+    rest = some(r, 0.1, text={"format": form}, tool_choice=r.choice(("auto", "required")), metadata={"a": "b"}, temperature=1)
+    rest |= some(r, 0.05, include=["message.output_text.logprobs"])
     return {"model": r.choice(MODELS["openai"]), "input": text(r) if r.random() < 0.5 else items, "max_output_tokens": 16, **given, **rest}
 
 
@@ -139,7 +146,8 @@ def contents(r: Random) -> Body:
     said = [{"role": "user", "parts": seen if r.random() < 0.1 else seen[:1]}, *used * (r.random() < 0.1)]
     form = {"responseMimeType": "application/json", r.choice(("responseSchema", "responseJsonSchema")): chosen_schema(r)} if r.random() < 0.15 else {}
     thinking = some(r, 0.3, thinkingBudget=r.choice((0, -1, 100)), thinkingLevel=r.choice(("low", "HIGH")), includeThoughts=True)
-    more = some(r, 0.06, stopSequences=[" a"], candidateCount=2, temperature=0.5, topK=3, seed=7, responseLogprobs=True, logprobs=2, thinkingConfig=thinking)
+    more = some(r, 0.06, stopSequences=[" a"], candidateCount=2, temperature=0.5, topK=3, seed=7, thinkingConfig=thinking)
+    more |= some(r, 0.04, responseLogprobs=True, logprobs=2)
     calling = {"functionCallingConfig": {"mode": r.choice(("AUTO", "ANY", "NONE")), **some(r, allowedFunctionNames=[TOOL])}}
     declared = {"functionDeclarations": [{"name": TOOL, r.choice(("parameters", "parametersJsonSchema")): chosen_schema(r)}]}
     tools = {"tools": [declared], **some(r, 0.5, toolConfig=calling)} if r.random() < 0.2 else {}
@@ -160,7 +168,8 @@ def cache(r: Random) -> Body:
 
 # ---- Bedrock -------------------------------------------------------------------------------------------------
 def converse(r: Random) -> Body:
-    seen = [{"text": text(r)}, {"image": {"format": r.choice(("png", "jpeg", "bmp")), "source": {"bytes": picture(r)}}}, {"cachePoint": {"type": "default"}}]
+    image = {"image": {"format": r.choice(("png", "jpeg", "bmp")), "source": {"bytes": picture(r)}}}
+    seen = [{"text": text(r)}, image, {"cachePoint": {"type": "default"}}]
     used = [{"role": "assistant", "content": [{"toolUse": {"toolUseId": CALL_ID, "name": TOOL, "input": {}}}]}]
     used += [{"role": "user", "content": [{"toolResult": {"toolUseId": CALL_ID, "content": [{"text": "7"}]}}]}]
     acts = r.random() < 0.2

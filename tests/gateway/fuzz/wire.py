@@ -1,23 +1,13 @@
-"""The gateway in a process of its own, and a client that can send what no SDK would."""
+"""HTTP as the fuzzer speaks it: a client that can send what no SDK would, and can leave when it likes."""
 
 from __future__ import annotations
 
 import http.client
 import io
-import os
-import re
 import socket
-import subprocess
-import sys
-import threading
 import time
-from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from helpers import models
-
-ROOT = Path(__file__).parents[3]
 PATIENCE = 60.0  # seconds without a byte after which no answer is awaited
 KEYS = {"authorization": "Bearer some-key", "x-api-key": "some-key", "api-key": "some-key", "x-goog-api-key": "some-key"}
 BASE = {"host": "127.0.0.1", "content-type": "application/json", "anthropic-version": "2023-06-01", **KEYS}
@@ -143,63 +133,3 @@ class _Kept(io.BufferedReader):
 
     def really_close(self) -> None:
         super().close()
-
-
-class Gateway:
-    """`llm-course gateway` on a free port. What it says on stderr is kept."""
-
-    def __init__(self) -> None:
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("COURSE_")}
-        environ |= {"COURSE_PACE": "0", "COURSE_DATE": str(models.facts_date()), "PYTHONFAULTHANDLER": "1"}
-        environ["OPENBLAS_NUM_THREADS"] = "1"  # beside clients on the same cores, more threads wait for one another: a token takes five times as long
-        command = [sys.executable, "-m", "helpers.command", "gateway", "--port", "0"]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", env=environ, cwd=ROOT)
-        said = "".join(iter(self._line_that_ends, ""))
-        self.port = int(re.findall(r"127\.0\.0\.1:(\d+)", said)[-1])
-        self._errors: list[str] = []
-        self._listening = threading.Thread(target=self._listen, daemon=True)
-        self._listening.start()
-
-    def _line_that_ends(self) -> str:
-        """The next line of stdout; nothing after the one that says that it serves."""
-        line = self.process.stdout.readline() if self.process.stdout and not getattr(self, "_serves", False) else ""
-        self._serves = line.startswith("#")
-        return line
-
-    def _listen(self) -> None:
-        for line in self.process.stderr or ():
-            self._errors.append(line)
-
-    @property
-    def is_dead(self) -> bool:
-        return self.process.poll() is not None
-
-    def stop(self) -> None:
-        self.process.terminate()
-        try:
-            self.process.wait(10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-        self._listening.join(5)
-
-    def megabytes(self) -> float:
-        """Resident memory; 0 where the system has no /proc."""
-        status = Path(f"/proc/{self.process.pid}/status")
-        found = re.search(r"VmRSS:\s+(\d+)", status.read_text()) if status.exists() else None
-        return int(found[1]) / 1024 if found else 0.0
-
-    def descriptors(self) -> int:
-        folder = Path(f"/proc/{self.process.pid}/fd")
-        return len(list(folder.iterdir())) if folder.exists() else 0
-
-    def tracebacks(self) -> Counter[str]:
-        """What went wrong inside, by where and what."""
-        found: Counter[str] = Counter()
-        said = "".join(self._errors)
-        for text in re.split(r"(?=Traceback \(most recent|Fatal Python error)", said)[1:]:
-            lines = text.splitlines()
-            end = next((i for i, line in enumerate(lines[1:], 1) if line and not line.startswith(" ")), len(lines) - 1)
-            places = [line.strip() for line in lines[:end] if "helpers/" in line]
-            found[f"{lines[end]} / {places[-1] if places else lines[0]}"[:300]] += 1
-        return found
