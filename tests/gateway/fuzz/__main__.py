@@ -73,8 +73,9 @@ class Run:
                 rest = [number for number in numbers if number not in set(alone)]
                 play(unlimited, Random(0), 0, self.clients[0], self.watch.see)
                 list(pool.map(self.play, [rest[n :: self._many] for n in range(self._many)], self.clients))
-                self.play(alone, self.clients[0])
-                if self.gateway.is_dead:
+                if not self.gateway.is_dead:
+                    self.play(alone, self.clients[0])
+                if self.gateway.is_dead:  # its successor plays the next round
                     self._stop()
                     self._start()
                 if numbers[-1] >= SETTLED and not self.early:

@@ -19,7 +19,7 @@ PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x8
 PNG += b"\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\5\0\1\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82"
 PICTURES = [PNG, PNG[:20], PNG[:8] + bytes(300), b"\xff\xd8\xff\xe0 no picture", b"GIF89a\1\0\1\0\0\0\0;", b"%PDF-1.7", b"<svg/>", b""]
 MEDIA = ["image/png", "image/png", "image/jpeg", "image/webp", "image/svg+xml", "application/pdf", "text/plain", "", "IMAGE/PNG;q=1"]
-NUMBERS = [0, 1, 2, 3, -1, 0.1, 1.5, 10, 2**31, 2**53 + 1, 1e-9, 1e300]
+NUMBERS = [0, 1, 2, 3, -1, 0.1, 1.5, 10, 2**31, -(2**63), 2**63, 2**53 + 1, 1e-9, 1e300]
 BOUNDS = {
     "array": ("minItems", "maxItems"),
     "string": ("minLength", "maxLength"),
