@@ -203,7 +203,10 @@ def parse_json(text: bytes | str) -> Any:
     That is NaN, numbers beyond 64 bits, halves of a surrogate pair, and nesting without end: none of them
     could be written into an answer.
     """
-    text = text.decode("utf-8") if isinstance(text, bytes) else text
+    try:
+        text = text.decode("utf-8") if isinstance(text, bytes) else text
+    except UnicodeDecodeError as error:
+        raise ValueError(f"byte {error.start} is not UTF-8") from None
     try:
         value = (_strict if len(text) <= LONG else _patient).decode(text)
         if "\\u" in text:

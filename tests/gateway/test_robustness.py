@@ -279,6 +279,12 @@ def test_a_wrong_body_is_refused_in_the_providers_words(fuzzed, path):
     assert send(fuzzed, "/compatible/v1/chat/completions", json.dumps(after))[0] == 200, "the gateway answers no longer"
 
 
+@pytest.mark.parametrize("path", ROUTES)
+def test_a_body_that_is_not_utf8_is_refused_without_words_of_python(fuzzed, path):
+    status, _, body = send(fuzzed, path, b'{"model": "\xff"}')
+    assert status == 400 and b"byte 11 is not UTF-8" in body and b"codec" not in body, body
+
+
 def upload(gateway, lines, name="in.jsonl"):
     """Upload a file for a batch; the answer as `send` gives it."""
     head = f'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nbatch\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="{name}"\r\n\r\n'

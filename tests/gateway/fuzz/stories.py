@@ -1,0 +1,95 @@
+"""Scenes of what is kept from one request to the next: conversations, files, batches, caches."""
+
+from __future__ import annotations
+
+from random import Random
+
+from tests.gateway.fuzz import bodies, mutate
+from tests.gateway.fuzz.requests import GEMINI, Scene, named, post, read_of, spoilt
+from tests.gateway.fuzz.wire import Answer, Request
+
+LATER = {"seconds": 60}  # after which a batch at no pace has ended
+FILE_NAMES = ['"a.jsonl"', '"a.jsonl"', '"gr\xf6\xdfe.jsonl"', '"a\\"b"', '""', "a", "\"x\"; filename*=utf-8''%ff", "\"x\"; filename*=koi9''a"]
+
+
+def conversation(r: Random) -> Scene:
+    """Stored responses, each going on from the last."""
+    answer, before = Answer(), {}
+    for _ in range(r.choice((2, 3, 5))):
+        request = post("/openai/v1/responses", {**bodies.response(r), **before})
+        answer = yield spoilt(r, request) if r.random() < 0.2 else request
+        before = {"previous_response_id": read_of(answer, "id")}
+
+
+def form(r: Random, name: str, content: bytes) -> Request:
+    """An upload as a multipart form, often a little wrong."""
+    odd = r.choice(FILE_NAMES)
+    purpose = r.choice((b"batch", b"batch", b"batch", b"vision", b"", b"\xff", b"\xe2\x80\xa8"))
+    kind, letters = r.choice(mutate.CONTENT_TYPES), r.choice(("latin-1", "utf-8"))
+    head = f'Content-Disposition: form-data; name="{name}"; filename={odd}\r\nContent-Type: {kind}'.encode(letters)
+    first = b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n' + purpose
+    request = Request("POST", "/openai/v1/files", b"\r\n".join([first, b"--B", head, b"", content, b"--B--\r\n"]))
+    request.headers["content-type"] = r.choice(("multipart/form-data; boundary=B", 'multipart/form-data; boundary="B"'))
+    return request
+
+
+def files(r: Random) -> Scene:
+    """A file of lines that goes up, becomes a batch, is looked at, and may be cancelled or deleted."""
+    endpoint, make = r.choice((("/v1/chat/completions", bodies.chat), ("/v1/responses", bodies.response)))
+    model = r.choice(bodies.MODELS["openai"])
+    asked = [{**make(r), "model": model} for _ in range(r.choice((1, 2, 5)))]
+    lines = [{"custom_id": f"c{n}", "method": "POST", "url": endpoint, "body": body} for n, body in enumerate(asked)]
+    written = [mutate.written(r, mutate.mutated(r, line) if r.random() < 0.3 else line) for line in lines]
+    content = r.choice((b"\n", b"\n", b"\r\n", b"\xe2\x80\xa8")).join(written)
+    request = form(r, "file" if r.random() < 0.9 else "data", mutate.broken(r, content) if r.random() < 0.15 else content)
+    answer = yield mutate.disturbed(r, request) if r.random() < 0.15 else request
+    file = read_of(answer, "id")
+    order = post("/openai/v1/batches", {"input_file_id": file, "endpoint": endpoint, "completion_window": "24h"})
+    batch = read_of((yield spoilt(r, order) if r.random() < 0.2 else order), "id")
+    if r.random() < 0.2:
+        yield post(f"/openai/v1/batches/{batch}/cancel", {})
+    yield post("/course/advance", LATER)
+    answer = yield Request("GET", f"/openai/v1/batches/{batch}")
+    for name in ("output_file_id", "error_file_id"):
+        if (result := read_of(answer, name)) != "none":
+            yield Request("GET", f"/openai/v1/files/{result}/content")
+            yield Request("DELETE", f"/openai/v1/files/{result}")
+    for path in (f"files/{file}", f"files/{file}/content", "files"):
+        yield Request("GET", f"/openai/v1/{path}")
+    yield Request("DELETE", f"/openai/v1/files/{file}")
+
+
+def message_batch(r: Random) -> Scene:
+    asked = {"requests": [{"custom_id": f"c{n}", "params": bodies.message(r)} for n in range(r.choice((1, 2, 5)))]}
+    request = post("/anthropic/v1/messages/batches", asked)
+    batch = "/anthropic/v1/messages/batches/" + read_of((yield spoilt(r, request) if r.random() < 0.6 else request), "id")
+    if r.random() < 0.2:
+        yield post(f"{batch}/cancel", {})
+    yield Request("GET", batch)
+    yield post("/course/advance", LATER)
+    yield Request("GET", f"{batch}/results")
+    yield Request("DELETE", batch)
+
+
+def inline_batch(r: Random) -> Scene:
+    requests = [{"request": bodies.contents(r), **bodies.some(r, metadata={"key": "k"})} for _ in range(r.choice((1, 2, 5)))]
+    asked = {"batch": {"displayName": "d", "inputConfig": {"requests": {"requests": requests}}}}
+    request = post(named(r, GEMINI + ":batchGenerateContent"), asked)
+    batch = "/gemini/v1beta/" + read_of((yield spoilt(r, request) if r.random() < 0.6 else request), "name")
+    if r.random() < 0.2:
+        yield post(f"{batch}:cancel", {})
+    yield post("/course/advance", LATER)
+    yield Request("GET", batch)
+    yield Request("DELETE", batch)
+
+
+def cached(r: Random) -> Scene:
+    """An explicit cache that is made, used, prolonged and deleted."""
+    made = post("/gemini/v1beta/cachedContents", {**bodies.cache(r), "model": "models/gemini-2.5-flash"})
+    name = read_of((yield made), "name")
+    asked = {**bodies.contents(r), "cachedContent": name}
+    yield spoilt(r, post("/gemini/v1beta/models/gemini-2.5-flash:" + r.choice(("generateContent", "countTokens")), asked))
+    patch = post(f"/gemini/v1beta/{name}", {"ttl": "9s"})
+    patch.method = "PATCH"
+    yield spoilt(r, patch)
+    yield Request("DELETE", f"/gemini/v1beta/{name}")
