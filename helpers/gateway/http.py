@@ -44,6 +44,7 @@ class Request:
         self.headers: dict[str, str] = {}
         self.body = b""
         self._keep_alive = self._in_chunks = False
+        self.has_sent = False  # a piece of an answer
 
     # ---- what was asked --------------------------------------------------
     @property
@@ -89,6 +90,7 @@ class Request:
     async def write(self, piece: bytes) -> None:
         """Send a piece. Raises ConnectionError when the client has gone."""
         if piece:  # an empty chunk would be the end
+            self.has_sent = True
             await self._connection.send(b"%x\r\n%b\r\n" % (len(piece), piece) if self._in_chunks else piece)
 
     async def finish(self) -> None:
