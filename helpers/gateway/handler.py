@@ -283,8 +283,7 @@ class Handler:
                 await self._send_whole(request, response.stream)
         except Refusal as refusal:  # an answer that cannot go on
             entry.note = str(refusal)[:LONGEST_NOTE]
-            await request.write(dialect.stream_error(refusal))
-            await request.finish()
+            await self._end(refusal, request, response, dialect)
 
     async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
         async with aclosing(chunks) as stream:
@@ -302,11 +301,16 @@ class Handler:
             if sent < fault.chunk:
                 entry.note = f"the stream is short: it struck before its last event, after {sent}"
             if fault.kind == "overloaded_in_stream":
-                await request.write(dialect.stream_error(Refusal("overloaded")))
-                return await request.finish()
+                return await self._end(Refusal("overloaded"), request, response, dialect)
             if fault.kind == "stalled":
                 await asyncio.sleep(STALL)
             request.close()
+
+    async def _end(self, refusal: Refusal, request: Request, response: Response, dialect: Dialect) -> None:
+        """End a stream with an error."""
+        content_type = next((value for name, value in response.headers if name.lower() == "content-type"), dialect.stream_type)
+        await request.write(dialect.stream_error(refusal, content_type, first=not request.has_sent))
+        await request.finish()
 
 
 def _size(route: Route, call: Call) -> int:

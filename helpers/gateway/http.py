@@ -58,6 +58,7 @@ class Request:
         self.headers: dict[str, str] = {}
         self._body = bytearray()
         self._keep_alive = self._in_chunks = False
+        self.has_sent = False  # a piece of an answer
 
     # ---- what was asked --------------------------------------------------
     @property
@@ -113,6 +114,7 @@ class Request:
     async def write(self, piece: bytes) -> None:
         """Send a piece. Raises ConnectionError when the client has gone."""
         if piece:  # an empty chunk would be the end
+            self.has_sent = True
             before, after = (b"%x\r\n" % len(piece), b"\r\n") if self._in_chunks else (b"", b"")
             await self._connection.send(before, piece, after)
 

@@ -133,8 +133,8 @@ class Dialect:
         """A refusal in the provider's own shape, with its status and headers."""
         raise NotImplementedError
 
-    def stream_error(self, refusal: Refusal) -> bytes:
-        """A refusal that arrives inside a stream that began with 200."""
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
+        """A refusal that arrives inside a stream of this type, which began with 200; `first` where nothing stands before it."""
         raise NotImplementedError
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:

@@ -116,6 +116,10 @@ def _numbers(out: Schema) -> None:
             if bound * sign > 0:
                 raise SchemaError(f"{name} {bound} leaves only numbers beyond {FARTHEST:,}, which the house model cannot write exactly")
             out[name] = -FARTHEST * sign
+    step = out.get("multipleOf")
+    if isinstance(step, int | float) and not isinstance(step, bool) and step >= 1 and step == int(step):
+        # Whole numbers alone: to find those among numbers with a fraction takes llguidance seconds.
+        out["type"] = list(dict.fromkeys("integer" if kind == "number" else kind for kind in _list(out.get("type", TYPES))))
     if isinstance(out.get("enum"), list) and out["enum"]:
         out["enum"] = [value for value in out["enum"] if _is_writable(value)]
         if not out["enum"]:

@@ -252,6 +252,7 @@ def check_answer(path, status, headers, body):
     if status >= 400:
         outer, inner = SHAPES[path.split("/")[1]]
         error = json.loads(body)
+        error = error[0] if isinstance(error, list) else error  # of a stream of Gemini's that is an array
         assert outer <= error.keys(), error
         assert not inner or inner <= error["error"].keys(), error
 

@@ -141,3 +141,22 @@ def test_what_comes_back_fits_the_schema(gateway, way):
     for case in range(CASES):
         schema = made_up(random.Random(case))
         jsonschema.validate(way(schema), schema)
+
+
+NONE = [{}, {"type": "object"}, {"type": "object", "properties": {}}, {"type": "object", "properties": {}, "required": [], "additionalProperties": False}]
+
+
+@pytest.mark.parametrize("schema", NONE)
+def test_a_function_without_arguments_is_called_without_any(gateway, schema):
+    tools = [{"type": "function", "function": {"name": "now", "parameters": schema}}]
+    answer = openai.OpenAI().chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": PROMPT}], tools=tools, tool_choice="required")
+    assert answer.choices[0].message.tool_calls[0].function.arguments == "{}"
+
+
+def test_a_function_whose_arguments_have_no_names_of_their_own_is_given_some(gateway):
+    schema = {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1}
+    tool = {"name": "count", "input_schema": schema}
+    reply = anthropic.Anthropic().messages.create(
+        model="claude-haiku-4-5", max_tokens=100, messages=[{"role": "user", "content": PROMPT}], tools=[tool], tool_choice={"type": "any"}
+    )
+    assert reply.content[0].input

@@ -1,5 +1,7 @@
 """What each provider's token counters include, and that `ask` gives them one meaning."""
 
+import base64
+
 import boto3
 import pytest
 from anthropic import Anthropic
@@ -7,6 +9,7 @@ from google import genai
 from openai import AzureOpenAI, OpenAI
 
 from helpers import calls, costs, models
+from helpers.gateway.exchange import IMAGE_TOKENS
 
 LONG = "All work and no play makes this a dull notebook. " * 600
 PROVIDERS = ("openai", "azure", "anthropic", "gemini", "bedrock")
@@ -116,3 +119,52 @@ def test_ask_with_a_system_prompt_and_a_limit(gateway, provider):
 def test_ask_refuses_an_unknown_provider(gateway):
     with pytest.raises(ValueError, match="there is no provider 'acme'; there are openai, azure"):
         calls.ask("acme", "Hello?")
+
+
+PICTURE = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 100).decode()
+
+
+def openai_result(pictures):
+    output = [{"type": "input_image", "image_url": f"data:image/png;base64,{PICTURE}"}] * pictures
+    call = {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"}
+    given = [{"role": "user", "content": "Look."}, call, {"type": "function_call_output", "call_id": "c", "output": output}]
+    return OpenAI().responses.input_tokens.count(model="gpt-4o", input=given).input_tokens
+
+
+def anthropic_result(pictures):
+    picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": PICTURE}}
+    said = [
+        {"role": "user", "content": "Look."},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "t", "name": "look", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": [picture] * pictures}]},
+    ]
+    tools = [{"name": "look", "input_schema": {"type": "object", "properties": {}}}]
+    return Anthropic().messages.count_tokens(model="claude-haiku-4-5", messages=said, tools=tools).input_tokens
+
+
+def gemini_result(pictures):
+    client = genai.Client()
+    files = [{"inline_data": {"mime_type": "image/png", "data": PICTURE}}] * pictures
+    said = [
+        {"role": "user", "parts": [{"text": "Look."}]},
+        {"role": "model", "parts": [{"function_call": {"name": "look", "args": {}}}]},
+        {"role": "user", "parts": [{"function_response": {"name": "look", "response": {}, "parts": files}}]},
+    ]
+    return client.models.count_tokens(model="gemini-2.5-flash", contents=said).total_tokens
+
+
+def bedrock_result(pictures):
+    picture = {"image": {"format": "png", "source": {"bytes": base64.b64decode(PICTURE)}}}
+    said = [
+        {"role": "user", "content": [{"text": "Look."}]},
+        {"role": "assistant", "content": [{"toolUse": {"toolUseId": "t", "name": "look", "input": {}}}]},
+        {"role": "user", "content": [{"toolResult": {"toolUseId": "t", "content": [picture] * pictures}}]},
+    ]
+    tools = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}]}
+    asked = {"converse": {"messages": said, "toolConfig": tools}}
+    return boto3.client("bedrock-runtime").count_tokens(modelId="us.anthropic.claude-haiku-4-5-20251001-v1:0", input=asked)["inputTokens"]
+
+
+@pytest.mark.parametrize("count", [openai_result, anthropic_result, gemini_result, bedrock_result])
+def test_a_picture_in_a_tools_result_counts_as_one_in_a_message(gateway, count):
+    assert [count(pictures) - count(0) for pictures in (1, 2)] == [IMAGE_TOKENS, 2 * IMAGE_TOKENS]

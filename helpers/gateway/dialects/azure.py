@@ -86,7 +86,7 @@ class Azure(OpenAI):
         status, code, message = own
         return Response(status, headers, compact({"error": {"code": code, "message": message}}))
 
-    def stream_error(self, refusal: Refusal) -> bytes:
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, _, code, text = words(refusal, "")
         return chat.frame({"error": {"code": code or "ServiceUnavailable", "message": text}})
 

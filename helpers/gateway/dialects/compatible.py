@@ -121,7 +121,7 @@ class Compatible(OpenAI):
             response.headers.append(("x-should-retry", "false"))
         return response
 
-    def stream_error(self, refusal: Refusal) -> bytes:
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         status, kind, message = vllm.words(refusal)
         return chat.frame({"error": {"message": message, "type": kind, "param": None, "code": status}})
 

@@ -27,6 +27,7 @@ ROOM, JSON_ROOM = 128, 1024  # tokens of the context that a long prompt leaves f
 TRIES = 8  # for an answer that fits a schema where constrained decoding alone does not see to it
 SPELLED = {"topP": "top_p", "topK": "top_k"}
 ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's
+NO_ARGUMENTS = {"type", "properties", "required", "additionalProperties", "title", "description", "$schema"}  # what the schema of a function without any has
 T = TypeVar("T")
 
 
@@ -200,8 +201,10 @@ class HouseAnswer(Answer):
 
 
 def _arguments(question: Question, function: str) -> dict[str, Any]:
-    """The JSON schema of a function's arguments."""
-    return next(f.parameters for f in question.functions if f.name == function) or {"type": "object"}
+    """The JSON schema of a function's arguments; one that names none has none."""
+    given = next(f.parameters for f in question.functions if f.name == function)
+    says_nothing = not given.get("properties") and given.keys() <= NO_ARGUMENTS
+    return {"type": "object", "additionalProperties": False} if says_nothing else given
 
 
 def _prompt(engine: Engine, question: Question) -> list[int]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from helpers.gateway.dialects import images
@@ -14,7 +16,12 @@ CACHE_CONTROL = nullable(shape("type", type=one_of("ephemeral"), ttl=one_of("5m"
 BLOCK = shape("type", type=STRING, cache_control=CACHE_CONTROL)
 CONTENT = {"type": ["string", "array"], "items": BLOCK}
 IMAGE_TYPES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+MOST_MARKS = 4  # of the cache, those on tools and the one at the top level among them
 LARGEST_IMAGE = 5_242_880  # bytes, from the message of the 400 that says so
+HOUR_LATE = (
+    "a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. "
+    "Note that blocks are processed in the following order: `tools`, `system`, `messages`."
+)
 ID = {"type": "string", "pattern": "^[a-zA-Z0-9_-]+$"}
 CALL = {"id": ID, "name": {"type": "string", "minLength": 1, "maxLength": 200}, "input": OBJECT}
 RESULT = shape("tool_use_id", tool_use_id=ID, content=nullable(CONTENT), is_error=nullable(BOOLEAN))
@@ -54,16 +61,51 @@ def parts(content: str | list[dict[str, Any]], path: str) -> tuple[Part, ...]:
         if root == "messages" and content and not content.strip():
             raise _blank(root)
         return (Part(content),)
-    return tuple(_part(block, f"{path}.{index}", root) for index, block in enumerate(content))
+    return tuple(part for index, block in enumerate(content) for part in _parts(block, f"{path}.{index}", root))
 
 
 def cache_ttl(cache_control: dict[str, Any] | None) -> str | None:
     return cache_control.get("ttl", "5m") if cache_control else None
 
 
+def check_marks(body: dict[str, Any]) -> None:
+    """Refuse more marks of the cache than there may be, and one for an hour after one for five minutes: tools, system, messages."""
+    marks = [(path, ttl) for path, block in _in_order(body) if (ttl := cache_ttl(block.get("cache_control")))]
+    count = len(marks) + bool(body.get("cache_control"))
+    if count > MOST_MARKS:
+        raise Refusal("bad_value", too_many_marks(count), param="messages")
+    short = False
+    for path, ttl in marks:
+        if short and ttl == "1h":
+            raise Refusal("bad_value", f"{path}.cache_control.ttl: {HOUR_LATE}", param=path)
+        short = short or ttl == "5m"
+
+
+def too_many_marks(count: int) -> str:
+    return f"A maximum of {MOST_MARKS} blocks with cache_control may be provided. Found {count}."
+
+
+def _in_order(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Everything that a mark can stand on, with its path, in the order of the prompt."""
+    lists = [("tools", body.get("tools")), ("system", body.get("system"))]
+    lists += [(f"messages.{index}.content", said["content"]) for index, said in enumerate(body["messages"])]
+    for path, given in lists:
+        yield from ((f"{path}.{index}", block) for index, block in enumerate(given if isinstance(given, list) else ()))
+
+
 def is_server_result(kind: str) -> bool:
     """Whether a block holds what a tool of Anthropic's own found."""
     return kind.endswith("_tool_result")
+
+
+def _parts(block: dict[str, Any], path: str, root: str) -> list[Part]:
+    """A block as one part, with the files that stand in a tool's result before it."""
+    part, content = _part(block, path, root), block.get("content")
+    if block["type"] != "tool_result" or not isinstance(content, list):
+        return [part]
+    files = [Part(_short_hash(inner["source"]), "image") for inner in content if inner["type"] in SOURCES]
+    others = [inner for inner in content if inner["type"] not in SOURCES]
+    return [*files, replace(part, text=json.dumps(others, sort_keys=True))]
 
 
 def _part(block: dict[str, Any], path: str, root: str) -> Part:

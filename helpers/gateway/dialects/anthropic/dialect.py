@@ -109,7 +109,7 @@ class Anthropic(Dialect):
             headers.append(("retry-after", str(max(1, ceil(refusal.facts.get("wait", 1))))))
         return Response(status, headers, compact(_error_body(kind, text, refusal, request_id)))
 
-    def stream_error(self, refusal: Refusal) -> bytes:
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, kind, text = words(refusal)
         body = {"type": "error", "error": {"type": kind, "message": text}}
         return b"event: error\ndata: " + compact(body) + b"\n\n"

@@ -29,7 +29,6 @@ from helpers.gateway.wire import random_id
 from helpers.models import Model
 
 OLD, NEW = "2023-06-01", "2026-10-21"
-MOST_BREAKPOINTS = 4
 FORMAT_BETA = "structured-outputs-2025-11-13"
 
 MESSAGE = shape("role content", closed=True, role=one_of("user", "assistant", "system"), content=CONTENT)
@@ -131,8 +130,7 @@ def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message,
         if version == NEW:
             _check_new_rules(said, path)
         out.append(Message(said["role"], blocks.parts(said["content"], f"{path}.content")))
-    if sum(part.cache_ttl is not None for message in out for part in message.parts) > MOST_BREAKPOINTS:
-        raise Refusal("bad_value", f"A maximum of {MOST_BREAKPOINTS} blocks with cache_control may be provided.", param="messages")
+    blocks.check_marks(body)
     return tuple(out)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 from pydantic_core import from_json
 
 from helpers.gateway.dialects import json_schema
+from helpers.gateway.dialects.anthropic.blocks import CACHE_CONTROL
 from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, checker, nullable, one_of, shape
 from helpers.gateway.exchange import Function, Question, Refusal
 from helpers.gateway.wire import random_id
 from helpers.models import Model
 
 TOOL_NAME = {"type": "string", "pattern": "^[a-zA-Z0-9_-]{1,128}$"}
-TOOL = shape("name", name=STRING, type=nullable(STRING), input_schema=OBJECT)
+TOOL = shape("name", name=STRING, type=nullable(STRING), input_schema=OBJECT, cache_control=CACHE_CONTROL)
 check_name = checker(TOOL_NAME)
 TOOL_CHOICE = shape("type", type=STRING, name=STRING, disable_parallel_tool_use=nullable(BOOLEAN))
 FORMAT = shape("type schema", type=one_of("json_schema"), schema=OBJECT)

@@ -54,7 +54,7 @@ def parts(blocks: list[dict[str, Any]], path: str, model: Model) -> tuple[Part, 
                 raise Refusal("bad_value", "A cachePoint has to stand after the content that it caches.", param=f"{path}.{index}")
             out[-1] = replace(out[-1], cache_ttl=block["cachePoint"].get("ttl", "5m"))
         else:
-            out.append(_part(block, f"{path}.{index}", model))
+            out += [*_files(block), _part(block, f"{path}.{index}", model)]
     return tuple(out)
 
 
@@ -67,14 +67,30 @@ def _part(block: dict[str, Any], path: str, model: Model) -> Part:
     for name in MEDIA:
         if name in block:
             _check_media(name, block[name], path, model)
-            return Part(hashlib.sha256(json.dumps(block[name], sort_keys=True).encode()).hexdigest()[:16], "image")
+            return _file(block[name])
     for name, kind in KINDS.items():
         if name in block:
             if name == "toolResult":
                 _check_result(block[name]["content"], f"{path}.toolResult.content", model)
+                content = [inner for inner in block[name]["content"] if not _is_file(inner)]
+                return Part(json.dumps({**block[name], "content": content}, sort_keys=True), kind)
             return Part("" if kind == "thinking" else json.dumps(block[name], sort_keys=True), kind)
     keys = "text, image, toolUse, toolResult, document, video, cachePoint"
     raise Refusal("bad_value", f"The ContentBlock object at {path} must set one of the following keys: {keys}.", param=path)
+
+
+def _files(block: dict[str, Any]) -> list[Part]:
+    """The files that stand in a tool's result."""
+    content = block.get("toolResult", {}).get("content", ())
+    return [_file(value) for inner in content for name, value in inner.items() if name in MEDIA]
+
+
+def _is_file(block: dict[str, Any]) -> bool:
+    return any(name in block for name in MEDIA)
+
+
+def _file(value: dict[str, Any]) -> Part:
+    return Part(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16], "image")
 
 
 def _check_result(content: list[dict[str, Any]], path: str, model: Model) -> None:

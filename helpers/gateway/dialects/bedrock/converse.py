@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from helpers.gateway.answer import Answer, Choice
+from helpers.gateway.dialects.anthropic import blocks as anthropic_blocks
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
 from helpers.gateway.dialects.anthropic import thinking
 from helpers.gateway.dialects.anthropic import tools as anthropic_tools
@@ -44,6 +45,7 @@ FIELDS = {
     **{name: ANY for name in "guardrailConfig performanceConfig projectIdentifier promptVariables requestMetadata serviceTier".split()},
 }
 check = checker(shape("messages", **FIELDS))
+SAMPLING = ("temperature", "topP", "topK", "top_k")
 PADDING = LETTERS  # a-z, A-Z, then digits: the alphabet that the field p is cut from
 
 
@@ -86,7 +88,7 @@ class Converse:
             schema = anthropic_tools.schema(asked)
         except Refusal as refusal:
             raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
-        said = messages(body, model)
+        said, given = messages(body, model), {"top_k": asked["top_k"], **config}
         turns.check_with_claude(body["messages"], model, thinks=budget is not None)
         return Question(
             provider="bedrock",
@@ -100,7 +102,7 @@ class Converse:
             stop=tuple(config.get("stopSequences") or ()),
             effort=effort,
             thinking_limit=budget,
-            sampling=tuple((name, config[name]) for name in ("temperature", "topP") if name in config),
+            sampling=tuple((name, given[name]) for name in SAMPLING if given.get(name) is not None),
             more_fields=pointers(body),
             chunk_tokens=4,
         )
@@ -239,9 +241,10 @@ def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     out = [Message("system", blocks.parts(system, "system", model))] if system else []
     for index, said in enumerate(body["messages"]):
         out.append(Message(said["role"], blocks.parts(said["content"], f"messages.{index}.content", model)))
-    if sum(part.cache_ttl is not None for message in out for part in message.parts) > anthropic_messages.MOST_BREAKPOINTS:
-        text = f"{FROM_MODEL}A maximum of {anthropic_messages.MOST_BREAKPOINTS} blocks with cache_control may be provided."
-        raise Refusal("bad_value", text, param="messages")
+    marks = sum(part.cache_ttl is not None for message in out for part in message.parts)
+    marks += sum("cachePoint" in tool for tool in (body.get("toolConfig") or {}).get("tools", ()))
+    if marks > anthropic_blocks.MOST_MARKS:
+        raise Refusal("bad_value", FROM_MODEL + anthropic_blocks.too_many_marks(marks), param="messages")
     return tuple(out)
 
 

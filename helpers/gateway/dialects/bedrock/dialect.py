@@ -85,7 +85,7 @@ class Bedrock(Dialect):
         headers = [("Content-Type", self.json_type), *_request_id(), ("x-amzn-errortype", f"{name}:{CORAL}")]
         return Response(status, headers, compact({"message": message}))
 
-    def stream_error(self, refusal: Refusal) -> bytes:
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, name, message = words(refusal)
         return eventstream.exception(name[0].lower() + name[1:], compact({"message": message}))
 

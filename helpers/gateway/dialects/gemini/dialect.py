@@ -111,10 +111,13 @@ class Gemini(Dialect):
 
     def error(self, refusal: Refusal, call: Call) -> Response:
         body = error_body(refusal, call)
-        return Response(body["error"]["code"], [("Content-Type", self.json_type), *_timing(5)], pretty(body))
+        in_array = call.path.endswith(":streamGenerateContent") and call.query.get("alt") != "sse"
+        return Response(body["error"]["code"], [("Content-Type", self.json_type), *_timing(5)], pretty([body] if in_array else body))
 
-    def stream_error(self, refusal: Refusal) -> bytes:
-        return b"data: " + compact(error_body(refusal)) + b"\r\n\r\n"
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
+        if "event-stream" in content_type:
+            return b"data: " + compact(error_body(refusal)) + b"\r\n\r\n"
+        return (b"[" if first else b",\n") + pretty(error_body(refusal)) + b"]"
 
 
 def _timing(milliseconds: int) -> Headers:

@@ -21,6 +21,7 @@ KINDS = {
     "inlineData": "image",
     "fileData": "image",
 }
+FILES = ("inlineData", "inline_data", "fileData", "file_data")  # what stands in a result keeps the names that the client gave it
 # Of what is known: images that Gemini reads, and files under application/ that it refuses. Other text, sound and film pass.
 IMAGES = ("png", "jpeg", "webp", "heic", "heif", "gif", "avif")
 NO_FILES = ("json", "octet-stream", "svg+xml", "zip", "msword")
@@ -32,7 +33,17 @@ def read(content: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
     given = content.get("parts")
     if not given:
         raise Refusal("bad_value", param=f"{path}.parts", rule="contents.parts must not be empty.")
-    return tuple(_part(part, f"{path}.parts[{index}]", model) for index, part in enumerate(given))
+    return tuple(one for index, part in enumerate(given) for one in (*_files(part), _part(part, f"{path}.parts[{index}]", model)))
+
+
+def _files(part: dict[str, Any]) -> list[Part]:
+    """The files that stand in the result of a call."""
+    given = part.get("functionResponse", {}).get("parts")
+    return [Part(_short_hash(json.dumps(file, sort_keys=True).encode()), "image") for file in (given if isinstance(given, list) else ()) if _is_file(file)]
+
+
+def _is_file(part: Any) -> bool:
+    return isinstance(part, dict) and any(isinstance(part.get(name), dict) for name in FILES)
 
 
 def _part(part: dict[str, Any], path: str, model: Model) -> Part:
@@ -58,8 +69,11 @@ def _part(part: dict[str, Any], path: str, model: Model) -> Part:
 
 
 def _said(value: dict[str, Any]) -> str:
-    """What identifies a call or its result; an id is new in every conversation, so it does not."""
-    return json.dumps({name: item for name, item in value.items() if name != "id"}, sort_keys=True)
+    """What identifies a call or its result; an id is new in every conversation, so it does not, and files are parts of their own."""
+    said = {name: item for name, item in value.items() if name != "id"}
+    if isinstance(said.get("parts"), list):
+        said["parts"] = [part for part in said["parts"] if not _is_file(part)]
+    return json.dumps(said, sort_keys=True)
 
 
 def _file(value: dict[str, Any], path: str) -> bytes:

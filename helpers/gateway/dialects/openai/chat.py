@@ -144,7 +144,7 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
 
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:
     """The tools that are functions."""
-    declared = [tool["function"] for tool in body.get("tools") or [] if tool["type"] == "function"]
+    declared = [tool["function"] for tool in body.get("tools") or [] if tool.get("type", "function") == "function"]  # vLLM may leave it out
     return tuple(Function(function["name"], function.get("parameters") or {}) for function in declared)
 
 

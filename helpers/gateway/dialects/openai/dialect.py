@@ -119,7 +119,7 @@ class OpenAI(Dialect):
         unknown = refusal.kind in ("unknown_model", "retired_model") and refusal.facts.get("status") != 400
         return None if unknown else refusal.param
 
-    def stream_error(self, refusal: Refusal) -> bytes:
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, kind, code, text = words(refusal, hex_id("req_", 32))
         return chat.frame({"error": {"message": text, "type": kind, "param": None, "code": code}})
 

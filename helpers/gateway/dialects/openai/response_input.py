@@ -40,7 +40,7 @@ def message(item: dict[str, Any], path: str) -> Message:
             return Message("assistant", (Part(called(item["name"], item["arguments"]), "tool_use"),))
         case "function_call_output":
             _check_fields(item, path, "call_id", "output")
-            return Message("tool", (Part(_output(item["output"], f"{path}.output"), "tool_result"),))
+            return Message("tool", _output(item["output"], f"{path}.output"))
         case "reasoning":
             said = {name: value for name, value in item.items() if name != "id"}
             return Message("assistant", (Part(json.dumps(said, sort_keys=True), "thinking"),))
@@ -63,16 +63,18 @@ def _check_fields(item: dict[str, Any], path: str, *names: str) -> None:
             raise Refusal("wrong_type", param=f"{path}.{name}", expected="string", value=item[name])
 
 
-def _output(output: Any, path: str) -> str:
-    """The output of a function: a text, or parts of input."""
+def _output(output: Any, path: str) -> tuple[Part, ...]:
+    """The output of a function: a text, or parts of input, of which files count as such."""
     if isinstance(output, str):
-        return output
+        return (Part(output, "tool_result"),)
     if not isinstance(output, list):
         wanted = {"type": ["string", "array"], "items": {"type": "object"}}
         raise Refusal("wrong_type", param=path, expected="string", value=output, schema=wanted)
     for place, part in enumerate(output):
         _check_part(part, f"{path}[{place}]", OUTPUTS)
-    return json.dumps(output, sort_keys=True)
+    texts = [part for part in output if part["type"] == "input_text"]
+    files = (Part(chat.fingerprint(part), "image") for part in output if part["type"] != "input_text")
+    return (*files, Part(json.dumps(texts, sort_keys=True), "tool_result"))
 
 
 def _said(item: dict[str, Any], path: str) -> Message:

@@ -178,7 +178,7 @@ class OpenAIResponses:
 
     def _response(self, answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
         """A response that has not answered yet."""
-        asked = answer.question.echo
+        asked = {name: value for name, value in answer.question.echo.items() if value is not None}
         model = answer.question.model
         thinks = model.thinks != "never"
         return {
@@ -192,14 +192,14 @@ class OpenAIResponses:
             "incomplete_details": None,
             "instructions": asked.get("instructions"),
             "max_output_tokens": asked.get("max_output_tokens"),
-            "max_tool_calls": None,
+            "max_tool_calls": asked.get("max_tool_calls"),
             "model": model.served_as,
             "output": [],
             "parallel_tool_calls": asked.get("parallel_tool_calls") is not False,
             "previous_response_id": asked.get("previous_response_id"),
             "prompt_cache_key": asked.get("prompt_cache_key"),
             "reasoning": {"effort": answer.question.effort if thinks else None, "summary": None},
-            "safety_identifier": None,
+            "safety_identifier": asked.get("safety_identifier"),
             "service_tier": "default",
             "store": asked.get("store") is not False,
             "temperature": asked.get("temperature", 1.0),
@@ -208,9 +208,9 @@ class OpenAIResponses:
             "tools": [tools.echoed(tool) for tool in asked.get("tools") or []],
             "top_logprobs": asked.get("top_logprobs") or 0,
             "top_p": asked.get("top_p", 1.0),
-            "truncation": "disabled",
+            "truncation": asked.get("truncation", "disabled"),
             "usage": None,
-            "user": None,
+            "user": asked.get("user"),
             "metadata": asked.get("metadata") or {},
         }
 

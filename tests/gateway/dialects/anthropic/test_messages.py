@@ -227,3 +227,23 @@ def test_cached_input_does_not_count_for_the_limit(client, still):
 
     (first, written), (second, _) = left(), left()
     assert first <= 2_000_000 - written and second >= first - 1000
+
+
+def test_marks_on_tools_and_the_one_at_the_top_count_too(client):
+    tools = [{"name": "look", "input_schema": {"type": "object", "properties": {}}, "cache_control": {"type": "ephemeral"}}]
+    said = [{"role": "user", "content": [block(f"Part {number}") for number in range(3)]}]
+    assert client.messages.create(model="claude-haiku-5-5", max_tokens=5, messages=said, tools=tools).content
+    with pytest.raises(anthropic.BadRequestError, match="A maximum of 4 blocks with cache_control may be provided. Found 5."):
+        client.messages.create(model="claude-haiku-5-5", max_tokens=5, messages=said, tools=tools, cache_control={"type": "ephemeral"})
+
+
+def test_a_mark_for_an_hour_after_one_for_five_minutes(client):
+    system, said = [block("Be kind.")], [{"role": "user", "content": [block("Hello", ttl="1h")]}]
+    with pytest.raises(anthropic.BadRequestError) as caught:
+        client.messages.create(model="claude-haiku-5-5", max_tokens=5, system=system, messages=said)
+    assert caught.value.body["error"]["message"] == (
+        "messages.0.content.0.cache_control.ttl: a ttl='1h' cache_control block must not come after a ttl='5m' cache_control block. "
+        "Note that blocks are processed in the following order: `tools`, `system`, `messages`."
+    )
+    system[0]["cache_control"]["ttl"], said[0]["content"][0]["cache_control"]["ttl"] = "1h", "5m"
+    assert client.messages.create(model="claude-haiku-5-5", max_tokens=5, system=system, messages=said).content

@@ -107,3 +107,20 @@ def test_a_cache_can_last_an_hour(bedrock, gateway):
 
 def test_what_is_too_short_is_not_cached(bedrock):
     assert [cached(bedrock, 100) for _ in range(2)] == [(0, 0), (0, 0)]
+
+
+def test_top_k_is_heeded(bedrock):
+    def ask(**more):
+        given = {"modelId": "us.anthropic.claude-haiku-4-5-20251001-v1:0", "messages": said("Tell me of zebras"), "inferenceConfig": {"temperature": 1}, **more}
+        return bedrock.converse(**given)["output"]["message"]["content"][0]["text"]
+
+    assert len({ask(additionalModelRequestFields={"top_k": 1}) for _ in range(4)}) == 1
+    assert len({ask() for _ in range(4)}) > 1
+
+
+def test_cache_points_among_tools_count_too(bedrock):
+    point = {"cachePoint": {"type": "default"}}
+    tools = [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}, point]
+    content = [block for number in range(4) for block in ({"text": f"Part {number}"}, point)]
+    with pytest.raises(bedrock.exceptions.ValidationException, match="A maximum of 4 blocks with cache_control may be provided. Found 5."):
+        bedrock.converse(modelId=CLAUDE, messages=[{"role": "user", "content": content}], toolConfig={"tools": tools})

@@ -64,7 +64,7 @@ def test_a_frame_with_one_wrong_byte_is_noticed(place):
     [("rate_limited", "throttlingException"), ("overloaded", "serviceUnavailableException"), ("server_error", "internalServerException")],
 )
 def test_a_refusal_inside_a_stream_is_an_exception_frame(kind, name):
-    (frame,) = decoded(Bedrock().stream_error(Refusal(kind)))
+    (frame,) = decoded(Bedrock().stream_error(Refusal(kind), Bedrock.stream_type, first=False))
     assert (frame.headers[":message-type"], frame.headers[":exception-type"]) == ("exception", name)
     assert json.loads(frame.payload)["message"]
 

@@ -203,3 +203,17 @@ def test_without_alt_sse_a_stream_is_one_json_array(post):
     assert reply.headers["content-type"] == "application/json; charset=UTF-8"
     text = "".join(piece["candidates"][0]["content"]["parts"][0]["text"] for piece in reply.json())
     assert text == plain["candidates"][0]["content"]["parts"][0]["text"]
+
+
+@pytest.mark.parametrize("before", [0, 1])
+def test_an_error_in_a_stream_that_is_an_array_is_its_last_element(gateway, post, before):
+    gateway.fault("overloaded_in_stream", "gemini", chunk=before)
+    *pieces, last = post({"contents": contents(UNKNOWN_PROMPT)}, "streamGenerateContent").json()
+    assert len(pieces) == before and last["error"]["status"] == "UNAVAILABLE"
+
+
+def test_an_error_before_a_stream_that_is_an_array_stands_in_one(post):
+    reply = post({"contents": []}, "streamGenerateContent")
+    [refused] = reply.json()
+    assert reply.status_code == refused["error"]["code"] == 400
+    assert post({"contents": []}, "streamGenerateContent?alt=sse").json() == refused

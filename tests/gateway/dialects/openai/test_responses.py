@@ -110,3 +110,14 @@ def test_a_tool_choice_of_the_wrong_type_is_refused_by_responses(gateway):
     choice = {"type": "allowed_tools", "mode": "required", "tools": 5}
     with pytest.raises(openai.BadRequestError):
         openai.OpenAI().responses.create(model="gpt-4o-mini", input="Hi", tools=[{"type": "function", "name": "a", "parameters": {}}], tool_choice=choice)
+
+
+def test_what_was_set_is_repeated(client):
+    given = {"truncation": "auto", "max_tool_calls": 3, "safety_identifier": "learner-7", "user": "ada", "metadata": {"chapter": "2"}}
+    answer = client.responses.create(model="gpt-6-luna", input=HELLO, **given).to_dict()
+    assert {name: answer[name] for name in given} == given
+
+
+def test_null_is_as_good_as_absent(client):
+    answer = client.responses.create(model="gpt-4o", input=HELLO, temperature=None, top_p=None, truncation=None)
+    assert (answer.temperature, answer.top_p, answer.truncation) == (1.0, 1.0, "disabled")
