@@ -13,6 +13,7 @@ from socketserver import ThreadingTCPServer
 from helpers import environment, network
 
 FIRST = "Nothing was sent: run helpers.start() first, then make the client anew."
+TERMINAL = f"{FIRST} For pip and the like, use a terminal."  # to what would go to another machine
 PATIENCE = 10.0  # seconds for a client to send its request
 _guarding = threading.Event()
 
@@ -47,8 +48,9 @@ class _Refusing(BaseHTTPRequestHandler):
         left = int(length) if length.isdecimal() else 0
         while left > 0 and (piece := self.rfile.read(min(left, 65536))):
             left -= len(piece)
-        kind, body = network.refusal(self.path, FIRST)
-        self.send_response(403 if self.command == "CONNECT" else 400, FIRST)
+        sentence = TERMINAL if self.command == "CONNECT" or "://" in self.path else FIRST
+        kind, body = network.refusal(self.path, sentence)
+        self.send_response(403 if self.command == "CONNECT" else 400, sentence)
         for name, value in (("content-type", kind), ("content-length", str(len(body))), ("connection", "close"), ("x-should-retry", "false")):
             self.send_header(name, value)
         self.end_headers()

@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from helpers.gateway.handler import Handler
 from helpers.gateway.server import Gateway
 
 ROOT = Path(__file__).parents[2]
@@ -386,7 +387,7 @@ def test_a_client_that_goes_away_ends_its_own_stream_alone(gateway):
             break
         time.sleep(0.01)
     assert [entry.note for entry in gateway.meter.log()] == ["the client went away", ""]
-    assert gateway.in_loop(lambda: [task for task in asyncio.all_tasks() if "Gateway._serve(" in repr(task)]) == []
+    assert gateway.in_loop(lambda: [task for task in asyncio.all_tasks() if task.get_coro().__qualname__ == Handler._serve.__qualname__]) == []
 
 
 # ---- this machine alone ------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ ACCOUNTS = (
 # A key as a provider repeats it: its ends, and stars between.
 MASKED = re.compile(rb"[\w.-]+\*{3,}[\w.-]*|\*{3,}[\w.-]+")
 PART = 8  # characters of a key from which on a part of it is hidden in an error
+SURE = 16  # characters from which on a key is no word that an answer may hold; the key of a server of one's own may be "anything"
 # What was asked: ids of requests, answers and tool calls.
 IDS = re.compile(
     WORD + rb"(chatcmpl-|batch_req_|msg_bdrk_|(?:req|resp|msg|rs|fc|toolu|srvtoolu)_(?=\w{0,64}\d)|call_(?=[A-Za-z0-9]{24}\b))([A-Za-z0-9]{16,})"
@@ -65,8 +66,9 @@ class Scrubber:
 
     def hide(self, data: bytes) -> tuple[bytes, bytes]:
         """What may be shown of the beginning of an answer, with the learner's keys as x; and its end, where that may be half of one."""
-        data = self._without_own(data)
-        held = max((n for secret in self._secrets for n in range(1, len(secret)) if data.endswith(secret[:n])), default=0)
+        keys = [secret for secret in self._secrets if len(secret) >= SURE]
+        data = _without(keys, data)
+        held = max((n for key in keys for n in range(1, len(key)) if data.endswith(key[:n])), default=0)
         return data[: len(data) - held], data[len(data) - held :]
 
     def scrub_error(self, data: bytes) -> bytes:
@@ -78,18 +80,19 @@ class Scrubber:
             shown[found.start() : found.start() + PART] = b"x" * PART
         return bytes(shown)
 
-    def _without_own(self, data: bytes) -> bytes:
-        for secret in self._secrets:
-            data = data.replace(secret, b"x" * len(secret))
-        return data
-
     def _without_secrets(self, data: bytes) -> bytes:
-        data = self._without_own(data)
+        data = _without(self._secrets, data)
         data = KEYS.sub(lambda found: b"x" * len(found[0]), data)
         data = EMAIL.sub(lambda found: re.sub(rb"[^@.]", b"x", found[0]), data)
         for pattern in ACCOUNTS:
             data = pattern.sub(lambda found: found[1] + zeros(found[2]), data)
         return data
+
+
+def _without(keys: list[bytes], data: bytes) -> bytes:
+    for key in keys:
+        data = data.replace(key, b"x" * len(key))
+    return data
 
 
 def spoken(payloads: list[Any]) -> bytes:

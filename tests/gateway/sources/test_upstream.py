@@ -610,6 +610,13 @@ def test_a_key_that_is_spread_over_the_chunks_of_a_stream_is_not_shown(saying):
     assert len(shown) == len(said) and KEY.encode() not in shown and b"Your key is xxx" in shown and shown.endswith(b"isn't it?\"}}]}\n\ndata: [DONE]\n\n")
 
 
+def test_a_key_that_is_an_ordinary_word_takes_none_from_an_answer(make, server_saying):
+    gateway = make("live", keys={**KEYS, "COMPATIBLE_API_KEY": "anything"})
+    said = json.dumps({"choices": [{"index": 0, "message": {"role": "assistant", "content": "Ask me anything."}}]}).encode()
+    gateway.upstream._bases["compatible"] = server_saying(200, "application/json", said)
+    assert ask(gateway, *REQUESTS["compatible"]).content == said
+
+
 @pytest.mark.parametrize(("status", "said"), [(404, b"<html>404: there is nothing here</html>"), (200, b"<html>Please log in to the network.</html>"), (400, b""), (200, b"ok"), (200, b"[]")])
 def test_what_is_not_in_the_providers_format_is_passed_on_but_not_recorded(saying, tmp_path, status, said):
     gateway = saying("record", status, "text/html", said)

@@ -74,10 +74,6 @@ def _bound(facts: dict[str, Any]) -> str:
             return f"String should match pattern '{facts['bound']}'"
         case "minItems":
             return f"at least {facts['bound']} item is required"
-        case "maxLength":
-            return f"String should have at most {facts['bound']} characters"
-        case "pattern":
-            return f"String should match pattern '{facts['bound']}'"
     return "Input is not valid"
 
 

@@ -29,7 +29,7 @@ def masked(key: str) -> str:
 BAD_REQUEST = "invalid_request_error"
 
 
-def refused(text: str, param: str, code: str | None = None) -> Refusal:
+def refused(text: str, param: str | None = None, code: str | None = None) -> Refusal:
     """A refusal in OpenAI's own words; most that concern more than one field have no code."""
     return Refusal("bad_value", text, param=param, code=code)
 
@@ -74,7 +74,7 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
         case "no_route":
             return 404, BAD_REQUEST, "unknown_url", f"Unknown request URL: {facts['method']} {facts['path']}."
         case "not_found":
-            return facts.get("status", 404), BAD_REQUEST, facts.get("code"), refusal.message
+            return 404, BAD_REQUEST, None, refusal.message
         case "conflict":
             return 409, BAD_REQUEST, None, refusal.message
         case "too_large":

@@ -8,6 +8,7 @@ from typing import Any
 
 from helpers.gateway.batches import DAY, File
 from helpers.gateway.dialects.openai import multipart
+from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.schema import STRING, between, checker, one_of, shape
 from helpers.gateway.exchange import Refusal
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, random_id, route
@@ -84,14 +85,14 @@ def _uploaded(call: Call) -> File:
     try:
         parts = multipart.parts(call.headers.get("content-type", ""), call.body)
     except ValueError:
-        raise _refusal("Could not parse multipart form") from None
+        raise refused("Could not parse multipart form") from None
     fields = {name: _value(name, value) for name, (file_name, value) in parts.items() if name != "file"}
-    after = {name[14:-1]: fields[name] for name in fields if re.fullmatch(r"expires_after\[\w+\]", name)}
+    after = {found[1]: fields[name] for name in fields if (found := re.fullmatch(r"expires_after\[(\w+)\]", name))}
     check_form({**fields, **({"file": ""} if "file" in parts else {}), **({"expires_after": after} if after else {})})
     name, content = parts["file"]
     purpose, name = fields["purpose"], name or "upload"
     if purpose not in PURPOSES:
-        raise _refusal(f"'{purpose}' is not one of {list(PURPOSES)} - 'purpose'", "purpose")
+        raise refused(f"'{purpose}' is not one of {list(PURPOSES)} - 'purpose'", "purpose")
     if purpose == "batch":
         _check_batch_file(name, content)
     created = call.services.clock.now()
@@ -107,18 +108,13 @@ def _value(name: str, value: bytes) -> str | int:
 def _check_batch_file(name: str, content: bytes) -> None:
     """Refuse what /v1/files itself refuses; a bad line is found when a batch is made of the file."""
     if not name.lower().endswith(".jsonl"):
-        raise _refusal("Invalid file format for Batch API. Must be .jsonl")
+        raise refused("Invalid file format for Batch API. Must be .jsonl")
     if len(content) > LARGEST_BATCH_FILE:
         raise Refusal("too_large")
     try:
         content.decode("utf-8")
     except UnicodeDecodeError:
-        raise _refusal("Invalid file for Batch API. Must be utf-8 encoded") from None
-
-
-def _refusal(text: str, param: str | None = None) -> Refusal:
-    """These errors of /v1/files have no code."""
-    return Refusal("not_found", text, param=param, status=400)
+        raise refused("Invalid file for Batch API. Must be utf-8 encoded") from None
 
 
 def _body(file: File) -> dict[str, Any]:

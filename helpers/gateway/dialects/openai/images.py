@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 
 from helpers.gateway.dialects import images
@@ -36,6 +35,6 @@ def problem(url: str) -> tuple[str, str] | None:
         return "base64", f"{WANTED}empty base64-encoded bytes."
     try:
         content = base64.b64decode(data, validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return "base64", f"{WANTED}an invalid base64-encoded value."
     return None if images.kind(content) in KINDS else ("bytes", NO_IMAGE)

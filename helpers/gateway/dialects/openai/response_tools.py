@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.gateway.dialects.openai.chat import NAME
+from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.schema import BOOLEAN, OBJECT, STRING, Schema, checker, list_of, nullable, one_of, shape
 from helpers.gateway.exchange import Function, Message, Refusal
 from helpers.models import Model
@@ -110,7 +111,7 @@ def check_json_word(body: dict[str, Any], messages: Sequence[Message]) -> None:
         return
     if not any("json" in message.text.lower() for message in messages):
         text = "Response input messages must contain the word 'json' in some form to use 'text.format' of type 'json_object'."
-        raise _refusal(text)
+        raise refused(text, "input")
 
 
 def top_logprobs(body: dict[str, Any], effort: str) -> int | None:
@@ -151,12 +152,7 @@ def check_calls(items: list[dict[str, Any]], waiting: frozenset[str]) -> None:
     answered = dict.fromkeys(item["call_id"] for item in items if item.get("type") == "function_call_output")
     for id in answered:
         if id not in calls:
-            raise _refusal(f"No tool call found for function call output with call_id {id}.")
+            raise refused(f"No tool call found for function call output with call_id {id}.", "input")
     for id in calls:
         if id not in answered:
-            raise _refusal(f"No tool output found for function call {id}.")
-
-
-def _refusal(text: str) -> Refusal:
-    """Of something in the input; this error has no code, as that of something that was not found."""
-    return Refusal("not_found", text, param="input", status=400)
+            raise refused(f"No tool output found for function call {id}.", "input")

@@ -134,7 +134,7 @@ class OpenAIResponses:
         before = body.get("previous_response_id")
         if before is not None and before not in self._stored:
             text = f"Previous response with id '{before}' not found."
-            raise Refusal("not_found", text, param="previous_response_id", status=400, code="previous_response_not_found")
+            raise refused(text, "previous_response_id", "previous_response_not_found")
         kept = self._stored.get(before, Conversation())
         asked = body["input"]
         items = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked

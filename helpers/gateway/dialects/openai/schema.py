@@ -9,7 +9,7 @@ import re
 from typing import Any
 
 from helpers.gateway.dialects import json_schema
-from helpers.gateway.exchange import Refusal
+from helpers.gateway.dialects.openai.errors import refused
 from helpers.models import Model
 
 # Not in the part of JSON schema that strict ones have.
@@ -45,7 +45,7 @@ def _check_function(function: dict[str, Any], param: str, model: Model) -> None:
     wrong = json_schema.fault(parameters) or _top(parameters) or _bare_array(parameters)
     wrong = wrong or (_strict(parameters) if function.get("strict") is True else None)
     if wrong:
-        raise _refusal(f"Invalid schema for function '{function.get('name')}': {wrong}", param, "invalid_function_parameters")
+        raise refused(f"Invalid schema for function '{function.get('name')}': {wrong}", param, "invalid_function_parameters")
     _check_lookaround(parameters, "tools", model)
 
 
@@ -55,7 +55,7 @@ def _check_format(asked: dict[str, Any], param: str, code: str | None, model: Mo
         return
     wrong = json_schema.fault(schema) or (_not_an_object(schema) or _strict(schema) if asked.get("strict") is True else None)
     if wrong:
-        raise _refusal(f"Invalid schema for response_format '{asked.get('name')}': {wrong}", param, code)
+        raise refused(f"Invalid schema for response_format '{asked.get('name')}': {wrong}", param, code)
     _check_lookaround(schema, param, model)
 
 
@@ -64,7 +64,7 @@ def _check_lookaround(schema: Any, param: str, model: Model) -> None:
     found = json_schema.lookaround(schema) if model.thinks != "never" else None
     if found:
         text = f"Invalid JSON schema: regex lookaround is not supported. Found at {_json_path(found)}."
-        raise _refusal(text, param, "invalid_json_schema")
+        raise refused(text, param, "invalid_json_schema")
 
 
 def _top(parameters: dict[str, Any]) -> str | None:
@@ -117,7 +117,3 @@ def _json_path(path: json_schema.Path) -> str:
         plain = isinstance(step, str) and re.fullmatch(r"[A-Za-z_]\w*", step)
         out += f".{step}" if plain else f"[{step}]" if isinstance(step, int) else f"['{step}']"
     return out
-
-
-def _refusal(text: str, param: str, code: str | None) -> Refusal:
-    return Refusal("not_found", text, param=param, status=400, code=code)
