@@ -153,8 +153,9 @@ def test_a_function_without_arguments_is_called_without_any(gateway, schema):
     assert answer.choices[0].message.tool_calls[0].function.arguments == "{}"
 
 
-def test_a_function_whose_arguments_have_no_names_of_their_own_is_given_some(gateway):
-    schema = {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 1}
+@pytest.mark.parametrize("more", [{"minProperties": 1}, {"required": ["boxes"]}])
+def test_a_function_whose_arguments_have_no_names_of_their_own_is_given_some(gateway, more):
+    schema = {"type": "object", "additionalProperties": {"type": "integer"}, **more}
     tool = {"name": "count", "input_schema": schema}
     reply = anthropic.Anthropic().messages.create(
         model="claude-haiku-4-5", max_tokens=100, messages=[{"role": "user", "content": PROMPT}], tools=[tool], tool_choice={"type": "any"}

@@ -533,7 +533,8 @@ def tool(name, parameters=None):
 
 def test_one_of_several_tools_is_chosen_even_where_the_prompt_fills_the_context(gateway, engine):
     """The prompt leaves less room than the names take."""
-    tools = [tool("get_weather_in_the_city_now_please"), tool("b_other_function_name_quite_long")]
+    given = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+    tools = [tool(name, given) for name in ("get_weather_in_the_city_now_please", "b_other_function_name_quite_long")]
     word = len(engine.tokenizer.encode(" Paris"))
     prompt = " Paris" * ((2045 - len(engine.chat([("user", "")]))) // word)
     done = chat(prompt, tools=tools, tool_choice="required", max_tokens=5)

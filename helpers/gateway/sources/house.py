@@ -27,7 +27,8 @@ ROOM, JSON_ROOM = 128, 1024  # tokens of the context that a long prompt leaves f
 TRIES = 8  # for an answer that fits a schema where constrained decoding alone does not see to it
 SPELLED = {"topP": "top_p", "topK": "top_k"}
 ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's
-NO_ARGUMENTS = {"type", "properties", "required", "additionalProperties", "title", "description", "$schema"}  # what the schema of a function without any has
+NO_ARGUMENTS = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}  # or less: a function without any
+TITLES = ("title", "description", "$schema")  # say nothing of a value
 T = TypeVar("T")
 
 
@@ -203,8 +204,8 @@ class HouseAnswer(Answer):
 def _arguments(question: Question, function: str) -> dict[str, Any]:
     """The JSON schema of a function's arguments; one that names none has none."""
     given = next(f.parameters for f in question.functions if f.name == function)
-    says_nothing = not given.get("properties") and given.keys() <= NO_ARGUMENTS
-    return {"type": "object", "additionalProperties": False} if says_nothing else given
+    has_none = all(name in TITLES or (name in NO_ARGUMENTS and value in (None, NO_ARGUMENTS[name])) for name, value in given.items())
+    return NO_ARGUMENTS if has_none else given
 
 
 def _prompt(engine: Engine, question: Question) -> list[int]:

@@ -39,7 +39,8 @@ def read(content: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
 def _files(part: dict[str, Any]) -> list[Part]:
     """The files that stand in the result of a call."""
     given = part.get("functionResponse", {}).get("parts")
-    return [Part(_short_hash(json.dumps(file, sort_keys=True).encode()), "image") for file in (given if isinstance(given, list) else ()) if _is_file(file)]
+    files = [one for one in given if _is_file(one)] if isinstance(given, list) else []
+    return [Part(_short_hash(json.dumps(file, sort_keys=True).encode()), "image") for file in files]
 
 
 def _is_file(part: Any) -> bool:
