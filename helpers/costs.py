@@ -252,7 +252,7 @@ def dollars(amount: Decimal | None) -> str:
     if amount == 0 or abs(amount) >= 1:
         return f"{amount:,.2f} USD"
     # Six places, and below a hundred-thousandth as many as three digits need.
-    places = max(6, 2 - amount.adjusted())
+    places = 6 if amount.adjusted() >= -5 else 2 - amount.adjusted()
     digits = f"{amount:.{places}f}"
     return f"{digits.rstrip('0') if places > 6 else digits} USD"
 

@@ -170,7 +170,8 @@ class Connection(asyncio.Protocol):
         if self._server.is_closed:  # it was let in just before
             return transport.abort()
         # asyncio leaves it out for a listener made without a protocol's number; without it the second piece of an answer waits 40 ms.
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with suppress(OSError, AttributeError):  # a client that has gone by now leaves no socket
+            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:
