@@ -142,7 +142,7 @@ def estimate(
 
 
 def _image_tokens(model: models.Model, size: tuple[int, int]) -> int:
-    from helpers.images import image_tokens
+    from helpers.image_tokens import image_tokens
 
     try:
         width, height = size
