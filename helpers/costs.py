@@ -134,6 +134,8 @@ def estimate(
     if text.uncached_tokens < 0:
         raise ValueError(f"cached tokens are a part of the input: read and written, they are more than {text.input_tokens}")
     provider, on = _provider(model, provider), _day(on)
+    if not isinstance(images, Iterable):
+        raise ValueError(f"images is {images!r}: give the width and height of each in pixels, as [(1024, 768)]")
     seen = sum(_image_tokens(models.get(model, provider), image) for image in images)
     whole = replace(text, input_tokens=text.input_tokens + seen)
     _check_window(whole, models.get(model, provider))
@@ -142,7 +144,7 @@ def estimate(
 
 
 def _image_tokens(model: models.Model, size: tuple[int, int]) -> int:
-    from helpers.images import image_tokens
+    from helpers.image_tokens import image_tokens
 
     try:
         width, height = size

@@ -221,8 +221,12 @@ def _refuse_dotenv(**given: object) -> None:
     from helpers.gateway.sources.credentials import dotenv_file
 
     path = dotenv_file()
+    try:
+        text = path.read_bytes() if path else b""
+    except OSError:  # nothing to offline mode; the others say so when they read the keys
+        return
     # Line by line, and these alone: offline, the keys in this file are not read.
-    names = re.findall(rb"^\s*(?:export\s+)?(COURSE_[A-Z_]+)\s*=\s*[^\s#]", path.read_bytes(), re.MULTILINE) if path else []
+    names = re.findall(rb"^\s*(?:export\s+)?(COURSE_[A-Z_]+)\s*=\s*[^\s#]", text, re.MULTILINE)
     for name in map(bytes.decode, names):
         if given.get(name) is None and not os.environ.get(name):
             raise CourseError(f"{name} stands in {path}, which is read for keys alone: set it in your shell, as in `export {name}=...`")

@@ -284,6 +284,7 @@ def test_a_large_image_is_made_smaller_for_claude():
         ("gpt-4o", [(0, 10)], "no size"),
         ("gpt-4o", [10], "width and height"),
         ("gpt-4o", ["a picture.png"], "width and height"),
+        ("gpt-4o", 5, "width and height"),
         ("gpt-4o", [(10.5, 10)], "whole number"),
     ],
 )

@@ -117,6 +117,18 @@ def test_a_dotenv_without_a_setting_is_none_of_its_business(kernel, tmp_path, te
     assert helpers.start(show=False).mode == "offline"
 
 
+def test_a_dotenv_that_may_not_be_read_is_nothing_to_offline_mode(kernel, tmp_path):
+    def read(path, really=Path.read_bytes):
+        if path.name == ".env":
+            raise PermissionError(13, "Permission denied", str(path))
+        return really(path)
+
+    (tmp_path / ".env").write_text("COURSE_MODE=live\n")
+    kernel.chdir(tmp_path)
+    kernel.setattr(Path, "read_bytes", read)
+    assert helpers.start(show=False).mode == "offline"
+
+
 KEY = b"OPENAI_API_KEY=some-key\r\n"
 
 

@@ -12,10 +12,11 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry
 
 from helpers.house_model.engine import ConstraintError
+from helpers.house_model.patterns import has_lookaround
 
 Schema = dict[str, Any]
 
-# Keywords that llguidance passes over, follows in part only, or takes for another: oneOf for anyOf.
+# Keywords that llguidance passes over, follows in part only, or takes for another: oneOf for anyOf. Nor does it know lookaround.
 LOOSE = {
     "not", "if", "then", "else", "oneOf", "multipleOf", "uniqueItems", "contains", "minContains", "maxContains", "additionalItems",
     "unevaluatedItems", "unevaluatedProperties", "minProperties", "maxProperties", "propertyNames", "dependencies",
@@ -45,16 +46,6 @@ def is_exact(schema: Any) -> bool:
         for name, value in schema.items()
         if name not in NOT_SCHEMAS
     )
-
-
-def has_lookaround(pattern: Any) -> bool:
-    """Whether a pattern has a lookahead or a lookbehind, which llguidance does not know."""
-    return isinstance(pattern, str) and bool(re.search(r"\(\?<?[=!]", without_classes(pattern)))
-
-
-def without_classes(pattern: str) -> str:
-    """A pattern without its classes and escapes, in which signs mean themselves."""
-    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]?", "", pattern)
 
 
 def is_valid(value: Any, schema: Any) -> bool:

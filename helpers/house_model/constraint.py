@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
-from helpers.house_model.checking import Schema, SchemaError, without_classes
+from helpers.house_model.checking import Schema, SchemaError
 from helpers.house_model.circles import circles
 from helpers.house_model.engine import Array
 from helpers.house_model.narrowing import narrowed
+from helpers.house_model.patterns import without_classes
 
 LONGEST_STRING = 60  # characters, where a schema sets no bound of its own
 AROUND = 20  # characters on either side of what matches a pattern without ends

@@ -9,7 +9,8 @@ import re
 from decimal import Decimal
 from typing import Any
 
-from helpers.house_model.checking import Schema, SchemaError, has_lookaround, invalid
+from helpers.house_model.checking import Schema, SchemaError, invalid
+from helpers.house_model.patterns import has_lookaround
 
 FARTHEST = 10**15  # numbers beyond cannot all be told apart as floats, which is how llguidance keeps them
 TYPES = ("null", "boolean", "integer", "number", "string", "array", "object")

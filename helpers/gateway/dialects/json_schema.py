@@ -7,6 +7,8 @@ import warnings
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from helpers.house_model.patterns import has_lookaround
+
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 COUNTS = ("minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains")
 BOUNDS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
@@ -14,7 +16,6 @@ LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")  # of schemas
 NAMED = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")  # schemas by name
 ONE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames", "unevaluatedProperties", "unevaluatedItems")
 LONGEST_PATTERN = 10_000  # letters; a longer one is taken unread
-LOOKAROUND = re.compile(r"\(\?<?[=!]")
 Path = tuple[str | int, ...]
 
 
@@ -42,18 +43,13 @@ def fault(schema: dict[str, Any], patterns: bool = True) -> str | None:
 def lookaround(schema: Any) -> Path | None:
     """Where a pattern has a lookahead or a lookbehind; None where none has."""
     for path, one in parts(schema):
-        if LOOKAROUND.search(_text(one.get("pattern"))):
+        if has_lookaround(one.get("pattern")):
             return (*path, "pattern")
         names = one.get("patternProperties")
-        found = next((name for name in names if LOOKAROUND.search(_text(name))), None) if isinstance(names, dict) else None
+        found = next((name for name in names if has_lookaround(name)), None) if isinstance(names, dict) else None
         if found is not None:
             return (*path, "patternProperties", found)
     return None
-
-
-def _text(value: Any) -> str:
-    """A pattern without its classes and escapes, in which brackets mean themselves."""
-    return re.sub(r"\\.|\[(?:\\.|[^\]\\])*\]?", "", value) if isinstance(value, str) else ""
 
 
 def _fault(name: str, value: Any) -> str | None:
