@@ -5,24 +5,9 @@ import re
 import anthropic
 import httpx2
 import pytest
-from anthropic import Anthropic
 
 from helpers.gateway.batches import Batches
-
-HELLO = "Say hello in five words."
-HELLO_ANSWER = "Hello there, lovely to meet."
-LONG = "All work and no play makes this a dull notebook. " * 200
-THINKS, PLAIN = "claude-haiku-5-5", "claude-haiku-4-5"
-OLD, NEW = "2023-06-01", "2026-10-21"
-
-
-@pytest.fixture
-def client(gateway):
-    return Anthropic(max_retries=0)
-
-
-def user(content):
-    return [{"role": "user", "content": content}]
+from tests.gateway.dialects.anthropic.samples import HELLO, HELLO_ANSWER, LONG, OLD, THINKS, user
 
 
 def text_of(message):

@@ -5,18 +5,13 @@ import base64
 import anthropic
 import httpx2
 import pytest
-from anthropic import Anthropic
+
+from tests.gateway.dialects.anthropic.samples import TOOL
 
 MODEL, PLAIN = "claude-haiku-5-5", "claude-haiku-4-5"
 KINDS = {"png": b"\x89PNG\r\n\x1a\n", "jpeg": b"\xff\xd8\xff\xe0", "gif": b"GIF89a", "webp": b"RIFF\x00\x00\x00\x00WEBP"}
 TYPES = "Input should be 'image/jpeg' or 'image/png' or 'image/gif' or 'image/webp'"
 AT = "messages.0.content.0.image.source"
-TOOL = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
-
-
-@pytest.fixture
-def client(gateway):
-    return Anthropic(max_retries=0)
 
 
 def encoded(data):

@@ -3,38 +3,13 @@
 import asyncio
 import re
 from datetime import UTC, datetime
-from types import SimpleNamespace
 
 import anthropic
 import httpx2
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
 
-HELLO = "Say hello in five words."
-HELLO_ANSWER = "Hello there, lovely to meet."
-LONG = "All work and no play makes this a dull notebook. " * 200
-THINKS, PLAIN = "claude-haiku-5-5", "claude-haiku-4-5"
-OLD, NEW = "2023-06-01", "2026-10-21"
-
-
-@pytest.fixture
-def client(gateway):
-    return Anthropic(max_retries=0)
-
-
-@pytest.fixture
-def still(gateway, monkeypatch):
-    """The course's clock stands still but for what a test adds to it, so no bucket refills unasked."""
-    now = gateway.clock.now()
-    monkeypatch.setattr("helpers.gateway.clock.time", SimpleNamespace(time=lambda: now))
-
-
-def user(content):
-    return [{"role": "user", "content": content}]
-
-
-def ask(client, content=HELLO, *, model=THINKS, max_tokens=1000, **more):
-    return client.messages.create(model=model, max_tokens=max_tokens, messages=user(content), **more)
+from tests.gateway.dialects.anthropic.samples import HELLO, HELLO_ANSWER, LONG, NEW, OLD, PLAIN, THINKS, ask, user
 
 
 def text_of(message):
@@ -122,6 +97,7 @@ def test_rate_limit(client, gateway, still):
     assert caught.value.type == "rate_limit_error" and 1 <= int(caught.value.response.headers["retry-after"]) <= 60
     gateway.advance(minutes=1)
     assert ask(client, LONG).content
+
 
 REFUSED = [
     ({"messages": None}, "messages: Field required"),

@@ -2,37 +2,13 @@
 
 import re
 from itertools import groupby
-from types import SimpleNamespace
 
 import anthropic
 import pytest
-from anthropic import Anthropic
 
-HELLO = "Say hello in five words."
-HELLO_ANSWER = "Hello there, lovely to meet."
+from tests.gateway.dialects.anthropic.samples import HELLO, HELLO_ANSWER, LONG, PLAIN, THINKS, ask, user
+
 HELLO_THINKING = 32
-LONG = "All work and no play makes this a dull notebook. " * 200
-THINKS, PLAIN = "claude-haiku-5-5", "claude-haiku-4-5"
-
-
-@pytest.fixture
-def client(gateway):
-    return Anthropic(max_retries=0)
-
-
-@pytest.fixture
-def still(gateway, monkeypatch):
-    """The course's clock stands still but for what a test adds to it, so no bucket refills unasked."""
-    now = gateway.clock.now()
-    monkeypatch.setattr("helpers.gateway.clock.time", SimpleNamespace(time=lambda: now))
-
-
-def user(content):
-    return [{"role": "user", "content": content}]
-
-
-def ask(client, content=HELLO, *, model=THINKS, max_tokens=1000, **more):
-    return client.messages.create(model=model, max_tokens=max_tokens, messages=user(content), **more)
 
 
 def text_of(message):
@@ -137,6 +113,7 @@ def test_stream_helper_gives_the_same_message(client, options):
     plain = ask(client, **options)
     assert (message.stop_reason, [b.type for b in message.content]) == (plain.stop_reason, [b.type for b in plain.content])
     assert message.usage.output_tokens == plain.usage.output_tokens
+
 
 TOOL = {"name": "look", "description": "Look something up.", "input_schema": {"type": "object", "properties": {"what": {"type": "string"}}}}
 

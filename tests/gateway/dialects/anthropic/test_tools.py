@@ -13,39 +13,24 @@ from pydantic import BaseModel
 from helpers import environment
 from helpers.gateway.dialects.anthropic.tools import arguments
 from helpers.gateway.server import Gateway
+from tests.gateway.dialects.samples import (
+    ANY,
+    FORCED,
+    JSON_SCHEMA,
+    MID,
+    OLD,
+    OPEN,
+    ORDER,
+    PERSON,
+    SCHEMAS,
+    SMALL,
+    STORY,
+    THINKS,
+    TOOLS,
+    logged,
+)
 
-SMALL, MID, OLD = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-haiku-4-5"  # thinks by default, always, when asked
 PROMPT = "Ada, who is a regular, orders two teapots and one kettle; it is urgent."
-STORY = "Tell a long story about the sea, the wind and the lighthouse keeper."
-ITEM = {
-    "type": "object",
-    "properties": {"product": {"enum": ["teapot", "kettle"]}, "count": {"type": "integer", "minimum": 1, "maximum": 9}},
-    "required": ["product", "count"],
-}
-ORDER = {
-    "type": "object",
-    "properties": {
-        "customer": {
-            "type": "object",
-            "properties": {"name": {"type": "string", "maxLength": 12}, "regular": {"type": "boolean"}},
-            "required": ["name", "regular"],
-        },
-        "items": {"type": "array", "items": ITEM, "minItems": 1, "maxItems": 2},
-        "speed": {"enum": ["normal", "urgent"]},
-    },
-    "required": ["customer", "items", "speed"],
-}
-PLACE = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
-PERSON = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"enum": ["new", "regular"]}}},
-    "required": ["name", "tags"],
-    "additionalProperties": False,
-}
-SCHEMAS = {"order": ORDER, "weather": PLACE}
-TOOLS = [{"name": name, "description": f"Use it to {name}.", "input_schema": schema} for name, schema in SCHEMAS.items()]
-FORCED, ANY = {"type": "tool", "name": "order"}, {"type": "any"}
-JSON_SCHEMA = {"type": "json_schema", "schema": PERSON}
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +57,6 @@ def user(text=PROMPT):
 
 def ask(client, text=PROMPT, *, model=SMALL, max_tokens=600, **more):
     return client.messages.create(model=model, max_tokens=max_tokens, messages=user(text), **more)
-
-
-def logged(gateway):
-    """Output tokens of the last call in the log; a stream is entered just after its last event."""
-    for _ in range(100):
-        usage = gateway.meter.log()[-1].usage
-        if usage is not None:
-            return usage.output_tokens
-        time.sleep(0.01)
-    raise AssertionError("the call was not entered")
 
 
 @pytest.mark.parametrize("model", [SMALL, OLD])
@@ -214,9 +189,6 @@ def test_an_answer_ends_at_a_stop_sequence(client):
     with client.messages.stream(model=SMALL, max_tokens=600, messages=user(STORY), stop_sequences=["e"]) as stream:
         text, message = "".join(stream.text_stream), stream.get_final_message()
     assert message.stop_reason == "stop_sequence" and "e" not in text
-
-THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000, "model": OLD}
-OPEN = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
 
 def schema_of(**more):

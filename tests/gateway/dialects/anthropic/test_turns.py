@@ -4,21 +4,16 @@ import re
 
 import anthropic
 import pytest
-from anthropic import Anthropic
+
+from tests.gateway.dialects.anthropic.samples import TOOL
 
 NEW, ALWAYS, OLD = "claude-haiku-5-5", ["claude-sonnet-5-5", "claude-opus-5-5", "claude-fable-5-2"], "claude-haiku-4-5"
 PREFILL = "This model does not support assistant message prefill. The conversation must end with a user message."
-TOOL = {"name": "look", "input_schema": {"type": "object", "properties": {}}}
 ORPHANED = "unexpected `tool_use_id` found in `tool_result` blocks: {}. Each `tool_result` block must have a corresponding `tool_use` block in the previous message."
 UNANSWERED = (
     "messages.{}: `tool_use` ids were found without `tool_result` blocks immediately after: {}. "
     "Each `tool_use` block must have a corresponding `tool_result` block in the next message."
 )
-
-
-@pytest.fixture
-def client(gateway):
-    return Anthropic(max_retries=0)
 
 
 def user(*content):

@@ -1,21 +1,10 @@
 """Bedrock's Converse through boto3."""
 
-import boto3
 import pytest
-from botocore.config import Config
+
+from tests.gateway.dialects.bedrock.samples import ANSWER, MESSAGES, PROMPT, client, said
 
 CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
-PROMPT, ANSWER = "Say hello in five words.", "Hello there, lovely to meet."
-
-
-def said(text):
-    return [{"role": "user", "content": [{"text": text}]}]
-
-MESSAGES = said(PROMPT)
-
-
-def client(**more):
-    return boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}), **more)
 
 
 @pytest.fixture

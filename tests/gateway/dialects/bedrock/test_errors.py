@@ -8,23 +8,16 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from tests.gateway.dialects.bedrock.samples import MESSAGES, PROMPT, client, said
+
 CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
-PROMPT, ANSWER = "Say hello in five words.", "Hello there, lovely to meet."
 
 
-def said(text):
-    return [{"role": "user", "content": [{"text": text}]}]
-
-MESSAGES = said(PROMPT)
 INVOKE = {
     CLAUDE: {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 200, "messages": [{"role": "user", "content": PROMPT}]},
     LLAMA: {"prompt": PROMPT, "max_gen_len": 200},
     NOVA: {"messages": MESSAGES, "inferenceConfig": {"max_new_tokens": 200}},
 }
-
-
-def client(**more):
-    return boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}), **more)
 
 
 @pytest.fixture
@@ -38,6 +31,7 @@ def refused(code, call, *args, **kwargs):
         call(*args, **kwargs)
     assert caught.value.response["Error"]["Code"] == code
     return caught.value.response["Error"]["Message"], caught.value.response["ResponseMetadata"]["HTTPStatusCode"]
+
 
 PROFILE_NEEDED = (
     "Invocation of model ID anthropic.claude-haiku-5-5 with on-demand throughput isn’t supported. "

@@ -2,21 +2,16 @@
 
 import json
 
-import boto3
 import httpx2
 import pytest
-from botocore.config import Config
 from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import EventStreamError
 
+from tests.gateway.dialects.bedrock.samples import MESSAGES, PROMPT, client
+
 CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
-PROMPT, ANSWER = "Say hello in five words.", "Hello there, lovely to meet."
 
 
-def said(text):
-    return [{"role": "user", "content": [{"text": text}]}]
-
-MESSAGES = said(PROMPT)
 INVOKE = {
     CLAUDE: {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 200, "messages": [{"role": "user", "content": PROMPT}]},
     LLAMA: {"prompt": PROMPT, "max_gen_len": 200},
@@ -24,13 +19,10 @@ INVOKE = {
 }
 
 
-def client(**more):
-    return boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}), **more)
-
-
 @pytest.fixture
 def bedrock(gateway):
     return client()
+
 
 STREAMS = {"converse-stream": {"messages": MESSAGES}, "invoke-with-response-stream": INVOKE[CLAUDE]}
 SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=some-key-id/20261123/us-east-1/bedrock/aws4_request"}

@@ -2,18 +2,13 @@
 
 import json
 
-import boto3
 import pytest
-from botocore.config import Config
+
+from tests.gateway.dialects.bedrock.samples import MESSAGES, PROMPT, client
 
 CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
-PROMPT, ANSWER = "Say hello in five words.", "Hello there, lovely to meet."
 
 
-def said(text):
-    return [{"role": "user", "content": [{"text": text}]}]
-
-MESSAGES = said(PROMPT)
 INVOKE = {
     CLAUDE: {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 200, "messages": [{"role": "user", "content": PROMPT}]},
     LLAMA: {"prompt": PROMPT, "max_gen_len": 200},
@@ -29,10 +24,6 @@ PIECE = {
     LLAMA: lambda event: event["generation"],
     NOVA: lambda event: event.get("contentBlockDelta", {}).get("delta", {}).get("text", ""),
 }
-
-
-def client(**more):
-    return boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}), **more)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import re
-import time
 
 import boto3
 import pytest
@@ -12,43 +11,26 @@ from jsonschema import validate
 
 from helpers import environment
 from helpers.gateway.server import Gateway
+from tests.gateway.dialects.bedrock.samples import FROM_MODEL
+from tests.gateway.dialects.samples import (
+    ANY,
+    FORCED,
+    JSON_SCHEMA,
+    OPEN,
+    ORDER,
+    PERSON,
+    SCHEMAS,
+    STORY,
+    THINKS,
+    TOOLS,
+    logged,
+)
 
-SMALL, MID, OLD = "claude-haiku-5-5", "claude-sonnet-5-5", "claude-haiku-4-5"  # thinks by default, always, when asked
 BEDROCK, BEDROCK_MID, BEDROCK_OLD = "us.anthropic.claude-haiku-5-5", "us.anthropic.claude-sonnet-5-5", "us.anthropic.claude-haiku-4-5-20251001-v1:0"
 LLAMA, NOVA = "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
 PROMPT = "Ada, who is a regular, orders two teapots and one kettle; it is urgent."
-STORY = "Tell a long story about the sea, the wind and the lighthouse keeper."
-ITEM = {
-    "type": "object",
-    "properties": {"product": {"enum": ["teapot", "kettle"]}, "count": {"type": "integer", "minimum": 1, "maximum": 9}},
-    "required": ["product", "count"],
-}
-ORDER = {
-    "type": "object",
-    "properties": {
-        "customer": {
-            "type": "object",
-            "properties": {"name": {"type": "string", "maxLength": 12}, "regular": {"type": "boolean"}},
-            "required": ["name", "regular"],
-        },
-        "items": {"type": "array", "items": ITEM, "minItems": 1, "maxItems": 2},
-        "speed": {"enum": ["normal", "urgent"]},
-    },
-    "required": ["customer", "items", "speed"],
-}
-PLACE = {"type": "object", "properties": {"city": {"type": "string", "maxLength": 12}}, "required": ["city"]}
-PERSON = {
-    "type": "object",
-    "properties": {"name": {"type": "string"}, "tags": {"type": "array", "items": {"enum": ["new", "regular"]}}},
-    "required": ["name", "tags"],
-    "additionalProperties": False,
-}
-SCHEMAS = {"order": ORDER, "weather": PLACE}
-TOOLS = [{"name": name, "description": f"Use it to {name}.", "input_schema": schema} for name, schema in SCHEMAS.items()]
-FORCED, ANY = {"type": "tool", "name": "order"}, {"type": "any"}
 CONVERSE_TOOLS = [{"toolSpec": {"name": tool["name"], "inputSchema": {"json": tool["input_schema"]}}} for tool in TOOLS]
 CONVERSE_FORCED = {"tools": CONVERSE_TOOLS, "toolChoice": {"tool": {"name": "order"}}}
-JSON_SCHEMA = {"type": "json_schema", "schema": PERSON}
 TEXT_FORMAT = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"name": "person", "schema": json.dumps(PERSON)}}}}
 
 
@@ -83,21 +65,8 @@ def body(text=PROMPT, **more):
     return json.dumps({"anthropic_version": "bedrock-2023-05-31", "max_tokens": 600, "messages": user(text), **more})
 
 
-def logged(gateway):
-    """Output tokens of the last call in the log; a stream is entered just after its last event."""
-    for _ in range(100):
-        usage = gateway.meter.log()[-1].usage
-        if usage is not None:
-            return usage.output_tokens
-        time.sleep(0.01)
-    raise AssertionError("the call was not entered")
-
-
 def events_of(stream):
     return [json.loads(event["chunk"]["bytes"]) for event in stream["body"]]
-
-THINKS = {"thinking": {"type": "enabled", "budget_tokens": 1024}, "max_tokens": 2000, "model": OLD}
-OPEN = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
 
 @pytest.mark.parametrize("model", [BEDROCK, NOVA])
@@ -156,7 +125,7 @@ def refused(call, **arguments):
     assert caught.value.response["Error"]["Code"] == "ValidationException"
     return caught.value.response["Error"]["Message"]
 
-FROM_MODEL = "The model returned the following errors: "
+
 MODEL_TOOLS = {"tools": CONVERSE_TOOLS, "toolChoice": {"any": {}}}
 BAD_TOOL = {"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "string"}}}}
 

@@ -13,6 +13,7 @@ from botocore.exceptions import ClientError, EventStreamError
 from helpers.gateway.dialects.bedrock import eventstream
 from helpers.gateway.dialects.bedrock.dialect import Bedrock
 from helpers.gateway.exchange import Refusal, Usage
+from tests.gateway.dialects.bedrock.samples import FROM_MODEL
 
 CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
 OLD_CLAUDE, BARE_CLAUDE = "anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic.claude-haiku-5-5"
@@ -123,7 +124,6 @@ def test_tokens_are_counted_by_the_bare_id_of_a_model_that_is_invoked_by_a_profi
 
 MALFORMED = "Malformed input request: {}, please reformat your input and try again."
 ROLE = "'messages.1.member.role' failed to satisfy constraint: Member must satisfy enum value set: [user, assistant, system]"
-FROM_MODEL = "The model returned the following errors: "
 BUDGET = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
 
 

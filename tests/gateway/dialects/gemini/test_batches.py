@@ -1,20 +1,9 @@
 """Gemini's batches through Google's own SDK."""
 
 import pytest
-from google import genai
 from google.genai import errors
 
-MODEL, OLDER = "gemini-3.5-flash-lite", "gemini-2.5-flash"
-PROMPT, ANSWER, THOUGHTS = "Say hello in five words.", "Hello, wonderful to meet you.", 90
-
-
-@pytest.fixture
-def client(gateway):
-    return genai.Client()
-
-
-def contents(text=PROMPT):
-    return [{"role": "user", "parts": [{"text": text}]}]
+from tests.gateway.dialects.gemini.samples import ANSWER, MODEL, THOUGHTS, contents
 
 
 def refused(code, status, call, *args, **kwargs):

@@ -1,31 +1,9 @@
 """Gemini's explicit caches through Google's own SDK."""
 
 import pytest
-from google import genai
 from google.genai import errors, types
 
-MODEL, OLDER = "gemini-3.5-flash-lite", "gemini-2.5-flash"
-PROMPT, ANSWER, THOUGHTS = "Say hello in five words.", "Hello, wonderful to meet you.", 90
-LONG = "word " * 5000
-
-
-@pytest.fixture
-def client(gateway):
-    return genai.Client()
-
-
-@pytest.fixture
-def ask(client):
-    """generate_content with its config as keywords."""
-
-    def ask(contents=PROMPT, model=MODEL, **config):
-        return client.models.generate_content(model=model, contents=contents, config=types.GenerateContentConfig(**config))
-
-    return ask
-
-
-def contents(text=PROMPT):
-    return [{"role": "user", "parts": [{"text": text}]}]
+from tests.gateway.dialects.gemini.samples import LONG, MODEL, OLDER, PROMPT
 
 
 def refused(code, status, call, *args, **kwargs):

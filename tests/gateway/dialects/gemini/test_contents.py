@@ -2,44 +2,13 @@
 
 import json
 
-import httpx2
 import pytest
 from google import genai
 from google.genai import errors, types
 
-MODEL, OLDER = "gemini-3.5-flash-lite", "gemini-2.5-flash"
-PROMPT, ANSWER, THOUGHTS = "Say hello in five words.", "Hello, wonderful to meet you.", 90
+from tests.gateway.dialects.gemini.samples import ANSWER, MODEL, OLDER, PROMPT, THOUGHTS, contents, finish
+
 UNKNOWN_PROMPT = "A prompt that nobody recorded, so that its answer is long."
-
-
-@pytest.fixture
-def client(gateway):
-    return genai.Client()
-
-
-@pytest.fixture
-def ask(client):
-    """generate_content with its config as keywords."""
-
-    def ask(contents=PROMPT, model=MODEL, **config):
-        return client.models.generate_content(model=model, contents=contents, config=types.GenerateContentConfig(**config))
-
-    return ask
-
-
-@pytest.fixture
-def post(gateway):
-    """A raw request, for what the SDK would not send."""
-
-    def post(body, method="generateContent", version="v1beta"):
-        url = f"{gateway.base_url}/gemini/{version}/models/{MODEL}:{method}"
-        return httpx2.post(url, json=body, headers={"x-goog-api-key": "some-key"})
-
-    return post
-
-
-def contents(text=PROMPT):
-    return [{"role": "user", "parts": [{"text": text}]}]
 
 
 def refused(code, status, call, *args, **kwargs):
@@ -48,10 +17,6 @@ def refused(code, status, call, *args, **kwargs):
         call(*args, **kwargs)
     assert (caught.value.code, caught.value.status) == (code, status)
     return caught.value.message
-
-
-def finish(reply):
-    return reply.candidates[0].finish_reason.name
 
 
 def test_an_answer_and_its_usage(ask):

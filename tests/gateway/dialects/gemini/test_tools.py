@@ -1,6 +1,5 @@
 """Functions, structured outputs and log-probabilities with Google's own SDK."""
 
-import enum
 import json
 from dataclasses import replace
 from math import exp
@@ -10,50 +9,16 @@ import jsonschema
 import pytest
 from google import genai
 from google.genai import errors, types
-from pydantic import BaseModel, Field
 
 from helpers import environment, models
 from helpers.gateway.dialects.gemini.schema import plain
 from helpers.gateway.server import Gateway
+from tests.gateway.dialects.gemini.samples import finish
+from tests.gateway.dialects.samples import LONG, TIME, WEATHER, Reading, Report, Unit
 
 FLASH, OLDER = "gemini-3.5-flash-lite", "gemini-2.5-flash"
 PROMPT = "What will the weather be in Bern?"
-WEATHER = {
-    "type": "object",
-    "properties": {
-        "city": {"type": "string", "maxLength": 10},
-        "days": {"type": "integer", "minimum": 1, "maximum": 7},
-        "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
-        "hours": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 23}, "minItems": 1, "maxItems": 3},
-        "place": {
-            "type": "object",
-            "properties": {"height": {"type": "number", "minimum": 0, "maximum": 9}, "indoors": {"type": "boolean"}},
-            "required": ["height", "indoors"],
-            "additionalProperties": False,
-        },
-    },
-    "required": ["city", "days", "unit", "hours", "place"],
-    "additionalProperties": False,
-}
-TIME = {"type": "object", "properties": {"zone": {"type": "string", "enum": ["UTC", "CET"]}}, "required": ["zone"], "additionalProperties": False}
 # So long that no answer of a few tokens ends by itself.
-LONG = {"type": "object", "properties": {"name": {"type": "string", "minLength": 300, "maxLength": 400}}, "required": ["name"], "additionalProperties": False}
-
-
-class Unit(enum.Enum):
-    celsius = "celsius"
-    fahrenheit = "fahrenheit"
-
-
-class Reading(BaseModel):
-    station: str = Field(max_length=8)
-    degrees: int
-    unit: Unit
-
-
-class Report(BaseModel):
-    readings: list[Reading] = Field(min_length=1, max_length=2)
-    is_certain: bool
 
 
 @pytest.fixture(scope="module")
@@ -110,10 +75,6 @@ def ask(client):
         return list(client.models.generate_content_stream(model=model, contents=contents, config=types.GenerateContentConfig(**config)))
 
     return ask
-
-
-def finish(reply):
-    return reply.candidates[0].finish_reason.name
 
 
 def refused(call, *args, **kwargs):
@@ -243,6 +204,7 @@ def post(gateway, body, model=FLASH):
     """A raw request, for what the SDK would not send."""
     url = f"{gateway.base_url}/gemini/v1beta/models/{model}:generateContent"
     return httpx2.post(url, json=body, headers={"x-goog-api-key": "some-key"})
+
 
 PARAMETERS = "tools[0].function_declarations[0].parameters"
 SCHEMA = "type.googleapis.com/google.ai.generativelanguage.v1beta"

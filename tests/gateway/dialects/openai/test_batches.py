@@ -7,18 +7,12 @@ import pytest
 from openai import OpenAI
 
 from helpers.gateway.batches import Batches
-
-HELLO = "Say hello in five words."
-HELLO_THINKING = 48
+from tests.gateway.dialects.openai.samples import HELLO, HELLO_THINKING, user
 
 
 @pytest.fixture
 def client(gateway):
     return OpenAI(max_retries=0)
-
-
-def user(text):
-    return [{"role": "user", "content": text}]
 
 
 def line(id, *, model="gpt-4o-mini", url="/v1/chat/completions", **body):

@@ -8,20 +8,14 @@ import openai
 import pytest
 from openai import OpenAI
 
-HELLO = "Say hello in five words."
-HELLO_ANSWER = "Hello, it's nice meeting you."
-HELLO_THINKING = 48
+from tests.gateway.dialects.openai.samples import HELLO, HELLO_ANSWER, HELLO_THINKING, PIXEL, user
+
 COUNT = "Count from one to ten in words, one number a line."
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 @pytest.fixture
 def client(gateway):
     return OpenAI(max_retries=0)
-
-
-def user(text):
-    return [{"role": "user", "content": text}]
 
 
 def chat(client, text=HELLO, model="gpt-6-luna", **more):

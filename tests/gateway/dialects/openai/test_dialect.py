@@ -8,18 +8,14 @@ import openai
 import pytest
 from openai import OpenAI
 
-HELLO = "Say hello in five words."
+from tests.gateway.dialects.openai.samples import HELLO, PIXEL, user
+
 LONG = "All work and no play makes this a dull notebook. " * 200
-PIXEL = "data:image/png;base64,iVBORw0KGgo="
 
 
 @pytest.fixture
 def client(gateway):
     return OpenAI(max_retries=0)
-
-
-def user(text):
-    return [{"role": "user", "content": text}]
 
 
 def chat(client, text=HELLO, model="gpt-6-luna", **more):
@@ -125,6 +121,7 @@ def test_what_is_written_can_be_read(client, words):
     if prompt < 1024:
         assert written == 0
 
+
 REFUSED = [
     ({"messages": None}, "missing_required_parameter", "messages"),
     ({"messages": [{"content": "Hi"}]}, "missing_required_parameter", "messages[0].role"),
@@ -205,6 +202,7 @@ def test_bad_key_is_not_repeated_whole(gateway):
 def test_unknown_path(client):
     with pytest.raises(openai.NotFoundError):
         client.get("/nothing", cast_to=object)
+
 
 TOOLS = [{"type": "function", "function": {"name": "a"}}]
 

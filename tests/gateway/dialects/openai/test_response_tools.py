@@ -1,6 +1,5 @@
 """Tools and structured outputs in OpenAI's Responses API, through its own SDK."""
 
-import enum
 import json
 from itertools import groupby
 from math import exp
@@ -9,49 +8,14 @@ import jsonschema
 import openai
 import pytest
 from openai import OpenAI
-from pydantic import BaseModel, Field
 
 from helpers import environment
 from helpers.gateway.server import Gateway
+from tests.gateway.dialects.samples import LONG, TIME, WEATHER, Report
 
 THINKS, PLAIN = "gpt-6-luna", "gpt-4o"
 PROMPT = "What will the weather be in Bern?"
-WEATHER = {
-    "type": "object",
-    "properties": {
-        "city": {"type": "string", "maxLength": 10},
-        "days": {"type": "integer", "minimum": 1, "maximum": 7},
-        "unit": {"type": "string", "enum": ["celsius", "fahrenheit"]},
-        "hours": {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 23}, "minItems": 1, "maxItems": 3},
-        "place": {
-            "type": "object",
-            "properties": {"height": {"type": "number", "minimum": 0, "maximum": 9}, "indoors": {"type": "boolean"}},
-            "required": ["height", "indoors"],
-            "additionalProperties": False,
-        },
-    },
-    "required": ["city", "days", "unit", "hours", "place"],
-    "additionalProperties": False,
-}
-TIME = {"type": "object", "properties": {"zone": {"type": "string", "enum": ["UTC", "CET"]}}, "required": ["zone"], "additionalProperties": False}
 # So long that no answer of a few tokens ends by itself.
-LONG = {"type": "object", "properties": {"name": {"type": "string", "minLength": 300, "maxLength": 400}}, "required": ["name"], "additionalProperties": False}
-
-
-class Unit(enum.Enum):
-    celsius = "celsius"
-    fahrenheit = "fahrenheit"
-
-
-class Reading(BaseModel):
-    station: str = Field(max_length=8)
-    degrees: int
-    unit: Unit
-
-
-class Report(BaseModel):
-    readings: list[Reading] = Field(min_length=1, max_length=2)
-    is_certain: bool
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +34,7 @@ def gateway():
 @pytest.fixture(autouse=True)
 def afresh(gateway):
     gateway.reset()
+
 
 TOOLS = [
     {"type": "function", "name": "weather", "description": "The weather.", "parameters": WEATHER, "strict": True},
@@ -203,6 +168,7 @@ def test_a_response_repeats_what_was_asked(respond):
     assert answer["text"] == {"format": {**text["format"], "description": None}, "verbosity": "low"}
     assert (answer["tool_choice"], answer["top_logprobs"], answer["parallel_tool_calls"]) == ("auto", 2, False)
     assert answer["tools"] == [TOOLS[0], {**TOOLS[1], "description": None, "strict": True}]
+
 
 REFUSED = [
     ({"tool_choice": "required"}, None, "tool_choice", "Tool choice 'required' must be specified with 'tools' parameter."),

@@ -7,18 +7,12 @@ import openai
 import pytest
 from openai import OpenAI
 
-HELLO = "Say hello in five words."
-HELLO_ANSWER = "Hello, it's nice meeting you."
-HELLO_THINKING = 48
+from tests.gateway.dialects.openai.samples import HELLO, HELLO_ANSWER, HELLO_THINKING
 
 
 @pytest.fixture
 def client(gateway):
     return OpenAI(max_retries=0)
-
-
-def user(text):
-    return [{"role": "user", "content": text}]
 
 
 def test_response(client):

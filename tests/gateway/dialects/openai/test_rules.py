@@ -6,9 +6,9 @@ import openai
 import pytest
 
 from helpers.gateway.server import Gateway
+from tests.gateway.dialects.openai.samples import HELLO
 
 LUNA, OLD, MINI = "gpt-6-luna", "gpt-4o", "gpt-5-mini"
-HELLO = "Say hello in five words."
 CALL = {"id": "call_a", "type": "function", "function": {"name": "look", "arguments": "{}"}}
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
 ASKED, CALLED = {"role": "user", "content": HELLO}, {"role": "assistant", "content": None, "tool_calls": [CALL]}
