@@ -33,10 +33,10 @@ def no_request_counts_more_than_live_mode_sets_aside(monkeypatch):
 
     async def checked(self, route, call, entry):
         question = await read(self, route, call, entry)
+        # By the body alone: the question's own text, which is counted too where it is longer, is left out.
+        bare = replace(question, messages=(), tools=())
         try:
-            # By the body alone: the question's own text, which is counted too where it is longer, is left out.
-            bare = replace(question, messages=(), tools=())
-            most = charges.bound(bare, json.loads(call.body)) if question.provider != "compatible" else None
+            most = await self.work(len(call.body), lambda: charges.bound(bare, json.loads(call.body))) if question.provider != "compatible" else None
         except Refusal:
             return question
         if most and most.input_tokens < question.prompt_tokens:

@@ -170,8 +170,10 @@ class Connection(asyncio.Protocol):
         if self._server.is_closed:  # it was let in just before
             return transport.abort()
         # asyncio leaves it out for a listener made without a protocol's number; without it the second piece of an answer waits 40 ms.
-        with suppress(OSError, AttributeError):  # a client that has gone by now leaves no socket
-            transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        client = transport.get_extra_info("socket")
+        with suppress(OSError):  # it may have gone by now
+            if client is not None:
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._server.connections[self] = None
 
     def data_received(self, data: bytes) -> None:

@@ -5,7 +5,6 @@ What the client sent as a key is dropped, and the learner's own is put on the re
 
 from __future__ import annotations
 
-import asyncio
 import os
 import time
 from collections.abc import Mapping
@@ -19,7 +18,7 @@ from urllib.parse import unquote, urlencode, urlsplit
 
 import httpx2
 
-from helpers.gateway.exchange import Provenance, Question, Refusal
+from helpers.gateway.exchange import Provenance, Question, Refusal, Usage
 from helpers.gateway.sources import budget, credentials
 from helpers.gateway.sources.budget import DEFAULT_USD, Budget
 from helpers.gateway.sources.charged_fields import unpriced
@@ -28,6 +27,7 @@ from helpers.gateway.sources.credentials import Keys
 from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.relay import Relay, kept
 from helpers.gateway.sources.scrub import Scrubber
+from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Dialect, Headers, Response, compact
 
 if TYPE_CHECKING:
@@ -101,8 +101,8 @@ class Upstream:
         """Ask the provider. Raises Refusal("over_budget") before anything is sent, Refusal("no_upstream") when it cannot be."""
         # Written anew, so that what was priced is what is sent: a field that is given twice is not.
         # In a thread, as it takes its time with a long body.
-        call, charge, most = await asyncio.to_thread(_priced, call, question)
-        request = self._request(dialect.provider, call)
+        call, charge, most = await in_thread(None, _priced, call, question)
+        request = await in_thread(None, self._request, dialect.provider, call)
         self._budget.hold(question, charge, most)
         began = time.monotonic()
         try:
@@ -117,7 +117,8 @@ class Upstream:
         entry.source = self._provenance(dialect.provider)
 
         async def ended(relay: Relay) -> None:
-            self._settle(relay, dialect, question, entry, most)
+            usage = await in_thread(None, relay.usage, dialect) if relay.status < 300 else None
+            self._settle(relay, question, entry, most, usage)
             if self._recorder is not None:
                 entry.note = await self._record(self._recorder, relay, dialect, call, question, entry)
 
@@ -128,7 +129,7 @@ class Upstream:
         # A lesson that deletes what it made offline would delete what the learner owns.
         if call.method != "GET" and entry.operation not in FREE_POSTS:
             raise unpriced(f"what {call.method} {call.path} starts (files, caches, batches)")
-        answer = await self._send(self._request(dialect.provider, call))
+        answer = await self._send(await in_thread(None, self._request, dialect.provider, call))
         entry.source = self._provenance(dialect.provider)
         try:
             body = await answer.aread()
@@ -139,20 +140,21 @@ class Upstream:
         finally:
             await answer.aclose()
 
-    def _settle(self, relay: Relay, dialect: Dialect, question: Question, entry: Entry, most: Decimal) -> None:
+    def _settle(self, relay: Relay, question: Question, entry: Entry, most: Decimal, usage: Usage | None) -> None:
         """Once for every answer: the money and the log."""
         if relay.status < 300:
-            entry.usage = relay.usage(dialect)
-            self._budget.settle(question, most, entry.usage, relay.ways)
+            entry.usage = usage
+            self._budget.settle(question, most, usage, relay.ways)
         else:
             self._budget.release(most)
+
     async def _record(self, recorder: Recorder, relay: Relay, dialect: Dialect, call: Call, question: Question, entry: Entry) -> str:
         """Keep an answer; a note for the log. In a thread, as the file may be long, and other kernels may be writing it."""
         if not relay.whole or relay.failed:
             return "not recorded: the answer broke off, or holds an error"
         server = entry.source.detail if entry.source else ""
         events = partial(relay.events, dialect)
-        return await asyncio.to_thread(recorder.record, question, call, server, relay.status, relay.headers, relay.chunks, events)
+        return await in_thread(None, recorder.record, question, call, server, relay.status, relay.headers, relay.chunks, events)
 
     # ---- sending ---------------------------------------------------------
     def _request(self, provider: str, call: Call) -> httpx2.Request:
