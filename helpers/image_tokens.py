@@ -1,21 +1,22 @@
 """How many input tokens an image makes, by its size in pixels and the model that is to see it.
 
-OpenAI counts patches of 32 x 32 pixels times 1.2 for GPT-6 and times 1.62 for GPT-5 mini, tiles of 512 x 512 for GPT-4o (its guide to images and
-vision, 2026); Anthropic patches of 28 x 28, after it has made the image smaller (its guide to vision, 2026); Google up
-to 1,120 tokens an image for Gemini 3 and later, tiles of 768 x 768 before (its guides to tokens and media resolution,
-2026). The patches of GPT-6 and Claude agree with counts that others published in 2026.
+OpenAI counts patches of 32 x 32 pixels for GPT-6, tiles of 512 x 512 for GPT-4o; Anthropic patches of 28 x 28, after it
+has made the image smaller. These are the rules of litellm 1.110.2, with which a test compares them; of GPT-6 it knows one
+model, and the others are taken to count alike. Google counts up to 1,120 tokens an image for Gemini 3 and later, tiles of
+768 x 768 before (its pages on media resolution and on tokens, as quoted in public in 2026).
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
-from math import ceil, inf, sqrt
+from math import ceil, floor
 
 from helpers.models import Model
 
 
 def image_tokens(model: Model, width: int, height: int) -> int:
-    """Input tokens of one image of width x height pixels at the provider's default detail; nearly so for Claude, at most for Gemini 3.
+    """Input tokens of one image of width x height pixels at the provider's default detail; at most, for Gemini 3.
 
     Raises ValueError for a size that makes no sense, for a model that sees no images, and for one whose rule is not known.
     """
@@ -29,16 +30,21 @@ def image_tokens(model: Model, width: int, height: int) -> int:
     return rule(width, height)
 
 
-def _patches(size: int, factor: float, most: float = inf) -> Callable[[int, int], int]:
-    return lambda width, height: ceil(round(min(most, ceil(width / size) * ceil(height / size)) * factor, 6))
+def _patches(width: int, height: int) -> int:
+    """Patches of 32 x 32 pixels, times 1.2."""
+    return ceil(round(ceil(width / 32) * ceil(height / 32) * 1.2, 6))
 
 
 def _claude(longest: int, most: int) -> Callable[[int, int], int]:
-    """An image is made smaller until its long edge and its tokens are within bounds."""
+    """Patches of 28 x 28 pixels. An image is made smaller until its long edge and its tokens are within bounds."""
 
     def tokens(width: int, height: int) -> int:
-        scale = min(1.0, longest / max(width, height), sqrt(most * 28 * 28 / (width * height)))
-        return min(most, ceil(width * scale / 28) * ceil(height * scale / 28))
+        long, short = max(width, height), min(width, height)
+
+        def at(edge: int) -> int:
+            return ceil(edge / 28) * ceil(max(round(edge * short / long), 1) / 28)
+
+        return at(max(1, bisect_right(range(1, min(long, longest) + 1), most, key=at)))
 
     return tokens
 
@@ -47,9 +53,8 @@ def _tiles(base: int, tile: int) -> Callable[[int, int], int]:
     """An image is fitted into 2,048 x 2,048 pixels, then its short edge to 768; each tile that it then covers is counted."""
 
     def tokens(width: int, height: int) -> int:
-        scale = min(1.0, 2048 / max(width, height))
-        scale = min(scale, 768 / min(width, height))
-        return base + tile * ceil(width * scale / 512) * ceil(height * scale / 512)
+        scale = min(1.0, 2048 / max(width, height), 768 / min(width, height))
+        return base + tile * ceil(max(1, floor(width * scale)) / 512) * ceil(max(1, floor(height * scale)) / 512)
 
     return tokens
 
@@ -60,8 +65,7 @@ def _gemini_tiles(width: int, height: int) -> int:
 
 # The first name that a model's id contains decides.
 RULES: dict[str, Callable[[int, int], int]] = {
-    "gpt-6": _patches(32, 1.2),
-    "gpt-5-mini": _patches(32, 1.62, 1536),
+    "gpt-6": _patches,
     "gpt-4o-mini": _tiles(2833, 5667),
     "gpt-4o": _tiles(85, 170),
     "claude-haiku-4": _claude(1568, 1568),

@@ -5,6 +5,9 @@ import warnings
 import pytest
 from pydantic import BaseModel
 
+from helpers import models
+from helpers.image_tokens import image_tokens
+
 PROMPT = [{"role": "user", "content": "Say hello in five words."}]
 NAMES = {
     "openai/gpt-6-luna": "openai",
@@ -74,3 +77,21 @@ def test_thinking_tokens_on_bedrock_are_those_of_the_gateway(litellm, gateway, s
     reply = litellm.completion("bedrock/us.anthropic.claude-haiku-5-5", PROMPT, **options)
     usage = list(reply)[-1].usage if stream else reply.usage
     assert usage.completion_tokens_details.reasoning_tokens == gateway.meter.log()[0].usage.thinking_tokens > 0
+
+
+FAMILIES = {
+    "gpt-6.2-astra": "gpt-6-astra",
+    "gpt-4o": "gpt-4o",
+    "gpt-4o-mini": "gpt-4o-mini",
+    "claude-haiku-4-5": "claude-standard",
+    "claude-sonnet-5-5": "claude-high",
+}
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_images_are_counted_as_litellm_counts_them(litellm, model):
+    from litellm.litellm_core_utils.token_counter import _image_policy_tokens
+
+    for size in ((1, 1), (200, 200), (513, 512), (1024, 1024), (1920, 1080), (1080, 1920), (2560, 1440), (8000, 10), (8000, 6000)):
+        detail = "original" if model.startswith("gpt-6") else "high"
+        assert image_tokens(models.get(model), *size) == _image_policy_tokens(FAMILIES[model], size, detail), size
