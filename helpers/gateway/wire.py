@@ -184,6 +184,8 @@ class Dialect:
 
 
 LETTERS = string.ascii_letters + string.digits
+
+
 def random_id(prefix: str, length: int, alphabet: str = LETTERS) -> str:
     """An id in a provider's style, such as chatcmpl- and 29 letters and digits."""
     return prefix + "".join([alphabet[byte % len(alphabet)] for byte in os.urandom(length)])

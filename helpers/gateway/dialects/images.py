@@ -1,8 +1,11 @@
-"""What the first bytes of a file say: which kind of image it is. Nothing is decoded."""
+"""What an image is known by: its kind, by its first bytes, and a short name, by all of them. Nothing is decoded."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
+import json
+from typing import Any
 
 HEIF_BRANDS = {b"heic": "heic", b"heix": "heic", b"hevc": "heic", b"mif1": "heif", b"msf1": "heif", b"avif": "avif", b"avis": "avif"}
 
@@ -27,3 +30,9 @@ def decoded(text: str) -> bytes | None:
         return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except ValueError:
         return None
+
+
+def fingerprint(value: Any) -> str:
+    """A short name for an image or a file, by its bytes, or by the JSON that stands for it."""
+    data = value if isinstance(value, bytes) else json.dumps(value, sort_keys=True).encode()
+    return hashlib.sha256(data).hexdigest()[:16]

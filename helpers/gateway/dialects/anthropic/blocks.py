@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -103,7 +102,7 @@ def _parts(block: dict[str, Any], path: str, root: str) -> list[Part]:
     part, content = _part(block, path, root), block.get("content")
     if block["type"] != "tool_result" or not isinstance(content, list):
         return [part]
-    files = [Part(_short_hash(inner["source"]), "image") for inner in content if inner["type"] in SOURCES]
+    files = [Part(images.fingerprint(inner["source"]), "image") for inner in content if inner["type"] in SOURCES]
     others = [inner for inner in content if inner["type"] not in SOURCES]
     return [*files, replace(part, text=json.dumps(others, sort_keys=True))]
 
@@ -116,7 +115,7 @@ def _part(block: dict[str, Any], path: str, root: str) -> Part:
         return Part(block["text"], cache_ttl=ttl)
     if kind in SOURCES:
         _check_source(block["source"], kind, f"{path}.{kind}.source")
-        return Part(_short_hash(block["source"]), "image", ttl)
+        return Part(images.fingerprint(block["source"]), "image", ttl)
     if kind in THOUGHTS:
         return Part("", "thinking", ttl)
     if kind in CALLS:
@@ -190,7 +189,3 @@ def check_image(text: str, media_type: str, path: str) -> None:
     if found != media_type:
         text = f"{path}: The image was specified using the {media_type} media type, but the image appears to be a {found} image"
         raise Refusal("bad_value", text, param=path)
-
-
-def _short_hash(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]

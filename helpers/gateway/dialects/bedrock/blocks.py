@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from helpers.gateway.dialects import images
 from helpers.gateway.dialects.anthropic import blocks as anthropic_blocks
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL
+from helpers.gateway.dialects.bedrock.makers import is_claude, is_nova
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, list_of, one_of, shape
 from helpers.gateway.exchange import Part, Refusal
 from helpers.models import Model
@@ -90,7 +90,7 @@ def _is_file(block: dict[str, Any]) -> bool:
 
 
 def _file(value: dict[str, Any]) -> Part:
-    return Part(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16], "image")
+    return Part(images.fingerprint(value), "image")
 
 
 def _check_result(content: list[dict[str, Any]], path: str, model: Model) -> None:
@@ -103,14 +103,14 @@ def _check_result(content: list[dict[str, Any]], path: str, model: Model) -> Non
 
 def _check_media(kind: str, block: dict[str, Any], path: str, model: Model) -> None:
     """Refuse what this model cannot see, and an image in Claude's prompt that is not what it says."""
-    cannot = (kind == "image" and "images" not in model.accepts) or (kind == "video" and "nova" not in model.id)
+    cannot = (kind == "image" and "images" not in model.accepts) or (kind == "video" and not is_nova(model))
     if cannot:
         text = f"This model doesn't support the {kind} content block that you provided. Update the content block and try again."
         raise Refusal("unsupported", text, param=path)
     data = block["source"].get("bytes")
     if data is not None and (not isinstance(data, str) or images.decoded(data) is None):
         raise Refusal("bad_value", f"The bytes of the {kind} at {path} have to be base64.", param=path)
-    if kind == "image" and data and "anthropic." in model.id:
+    if kind == "image" and data and is_claude(model):
         try:
             anthropic_blocks.check_image(data, f"image/{block['format']}", f"{path}.image.source.base64")
         except Refusal as refusal:

@@ -16,6 +16,7 @@ from helpers.gateway.dialects.anthropic import tools as anthropic_tools
 from helpers.gateway.dialects.bedrock import blocks, eventstream, turns
 from helpers.gateway.dialects.bedrock.blocks import BLOCK, CACHE_POINT, FILLED, NAME
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL, from_claude
+from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
 from helpers.gateway.exchange import Message, Question, Refusal, Usage
 from helpers.gateway.wire import LETTERS, Call, Dialect, compact, parse_json, random_id
@@ -81,7 +82,7 @@ class Converse:
         asked = as_claude(body, limit or model.max_output)
         try:
             effort, budget = thinking.read(asked, model)
-            if "anthropic." in model.id:
+            if is_claude(model):
                 thinking.check_sampling(asked, model)
                 anthropic_messages.check_stops(asked["stop_sequences"])
             must_call = anthropic_tools.must_call(asked, model)
@@ -142,10 +143,6 @@ class Converse:
         yield "metadata", {"metrics": {"latencyMs": answer.latency_ms}, "usage": usage_body(answer.usage)}
 
 
-def is_llama(model: Model) -> bool:
-    return model.id.startswith("meta.llama")
-
-
 def check_tools(body: dict[str, Any], model: Model) -> None:
     """Refuse what Converse itself refuses about tools and formats, before it asks the model."""
     config = body.get("toolConfig") or {}
@@ -156,7 +153,7 @@ def check_tools(body: dict[str, Any], model: Model) -> None:
     for kind in ("any", "tool"):
         if is_llama(model) and kind in config.get("toolChoice", ()):
             _unsupported(f"toolConfig.toolChoice.{kind}")
-    if "textFormat" in body.get("outputConfig", ()) and "anthropic." not in model.id:
+    if "textFormat" in body.get("outputConfig", ()) and not is_claude(model):
         _unsupported("outputConfig.textFormat")
     used = [block for said in body["messages"] for block in said["content"] if "toolUse" in block or "toolResult" in block]
     if used and not config:
@@ -213,7 +210,7 @@ def pointers(body: dict[str, Any]) -> tuple[str, ...]:
 
 def more_fields(question: Question, native: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """additionalModelResponseFields: what the request points at in Claude's own answer, at its place there; the rest is left out."""
-    if not question.more_fields or "anthropic." not in question.model.id:
+    if not question.more_fields or not is_claude(question.model):
         return {}
     found: dict[str, Any] = {}
     answer = native()

@@ -11,6 +11,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
 from helpers.gateway.dialects.bedrock import converse as bedrock_converse
 from helpers.gateway.dialects.bedrock import eventstream
+from helpers.gateway.dialects.bedrock.makers import is_llama, is_nova
 from helpers.gateway.dialects.schema import ANY, STRING, between, checker, list_of, shape
 from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
 from helpers.gateway.wire import Call, Dialect, compact, random_id
@@ -51,7 +52,7 @@ class Invoke:
         return replace(self.read(call), stream=True)
 
     def question(self, body: dict[str, Any], model: Model) -> Question:
-        if bedrock_converse.is_llama(model):
+        if is_llama(model):
             return _llama_question(body, model)
         if is_nova(model):
             check_nova(body)
@@ -63,7 +64,7 @@ class Invoke:
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
-        if bedrock_converse.is_llama(question.model):
+        if is_llama(question.model):
             return compact(_llama_body(answer))
         if is_nova(question.model):
             return compact(_nova_body(answer))
@@ -79,15 +80,11 @@ class Invoke:
         yield _chunk({**(waiting or {}), "amazon-bedrock-invocationMetrics": _metrics(answer)})
 
     def _own_events(self, question: Question, answer: Answer) -> AsyncIterator[dict[str, Any]]:
-        if bedrock_converse.is_llama(question.model):
+        if is_llama(question.model):
             return _llama_events(answer)
         if is_nova(question.model):
             return _nova_events(answer)
         return anthropic_messages.stream_events(answer, _message_id())
-
-
-def is_nova(model: Model) -> bool:
-    return model.id.startswith("amazon.nova")
 
 
 def _message_id() -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from helpers.gateway.dialects.anthropic import turns as anthropic_turns
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL
+from helpers.gateway.dialects.bedrock.makers import is_claude
 from helpers.gateway.exchange import Refusal
 from helpers.models import Model
 
@@ -31,23 +32,19 @@ def check(messages: list[dict[str, Any]], model: Model) -> None:
             raise Refusal("bad_value", ALTERNATE, param="messages")
         _check_pairs(said, before, f"messages.{index}.content", model)
         before = said
-    if before and before["role"] == "assistant" and "prefill" not in model.accepts and not _is_claude(model):
+    if before and before["role"] == "assistant" and "prefill" not in model.accepts and not is_claude(model):
         raise Refusal("bad_value", LAST, param="messages")
 
 
 def check_with_claude(messages: list[dict[str, Any]], model: Model, *, thinks: bool) -> None:
     """Refuse what Claude refuses of what Converse lets through, in its own words."""
-    if not _is_claude(model):
+    if not is_claude(model):
         return
     said = [{"role": one["role"], "content": [_as_claude(block) for block in one["content"] if "cachePoint" not in block]} for one in messages]
     try:
         anthropic_turns.check(said, model, thinks=thinks)
     except Refusal as refusal:
         raise Refusal("bad_value", FROM_MODEL + refusal.message, param=refusal.param) from None
-
-
-def _is_claude(model: Model) -> bool:
-    return "anthropic." in model.id
 
 
 def _check_pairs(said: dict[str, Any], before: dict[str, Any] | None, path: str, model: Model) -> None:
@@ -58,7 +55,7 @@ def _check_pairs(said: dict[str, Any], before: dict[str, Any] | None, path: str,
         raise Refusal("bad_value", text, param=path)
     missing = [name for name in calls if name not in results]
     # A turn without any result reaches the model, and Claude has words of its own for it.
-    if missing and (results or not _is_claude(model)):
+    if missing and (results or not is_claude(model)):
         raise Refusal("bad_value", f"Expected toolResult blocks at {path} for the following Ids: {', '.join(missing)}", param=path)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import Any
 
@@ -40,7 +39,7 @@ def _files(part: dict[str, Any]) -> list[Part]:
     """The files that stand in the result of a call."""
     given = part.get("functionResponse", {}).get("parts")
     files = [one for one in given if _is_file(one)] if isinstance(given, list) else []
-    return [Part(_short_hash(json.dumps(file, sort_keys=True).encode()), "image") for file in files]
+    return [Part(images.fingerprint(file), "image") for file in files]
 
 
 def _is_file(part: Any) -> bool:
@@ -63,9 +62,9 @@ def _part(part: dict[str, Any], path: str, model: Model) -> Part:
     if KINDS[name] == "image" and "images" not in model.accepts:
         raise Refusal("unsupported", f"Image input modality is not enabled for models/{model.id}", param=path)
     if name == "inlineData":
-        return Part(_short_hash(_file(value, path)), "image")
+        return Part(images.fingerprint(_file(value, path)), "image")
     if name == "fileData":
-        return Part(_short_hash(value["fileUri"].encode()), "image")
+        return Part(images.fingerprint(value["fileUri"].encode()), "image")
     return Part(_said(value), KINDS[name])
 
 
@@ -96,7 +95,3 @@ def _decoded(data: str, path: str) -> bytes:
         text = f"Invalid value at '{fields.snake(path)}' (TYPE_BYTES), Base64 decoding failed for \"{data[:40]}\""
         raise Refusal("bad_value", text, param=path)
     return found
-
-
-def _short_hash(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, TokenScore
+from helpers.gateway.dialects.images import fingerprint
 from helpers.gateway.dialects.openai import rules
 from helpers.gateway.dialects.schema import (
     ANY,
@@ -212,11 +213,6 @@ def part(given: dict[str, Any], path: str) -> Part:
     if kind not in given:
         raise Refusal("missing", param=f"{path}.{kind}")
     return Part(fingerprint(given[kind]), "image")
-
-
-def fingerprint(value: Any) -> str:
-    """A short name for an image or a file, by its content."""
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
 # ---- writing ---------------------------------------------------------------

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from helpers.gateway.dialects.openai import chat, images
+from helpers.gateway.dialects.images import fingerprint
+from helpers.gateway.dialects.openai import images
 from helpers.gateway.dialects.openai import response_tools as tools
 from helpers.gateway.dialects.schema import STRING, nullable, one_of, shape
 from helpers.gateway.exchange import Message, Part, Refusal
@@ -73,7 +74,7 @@ def _output(output: Any, path: str) -> tuple[Part, ...]:
     for place, part in enumerate(output):
         _check_part(part, f"{path}[{place}]", OUTPUTS)
     texts = [part for part in output if part["type"] == "input_text"]
-    files = (Part(chat.fingerprint(part), "image") for part in output if part["type"] != "input_text")
+    files = (Part(fingerprint(part), "image") for part in output if part["type"] != "input_text")
     return (*files, Part(json.dumps(texts, sort_keys=True), "tool_result"))
 
 
@@ -95,7 +96,7 @@ def _part(given: dict[str, Any], path: str, allowed: tuple[str, ...]) -> Part:
         if name not in given:
             raise Refusal("missing", param=f"{path}.{name}")
         return Part(given[name])
-    return Part(chat.fingerprint(given), "image")
+    return Part(fingerprint(given), "image")
 
 
 def _check_part(given: Any, path: str, allowed: tuple[str, ...]) -> None:

@@ -1,0 +1,17 @@
+"""Whose model an id of Bedrock's names."""
+
+from __future__ import annotations
+
+from helpers.models import Model
+
+
+def is_claude(model: Model) -> bool:
+    return "anthropic." in model.id
+
+
+def is_llama(model: Model) -> bool:
+    return model.id.startswith("meta.llama")
+
+
+def is_nova(model: Model) -> bool:
+    return model.id.startswith("amazon.nova")
