@@ -32,7 +32,7 @@ from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
 from helpers.gateway.sources.upstream import Upstream
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
-from helpers.gateway.worker import SMALL, Worker
+from helpers.gateway.worker import LARGE, SMALL, Worker
 
 TOKEN = 4  # bytes of text, about
 LONGEST_NOTE = 300  # characters, in the log
@@ -92,6 +92,8 @@ class Handler:
         task = asyncio.get_running_loop().create_task(self._serve(request))
         # A client that goes away ends its own request, and nobody else's.
         request.when_closed(task.cancel)
+        if request.size > LARGE:
+            task.add_done_callback(self._worker.tidy)
 
     async def _serve(self, request: Request) -> None:
         began = time.monotonic()

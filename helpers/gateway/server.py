@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import ctypes
 import os
 import socket
 import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
+from helpers.gateway import memory
 from helpers.gateway.faults import Fault
 from helpers.gateway.handler import Handler
 from helpers.gateway.http import Server
@@ -22,7 +21,6 @@ from helpers.gateway.sources.recordings import FOLDER
 from helpers.gateway.sources.upstream import Upstream
 
 T = TypeVar("T")
-M_ARENA_MAX = -8  # in malloc.h
 
 
 class Gateway(Handler):
@@ -59,7 +57,7 @@ class Gateway(Handler):
             if self._server.is_closed:
                 raise RuntimeError("a gateway that was stopped does not start again: make a new one")
             self.recordings.load()
-            _share_one_heap()
+            memory.share_one_heap()
             listener = socket.create_server(("127.0.0.1", port))
             self.port = listener.getsockname()[1]
             try:
@@ -196,12 +194,3 @@ def _let_go() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_let_go)
-
-
-def _share_one_heap() -> None:
-    """Let all threads take memory from one place, where the C library is glibc.
-
-    Else each takes it from a place of its own, and what the largest requests once needed there is not given back.
-    """
-    with suppress(AttributeError, OSError, TypeError):  # another C library
-        ctypes.CDLL(None).mallopt(M_ARENA_MAX, 1)

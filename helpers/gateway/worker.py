@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, TypeVar
 
+from helpers.gateway import memory
 from helpers.gateway.threads import in_thread
 
 SMALL = 32_000  # bytes; what is smaller takes some milliseconds at most, and is done at once
+LARGE = 1_000_000  # bytes of a request, after which memory is given back
 T = TypeVar("T")
 
 
@@ -24,6 +27,11 @@ class Worker:
         if size <= SMALL:
             return action(*arguments)
         return await in_thread(self._pool, _uncollected, action, *arguments)
+
+    def tidy(self, _: object = None) -> None:
+        """Give back the memory of a large request that is over."""
+        with suppress(RuntimeError):  # closed by now
+            self._pool.submit(memory.give_back)
 
     def close(self) -> None:
         """Begin nothing more. What has begun ends by itself."""
