@@ -226,10 +226,14 @@ def no_json(body):
 def fuzzed():
     """A gateway whose limits nobody meets, so that a 429 hides nothing."""
     running = Gateway(pace=0).start()
-    for provider in ("openai", "azure", "anthropic", "gemini", "bedrock"):
-        running.limit(provider, requests=10**9, tokens=10**15)
+    unlimit(running)
     yield running
     running.stop()
+
+
+def unlimit(gateway):
+    for provider in ("openai", "azure", "anthropic", "gemini", "bedrock"):
+        gateway.limit(provider, requests=10**9, tokens=10**15)
 
 
 def send(gateway, path, body, method="POST", headers=HEADERS):
@@ -248,7 +252,7 @@ PYTHONS = re.compile(rb"unhashable|NoneType|has no attribute|not subscriptable|n
 
 def check_answer(path, status, headers, body):
     assert "x-course-error" not in headers, body
-    assert path.startswith("/course/") or status < 400 or not PYTHONS.search(body), f"worded by Python: {body}"
+    assert status < 400 or not PYTHONS.search(body), f"worded by Python: {body}"
     assert status < 500, body
     if status >= 400:
         outer, inner = SHAPES[path.split("/")[1]]
@@ -276,7 +280,8 @@ def test_a_wrong_body_is_refused_in_the_providers_words(fuzzed, path):
         check_answer(path, *send(fuzzed, path, body))
 
     holds()
-    send(fuzzed, "/course/faults", b"", method="DELETE")
+    fuzzed.reset()  # an order may have moved the clock to where models have retired
+    unlimit(fuzzed)
     after = ROUTES["/compatible/v1/chat/completions"]
     assert send(fuzzed, "/compatible/v1/chat/completions", json.dumps(after))[0] == 200, "the gateway answers no longer"
 
