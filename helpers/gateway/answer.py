@@ -95,7 +95,7 @@ class Answer:
 
     async def finished(self) -> None:
         """Return when the last token is due; a plain answer takes as long as a streamed one."""
-        longest = max((c.thinking_tokens + c.text_tokens for c in self.choices), default=0)
+        longest = max([c.thinking_tokens + c.text_tokens for c in self.choices], default=0)
         await self.wait_until(self.pace * (self.question.model.ttft + longest / self.question.model.tokens_per_second))
 
     async def wait_until(self, due: float) -> None:
@@ -107,13 +107,13 @@ class Answer:
 def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Answer:
     """Apply the request's limits to a draft. `cached` holds the input side of the usage."""
     choices = [_choice(question, draft.texts[i % len(draft.texts)], draft.thinking_tokens) for i in range(question.n)]
-    thinking = sum(choice.thinking_tokens for choice in choices)
+    thinking = sum([choice.thinking_tokens for choice in choices])
     usage = Usage(
         input_tokens=cached.input_tokens,
         cache_read_tokens=cached.cache_read_tokens,
         cache_write_tokens=cached.cache_write_tokens,
         cache_write_1h_tokens=cached.cache_write_1h_tokens,
-        output_tokens=thinking + sum(choice.text_tokens for choice in choices),
+        output_tokens=thinking + sum([choice.text_tokens for choice in choices]),
         thinking_tokens=thinking,
     )
     return Answer(question, draft.provenance, choices, usage, pace)

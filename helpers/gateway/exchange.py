@@ -33,7 +33,8 @@ class Usage:
         return self.input_tokens - self.cache_read_tokens - self.cache_write_tokens - self.cache_write_1h_tokens
 
 
-@dataclass(frozen=True)
+# Part, Message and Question are made anew for every request; frozen, that would take four times as long.
+@dataclass
 class Part:
     """A piece of a message. For an image or a tool call, `text` is what identifies it; a name is that of the speaker."""
 
@@ -56,7 +57,7 @@ NAME_OVERHEAD = 1  # token that OpenAI's published counting recipe adds to a nam
 IMAGE_TOKENS = 258  # what Gemini documents for one tile; used for every provider (see DEVIATIONS.md)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Message:
     """One turn. Roles are system (developer too), user, assistant and tool, whatever the provider calls them."""
 
@@ -76,7 +77,7 @@ class Function:
     parameters: dict[str, Any]
 
 
-@dataclass(frozen=True)
+@dataclass
 class Question:
     """A request to a model, in no provider's words. `limit` is in output tokens, thinking included."""
 
@@ -84,9 +85,9 @@ class Question:
     model: Model
     messages: tuple[Message, ...]
     tools: tuple[str, ...] = ()  # canonical JSON of each tool offered
-    functions: tuple[Function, ...] = field(default=(), hash=False)  # those of the tools that the client itself runs
+    functions: tuple[Function, ...] = ()  # those of the tools that the client itself runs
     must_call: tuple[str, ...] = ()  # names of functions, of which the answer has to call one
-    schema: dict[str, Any] | None = field(default=None, hash=False)  # JSON schema that the text of the answer has to fit
+    schema: dict[str, Any] | None = None  # JSON schema that the text of the answer has to fit
     top_logprobs: int | None = None  # how many likely tokens to name beside each token; None: no log-probabilities
     limit: int | None = None
     stop: tuple[str, ...] = ()
@@ -113,8 +114,8 @@ class Question:
     def prompt_tokens(self) -> int:
         """Tokens of the whole prompt as this model's tokenizer is taken to count them."""
         per_message, per_prompt = MESSAGE_OVERHEAD.get(self.provider, (0, 0))
-        text = sum(part.token_count() for message in self.messages for part in message.parts)
-        text += sum(tokens.count(tool) for tool in self.tools)
+        text = sum([part.token_count() for message in self.messages for part in message.parts])
+        text += sum(map(tokens.count, self.tools))
         return round((text + per_message * len(self.messages) + per_prompt) * self.model.token_ratio)
 
     @lazy

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing
+from functools import partial
 from inspect import isawaitable
 from pathlib import Path
-from typing import TypeVar
 
 from helpers import network
 from helpers.gateway import control, events
@@ -39,7 +39,6 @@ LONGEST_NOTE = 300  # characters, in the log
 PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
 STALL = 900.0  # seconds; longer than any SDK's time-out
 log = logging.getLogger("helpers.gateway")
-T = TypeVar("T")
 
 
 class Handler:
@@ -58,6 +57,7 @@ class Handler:
         self.meter = Meter()
         self.port = 0
         self._worker = Worker()
+        self.work = self._worker.do
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
 
     @property
@@ -75,10 +75,6 @@ class Handler:
         self.recordings.rewind()
         self.house.forget()
         self.clock.reset()
-
-    async def work(self, size: int, action: Callable[..., T], *arguments: object) -> T:
-        """Do something that takes time in proportion to `size` (bytes), beside the event loop where that is much."""
-        return await self._worker.do(size, action, *arguments)
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -199,7 +195,7 @@ class Handler:
         if self.upstream and not self._is_ours(question):
             return await self.upstream.forward(dialect, call, question, entry)
         levels = self.quotas.take(question)
-        source = await self._recorded(question)
+        source = self.recordings.answer(question) or await self._unrecorded(question)
         if isinstance(source, Captured):
             return self._replay(source, dialect, entry)
         try:
@@ -210,19 +206,24 @@ class Handler:
         entry.source, entry.usage = answer.provenance, answer.usage
         if answer.usage.cache_read_tokens:
             self.quotas.spare(question, answer.usage.cache_read_tokens)
+        settle = partial(self._settle, question, answer, entry)
         if question.stream:
             head = self._head(dialect, call, question, answer, levels)
-            stream = _metered(route.stream(question, answer), answer, entry)
-            return Response(200, head, stream=stream, when_sent=lambda: self.quotas.settle(question, answer.usage))
+            return Response(200, head, stream=_metered(route.stream(question, answer), answer, entry), when_sent=settle)
         try:
             await answer.finished()
-            # The limits that it states are those before the answer was settled.
+            entry.usage = answer.usage  # before the client has the answer and looks into the log
             head = self._head(dialect, call, question, answer, levels)
             size = max(len(call.body), TOKEN * question.prompt_tokens)  # some answers repeat parts of the request
-            return Response(200, head, await self.work(size, route.write, question, answer))
-        finally:
-            entry.usage = answer.usage
-            self.quotas.settle(question, answer.usage)
+            return Response(200, head, await self.work(size, route.write, question, answer), when_sent=settle)
+        except BaseException:
+            settle()
+            raise
+
+    def _settle(self, question: Question, answer: Answer, entry: Entry) -> None:
+        """Count what was answered. The limits that an answer states are those before it was settled."""
+        entry.usage = answer.usage
+        self.quotas.settle(question, answer.usage)
 
     def _head(self, dialect: Dialect, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         content_type = ("Content-Type", dialect.content_type(question))
@@ -232,13 +233,11 @@ class Handler:
         """The house model by name is on this machine in every mode, unless a server of the learner's own takes its place."""
         return question.model.id == HOUSE_MODEL and not (self.upstream and self.upstream.knows("compatible"))
 
-    async def _recorded(self, question: Question) -> Draft | Captured | None:
-        """What is recorded for a question, or None: the house model answers. Raises Refusal for a miss in strict mode."""
-        found = self.recordings.answer(question)
-        if found is None and self.strict and question.model.id != HOUSE_MODEL:
+    async def _unrecorded(self, question: Question) -> None:
+        """The house model answers what is not recorded. Raises Refusal in strict mode."""
+        if self.strict and question.model.id != HOUSE_MODEL:
             nearest = await self.work(TOKEN * question.prompt_tokens, self.recordings.nearest, question)
             raise Refusal("no_recording", nearest=nearest.prompt[:80] if nearest else None, model=question.model.id)
-        return found
 
     async def _compose(self, question: Question, draft: Draft | None) -> Answer:
         cached = await self.work(TOKEN * question.prompt_tokens, self.prompt_cache.account, question)
@@ -248,7 +247,7 @@ class Handler:
 
     async def answer(self, question: Question) -> Answer:
         """Answer a question that came inside a batch, at once and outside the quotas."""
-        source = await self._recorded(question)
+        source = self.recordings.answer(question) or await self._unrecorded(question)
         if isinstance(source, Captured):
             raise Refusal("no_recording", model=question.model.id, nearest=None)
         answer = await self._compose(question, source)

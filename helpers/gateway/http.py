@@ -61,8 +61,9 @@ class Request:
         self.has_sent = False  # a piece of an answer
 
     # ---- what was asked --------------------------------------------------
-    @property
+    @lazy
     def path(self) -> str:
+        """What is asked for, without the query."""
         return self.target.partition("?")[0]
 
     @property
@@ -78,8 +79,8 @@ class Request:
     @property
     def query(self) -> dict[str, str]:
         """The query's fields; of one that is given twice, the last."""
-        fields = parse_qs(self.target.partition("?")[2], keep_blank_values=True)
-        return {name: values[-1] for name, values in fields.items()}
+        given = self.target.partition("?")[2]
+        return {name: values[-1] for name, values in parse_qs(given, keep_blank_values=True).items()} if given else {}
 
     @property
     def is_from_this_machine(self) -> bool:
@@ -155,7 +156,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._parser = HttpRequestParser(self)
         self._coming = Request(self)  # what is being read
-        self._in_head, self._is_reading, self._head_size, self._unheard = True, False, 0, 0
+        self._in_head, self._is_reading, self._unended = True, False, 0  # bytes of a head that goes on
         self._url, self._headers = bytearray(), []
         self._body, self._held = bytearray(), 0
         self._waiting: deque[Callable[[], None]] = deque()  # what came before the answer to the request before it
@@ -207,26 +208,21 @@ class Connection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._coming, self._is_reading = Request(self), True
         self._url, self._headers, self._body = bytearray(), [], bytearray()
-        self._head_size = self._unheard = 0
 
     def on_url(self, url: bytes) -> None:
         self._url += url
-        self._count_head(len(url))
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._in_head:
-            return  # after the body: nothing that counts here
-        self._count_head(len(name) + len(value) + 4)
-        self._headers.append((name.decode("latin-1").lower(), value.decode("latin-1")))
+        if self._in_head:  # what comes after a body does not count
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._in_head = False
-        given: dict[str, list[str]] = {}
-        for name, value in self._headers:
-            given.setdefault(name, []).append(value)
-        self._coming.headers = {name: ",".join(values) for name, values in given.items()}
+        if self._head_size() > LARGEST_HEAD:
+            raise TooLarge(LONG_HEAD.format(LARGEST_HEAD), 400)
+        self._coming.headers = headers = _joined(self._headers)
         self._coming.target = self._url.decode("latin-1")
-        if self._coming.headers.get("expect", "").lower() == "100-continue" and not self._busy:
+        if headers.get("expect", "").lower() == "100-continue" and not self._busy:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, piece: bytes) -> None:
@@ -238,7 +234,7 @@ class Connection(asyncio.Protocol):
         self._body += piece
 
     def on_message_complete(self) -> None:
-        self._in_head, self._is_reading, self._head_size, self._unheard = True, False, 0, 0
+        self._in_head, self._is_reading = True, False
         parser, request = self._parser, self._coming
         if parser.should_upgrade():
             return
@@ -246,22 +242,22 @@ class Connection(asyncio.Protocol):
         self._body = bytearray()
         self._in_turn(partial(self._server.then, request))
 
-    def _count_head(self, size: int) -> None:
-        """Take note that bytes of the head were read."""
-        self._head_size, self._unheard = self._head_size + size, 0
-        if self._head_size > LARGEST_HEAD:
-            raise TooLarge(LONG_HEAD.format(LARGEST_HEAD), 400)
+    def _head_size(self) -> int:
+        """Bytes of the head, as far as it was read."""
+        return len(self._url) + sum([len(name) + len(value) + 4 for name, value in self._headers])
 
     # ---- reading ---------------------------------------------------------
     def _read(self, data: bytes) -> bytes:
         """Read bytes; returns those that are still to be read. Raises HttpParserError for what is no request."""
+        began = self._coming
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
             return self._without_upgrade() + data[upgrade.args[0] :]
-        self._unheard += len(data)
-        if self._in_head and self._unheard > LARGEST_HEAD + len(data):
-            raise HttpParserError(LONG_HEAD.format(LARGEST_HEAD))
+        if self._in_head and self._is_reading:
+            self._unended = self._unended + len(data) if self._coming is began else self._head_size()
+            if self._unended > LARGEST_HEAD:
+                raise HttpParserError(LONG_HEAD.format(LARGEST_HEAD))
         return b""
 
     def _without_upgrade(self) -> bytes:
@@ -438,9 +434,20 @@ def _most_connections() -> int:
     return MOST_CONNECTIONS if files == resource.RLIM_INFINITY else max(1, min(MOST_CONNECTIONS, files // 2))
 
 
+def _joined(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:
+    """The headers by their names in lower case; the values of one that is given twice are joined."""
+    headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in lines}
+    if len(headers) < len(lines):
+        given: dict[str, list[str]] = {}
+        for name, value in lines:
+            given.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+        headers = {name: ",".join(values) for name, values in given.items()}
+    return headers
+
+
 def _lines(first: str, headers: Headers) -> bytes:
     """The head of a request or an answer. Raises ValueError for a line break inside a line."""
-    lines = [first, *(f"{name}: {value}" for name, value in headers)]
+    lines = [first, *[f"{name}: {value}" for name, value in headers]]
     head = "\r\n".join(lines)
     if head.count("\n") + head.count("\r") != 2 * (len(lines) - 1):
         raise ValueError("a header with a line break")

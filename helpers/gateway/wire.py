@@ -9,6 +9,7 @@ import secrets
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from json.scanner import py_make_scanner
 from math import isfinite
 from typing import Any, Protocol
@@ -171,7 +172,7 @@ class Dialect:
         found = models.find(self.provider, name)
         if found is None:
             raise Refusal("unknown_model", param=param, model=name)
-        if found.is_retired(call.services.clock.today()):
+        if found.retires and found.is_retired(call.services.clock.today()):
             raise Refusal("retired_model", param=param, model=name)
         return found
 
@@ -188,7 +189,13 @@ LETTERS = string.ascii_letters + string.digits
 
 def random_id(prefix: str, length: int, alphabet: str = LETTERS) -> str:
     """An id in a provider's style, such as chatcmpl- and 29 letters and digits."""
-    return prefix + "".join([alphabet[byte % len(alphabet)] for byte in os.urandom(length)])
+    return prefix + os.urandom(length).translate(_places(alphabet)).decode()
+
+
+@cache
+def _places(alphabet: str) -> bytes:
+    """For each byte a letter of an alphabet."""
+    return bytes(ord(alphabet[byte % len(alphabet)]) for byte in range(256))
 
 
 def hex_id(prefix: str, length: int) -> str:

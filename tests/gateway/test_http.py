@@ -147,6 +147,22 @@ def test_many_requests_on_one_connection_are_not_one_large_head(gateway, monkeyp
     kept.close()
 
 
+def test_a_head_that_begins_after_a_large_body_is_its_own(gateway, monkeypatch):
+    """Pieces of a body that come together with the beginning of the next head are no part of that."""
+    monkeypatch.setattr(gateway_http, "LARGEST_HEAD", 8_000)
+    body = BODY + b" " * 60_000
+    second = post()
+    found, _ = answers(gateway, [post(body) + second[:50], second[50:]], 2, pause=0.1)
+    assert [status for status, _ in found] == [200, 200]
+
+
+@pytest.mark.parametrize("sent", [[b"GET /", *[b"x" * 3_000] * 3], [b"GET / HTTP/1.1\r\n", *[b"x: " + b"y" * 900 + b"\r\n"] * 9], [b"GET / HTTP/1.1\r\nx: ", *[b"y" * 3_000] * 3]])
+def test_a_head_that_comes_in_pieces_has_an_end_too(gateway, monkeypatch, sent):
+    monkeypatch.setattr(gateway_http, "LARGEST_HEAD", 8_000)
+    found, closed = answers(gateway, sent, pause=0.02)
+    assert found == [(400, b"the head of a request has at most 8,000 bytes\n")] and closed
+
+
 def test_what_is_wrong_after_a_request_does_not_spoil_its_answer(gateway):
     """A client that counts characters in place of bytes states too small a length: the rest is no request."""
     found, closed = answers(gateway, [post() + b"}}", b"more", b"of", b"it"], 2, pause=0.1)

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.gateway.exchange import Draft, Provenance, Question, key_of
+from helpers.gateway.lazy import lazy
 
 FORM = ("schema", "must_call")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
@@ -77,6 +78,7 @@ class Recording:
     def prompt(self) -> str:
         return " ".join(text for _, said in self.line["messages"] for text in _texts(said))
 
+    @lazy
     def provenance(self) -> Provenance:
         line = self.line
         detail = " ".join(filter(None, (line.get("server"), line.get("versions"))))
@@ -207,12 +209,12 @@ def _texts(said: Any) -> Iterable[str]:
 def _draft(recording: Recording, n: int) -> Draft:
     answers = [recording.next() for _ in range(n)]
     thinking = answers[0].get("thinking_tokens", 0)
-    return Draft(tuple(answer["text"] for answer in answers), recording.provenance(), thinking)
+    return Draft(tuple(answer["text"] for answer in answers), recording.provenance, thinking)
 
 
 def _captured(recording: Recording) -> Captured:
     answer = recording.next()
-    return Captured(answer["status"], [tuple(pair) for pair in answer["headers"]], _chunks(answer), recording.provenance())
+    return Captured(answer["status"], [tuple(pair) for pair in answer["headers"]], _chunks(answer), recording.provenance)
 
 
 def _chunks(answer: dict[str, Any]) -> list[tuple[float, bytes]]:

@@ -31,6 +31,7 @@ from helpers.gateway.wire import compact, random_id
 from helpers.models import Model
 
 EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
+SAMPLING = (*rules.SAMPLING, "seed", "top_k", "min_p", "logprobs", "top_logprobs")
 
 NAME = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-zA-Z0-9_-]+$"}
 CALL_ID = {"type": "string", "maxLength": 40}
@@ -114,7 +115,8 @@ _check_fields = checker(shape(**FIELDS))
 
 def check(body: dict[str, Any]) -> None:
     """Raise a Refusal for a body that does not fit: unknown names come before all else."""
-    _check_names(body)
+    if not body.keys() <= FIELDS.keys() or "messages" not in body:
+        _check_names(body)
     _check_fields(body)
 
 
@@ -188,8 +190,7 @@ def schema(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 def sampling(body: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
-    names = (*rules.SAMPLING, "seed", "top_k", "min_p", "logprobs", "top_logprobs")
-    return tuple((name, body[name]) for name in names if body.get(name) is not None)
+    return tuple([(name, body[name]) for name in SAMPLING if body.get(name) is not None])
 
 
 def message(said: dict[str, Any], path: str) -> Message:
