@@ -1,4 +1,4 @@
-"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`.
+"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`, draw `charts`.
 
 Imports happen when a name is first used, so that `import helpers` itself takes next to no time.
 """
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from helpers.course import Course, start
     from helpers.models import default as model
 
-__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "model", "price", "start"]
+__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "model", "models", "price", "start"]
 
 _HOMES = {
     "start": ("helpers.course", "start"),
@@ -37,6 +37,6 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         module, attribute = _HOMES[name]
         return getattr(import_module(module), attribute)
-    if name == "charts":
-        return import_module("helpers.charts")
+    if name in ("charts", "models"):
+        return import_module(f"helpers.{name}")
     raise AttributeError(f"helpers has no {name!r}; it has {', '.join(__all__)}")

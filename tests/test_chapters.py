@@ -23,7 +23,7 @@ OTHER_MODELS = {
 HOUSE = {
     "00_start_here": {"gpt-6.1-terra": 1, "house": 5},
     "01_api_landscape": {"house": 1},
-    "02_openai_chat_completions": {"house": 7},
+    "02_openai_chat_completions": {"house": 4},
     "10_vllm_gpu_serving": {},
 }
 # Seconds after which papermill looks whether the reply to a cell has come: it answers a widget through the socket on which it
