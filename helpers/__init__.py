@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from helpers.costs import cost, estimate, price
     from helpers.course import Course, start
     from helpers.models import default as model
+    from helpers.models import least_effort
 
-__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "model", "models", "price", "start"]
+__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "least_effort", "model", "models", "price", "start"]
 
 _HOMES = {
     "start": ("helpers.course", "start"),
@@ -24,6 +25,7 @@ _HOMES = {
     "cost": ("helpers.costs", "cost"),
     "price": ("helpers.costs", "price"),
     "model": ("helpers.models", "default"),
+    "least_effort": ("helpers.models", "least_effort"),
 }
 
 
