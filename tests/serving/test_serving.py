@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import queue
+import re
 import shutil
 import signal
 import socket
@@ -11,6 +13,8 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -443,6 +447,87 @@ def test_time_is_bounded(stand_in):
         load.measure(stand_in, "slow", timeout=0.2)
     with pytest.raises(TimeoutError, match="256 tokens: not done after 0.2 s. Ask for fewer"):
         load.measure_prefix(stand_in, "slow after the first", document_tokens=[256], timeout=0.2)
+
+
+def test_a_prompt_costs_the_client_no_call_for_each_of_its_tokens(stand_in):
+    """The SDK walks through every id of `prompt=`: 512 clients then began two seconds apart, and a GPU waited for them."""
+
+    def calls(prompt_tokens):
+        counted = Counter()
+        threading.setprofile(lambda frame, event, argument: counted.update([event]))
+        try:
+            load.measure(stand_in, "house", concurrency=[1], requests_per_client=1, prompt_tokens=prompt_tokens, output_tokens=2)
+        finally:
+            threading.setprofile(None)
+        return counted["call"]
+
+    calls(10)  # what is imported and set up only once
+    assert calls(4010) - calls(10) < 4000
+
+
+@contextmanager
+def streaming_server(answer):
+    """The address of a server on which `answer` is a coroutine that gives the status of a request, and its counts.
+
+    It keeps connections, as vLLM does.
+    """
+    counts = Counter()
+    usage = {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2}
+    chunks = [{"choices": [{"index": 0, "text": "x"}]}, {"choices": [], "usage": usage}]
+    events = "".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + "data: [DONE]\n\n"
+
+    async def connected(reader, writer):
+        counts["connections"] += 1
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await reader.readexactly(int(re.search(rb"(?i)content-length: (\d+)", head)[1]))
+                counts["requests"] += 1
+                status = await answer(counts)
+                writer.write(f"HTTP/1.1 {status}\r\nContent-Type: text/event-stream\r\nContent-Length: {len(events)}\r\n\r\n{events}".encode())
+        except (asyncio.IncompleteReadError, ConnectionError):
+            writer.close()
+
+    async def serve():
+        async with await asyncio.start_server(connected, "127.0.0.1", 0, backlog=1024) as server:
+            started.put((f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", asyncio.get_running_loop(), asyncio.current_task()))
+            with suppress(asyncio.CancelledError):
+                await server.serve_forever()
+
+    started = queue.Queue()
+    thread = threading.Thread(target=asyncio.run, args=(serve(),))
+    thread.start()
+    address, loop, task = started.get(timeout=5)
+    yield address, counts
+    loop.call_soon_threadsafe(task.cancel)
+    thread.join(5)
+
+
+def test_a_request_that_fails_ends_the_others_before_their_client_is_closed():
+    async def ask(prompt):
+        if not asked:
+            asked.append(prompt)
+            raise ConnectionError("the first one fails")
+        await asyncio.sleep(5)
+
+    async def level():
+        with pytest.raises(ConnectionError, match="the first one fails"):
+            await load._level(ask, 3, 2, 10)
+        return asyncio.all_tasks() - {asyncio.current_task()}
+
+    asked = []
+    assert not asyncio.run(level())
+
+
+def test_connections_are_kept_for_as_many_clients_as_there_may_be():
+    """The SDK keeps a hundred: above, requests opened new connections, and above a thousand clients waited for one."""
+
+    async def answer(counts):
+        await asyncio.sleep(0.2)  # so that all are under way at once
+        return "200 OK"
+
+    with streaming_server(answer) as (address, counts):
+        load.measure(address, "house", concurrency=[120, 120], requests_per_client=1)
+    assert counts["requests"] == 241 and counts["connections"] <= 120
 
 
 def test_a_server_that_reports_no_usage_cannot_be_measured(stand_in):
