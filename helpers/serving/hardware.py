@@ -49,6 +49,20 @@ def bytes_a_token(shape: Mapping[str, Any], weight_bytes: int) -> int:
     return layers * weight_bytes + last * 2
 
 
+def one_token(shape: Mapping[str, Any], gpu: str, ceilings: Mapping[str, Any]) -> dict[str, float]:
+    """Seconds that one token for one client takes at least in bf16, by ever nearer bounds; `ceilings` as in a stored sweep.
+
+    Raises KeyError for a GPU whose peaks are not known.
+    """
+    weights = bytes_a_token(shape, 2)
+    products = shape["num_hidden_layers"] * sum(ceilings["layer_microseconds"].values()) + ceilings["last_microseconds"]
+    return {
+        "reading all weights at the data sheet's speed": weights / PEAKS[gpu].bytes_per_second,
+        "the same at the speed of a plain copy, measured": weights / ceilings["copy_bytes_per_second"],
+        "the matrix products alone in PyTorch, measured": products / 1e6,
+    }
+
+
 def limits(rows: Sequence[Row], shape: Mapping[str, Any], weight_bytes: int, peak: Peak) -> list[Limit]:
     """How much of the peak each level reached.
 
