@@ -242,7 +242,7 @@ def test_live_a_sentence_stands_above_the_traceback_and_the_card_says_which_keys
     assert "could not reach 127.0.0.1: ConnectError" in heard[0][1] and heard[1][1].startswith("APIConnectionError")
     heard = live.hear('anthropic.Anthropic().messages.create(model="claude-haiku-5-5", max_tokens=5, messages=hello)')
     assert [kind for kind, _ in heard] == ["stream", "error"] and "ANTHROPIC_API_KEY is missing" in heard[0][1]
-    heard = live.hear('openai.OpenAI().chat.completions.create(model="gpt-6-sol", messages=hello * 9999)')
+    heard = live.hear('openai.OpenAI().chat.completions.create(model="gpt-6.1-sol", messages=hello * 99999)')
     assert [kind for kind, _ in heard] == ["stream", "error"] and "COURSE_BUDGET_USD" in heard[0][1], heard
     assert [kind for kind, _ in live.hear("1 / 0")] == ["error"], "errors of the learner's own are as they were"
     assert "could not reach" in live.run("print(course.log())")

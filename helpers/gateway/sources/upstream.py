@@ -178,9 +178,10 @@ class Upstream:
         headers |= {"accept-encoding": "identity", **self._keys.headers(provider, call.method, url, call.body, signed)}
         raw = {name: value.encode("latin-1", "replace") for name, value in headers.items()}
         try:
+            urlsplit(url)  # it finds a bracket that is not closed, which httpx2 would look up as a name
             return self._http().build_request(call.method, url, headers=raw, content=call.body or None)
-        except httpx2.InvalidURL:
-            raise Refusal("no_upstream", f"{urlsplit(url).netloc} is no address of a server.", sent=False) from None
+        except (ValueError, httpx2.InvalidURL):
+            raise Refusal("no_upstream", f"The address of {provider} is no address of a server.", sent=False) from None
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:
         try:

@@ -500,7 +500,7 @@ LOST = {
     "openai": openai.APIConnectionError,
     "azure": openai.APIConnectionError,
     "anthropic": anthropic.APIConnectionError,
-    "gemini": httpx.TransportError,
+    "gemini": (httpx.TransportError, httpx2.TransportError),
     "bedrock": (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError),
 }
 
