@@ -148,7 +148,12 @@ class Handler:
             else:
                 answered = await self.work(_size(route, call), route.handle, call)
                 response = await answered if isawaitable(answered) else answered
+        except Cut as cut:  # the network failed on the way to the provider
+            entry.note = str(cut)
+            return request.reset()
         except Refusal as refusal:
+            if refusal.kind in ("over_budget", "no_upstream"):  # what no provider would say
+                entry.note = str(refusal)
             response = await self.work(len(call.body), dialect.error, refusal, call)
         except _Reset:
             return request.reset()
