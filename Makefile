@@ -14,7 +14,7 @@ help:
 	@echo 'make test    run every test: offline, no key, no bill'
 	@echo 'make bench   time what a learner waits for'
 	@echo 'make bench-setup   time the set-up, with uv and with pip, in folders of its own (needs a network)'
-	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux, 4 GB or more)'
+	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux; 4 GB, 8 for a GPU)'
 	@echo 'make house-model   train the house model anew (needs a network for PyTorch; about an hour)'
 	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
 	@echo 'make clean   remove .venv, .vllm, .training, build/ and caches'

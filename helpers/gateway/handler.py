@@ -58,7 +58,7 @@ class Handler:
         self.meter = Meter()
         self.port = 0
         self._worker = Worker()
-        self.work = self._worker.do
+        self.work = self._worker.do  # for the dialects too
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
 
     @property

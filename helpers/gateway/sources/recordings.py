@@ -89,8 +89,8 @@ class Recording:
 
     def next(self, effort: str = "") -> dict[str, Any]:
         """The answers in turn, and then from the first again: those for this effort, else those that name none."""
-        given = self.line["answers"]
-        answers = [a for a in given if a.get("effort") == effort] or [a for a in given if "effort" not in a] or given
+        known = self.line["answers"]
+        answers = [a for a in known if a.get("effort") == effort] or [a for a in known if "effort" not in a] or known
         answer = answers[self.given % len(answers)]
         self.given += 1
         return answer
