@@ -11,12 +11,15 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic_core import to_json
+
 from helpers.gateway import tokens
 from helpers.gateway.lazy import lazy
 from helpers.models import Model
 
 
-@dataclass(frozen=True)
+# What is made anew for every request is not frozen: that would take four times as long.
+@dataclass
 class Usage:
     """Token counts in one meaning for all providers: the totals include their parts."""
 
@@ -33,7 +36,6 @@ class Usage:
         return self.input_tokens - self.cache_read_tokens - self.cache_write_tokens - self.cache_write_1h_tokens
 
 
-# Part, Message and Question are made anew for every request; frozen, that would take four times as long.
 @dataclass
 class Part:
     """A piece of a message. For an image or a tool call, `text` is what identifies it; a name is that of the speaker."""
@@ -106,9 +108,13 @@ class Question:
 
     def meaning(self) -> dict[str, Any]:
         """What a recording is matched on: never bytes, never parameters that only shape the answer."""
-        said = [[m.role, [[p.kind, p.text] for p in m.parts] if any(p.kind != "text" for p in m.parts) else m.text] for m in self.messages]
-        form = {name: value for name, value in (("schema", self.schema), ("must_call", list(self.must_call))) if value}
-        return {"provider": self.provider, "model": self.model.id, "messages": said, "tools": sorted(self.tools), **form}
+        said = [[message.role, _said(message.parts)] for message in self.messages]
+        meaning = {"provider": self.provider, "model": self.model.id, "messages": said, "tools": sorted(self.tools)}
+        if self.schema:
+            meaning["schema"] = self.schema
+        if self.must_call:
+            meaning["must_call"] = list(self.must_call)
+        return meaning
 
     @lazy
     def prompt_tokens(self) -> int:
@@ -124,6 +130,13 @@ class Question:
         return key_of(self.meaning())
 
 
+def _said(parts: tuple[Part, ...]) -> str | list[list[str]]:
+    """What a message says: its text, or its parts by kind where there are others."""
+    if all([part.kind == "text" for part in parts]):
+        return "".join([part.text for part in parts])
+    return [[part.kind, part.text] for part in parts]
+
+
 def ready(question: Question) -> Question:
     """The question, with what takes time in proportion to its length already worked out: what follows asks for it in the event loop."""
     _ = question.prompt_tokens, question.key
@@ -136,11 +149,10 @@ MESSAGE_OVERHEAD = {"openai": (4, 3), "azure": (4, 3), "compatible": (4, 3), "an
 
 
 def key_of(meaning: dict[str, Any]) -> str:
-    """A short stable name for a meaning."""
-    return hashlib.sha256(_canonical.encode(meaning).encode()).hexdigest()[:16]
-
-
-_canonical = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    """A short stable name for a meaning, whatever the order of its fields."""
+    fields = [meaning["provider"], meaning["model"], meaning["messages"], meaning["tools"]]
+    rare = [[name, json.dumps(meaning[name], sort_keys=True)] for name in ("schema", "must_call", "shape") if name in meaning]
+    return hashlib.sha256(to_json([*fields, *rare])).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,7 @@ class Provenance:
         return " ".join(word for word in (self.kind, self.date, self.detail) if word)
 
 
-@dataclass(frozen=True)
+@dataclass
 class Draft:
     """What a source has to say, before the request's limits are applied."""
 

@@ -137,7 +137,8 @@ class Handler:
                 question = await self._read(route, call, entry)
                 fault = self.faults.strike(dialect.provider)
                 entry.fault = fault.kind if fault else ""
-                await self._before(fault, question)
+                if fault:
+                    await self._before(fault, question)
                 try:
                     response = await self._ask(dialect, route, call, question, entry)
                 except Refusal:
@@ -173,10 +174,8 @@ class Handler:
         entry.model = question.model.id
         return question
 
-    async def _before(self, fault: Fault | None, question: Question) -> None:
+    async def _before(self, fault: Fault, question: Question) -> None:
         """What a fault does before any answer is made."""
-        if fault is None:
-            return
         refusal = fault.refusal()
         if refusal is not None:
             refusal.facts.setdefault("model", question.model.id)

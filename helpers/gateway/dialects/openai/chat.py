@@ -128,8 +128,8 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
     return Question(
         provider=provider,
         model=model,
-        messages=tuple(message(m, f"messages[{i}]") for i, m in enumerate(body["messages"])),
-        tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+        messages=tuple([message(m, f"messages[{i}]") for i, m in enumerate(body["messages"])]),
+        tools=tuple([json.dumps(tool, sort_keys=True) for tool in body.get("tools") or ()]),
         functions=functions(body),
         must_call=must_call(body),
         schema=schema(body.get("response_format")),
@@ -148,13 +148,16 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:
     """The tools that are functions."""
     declared = [tool["function"] for tool in body.get("tools") or [] if tool.get("type", "function") == "function"]  # vLLM may leave it out
-    return tuple(Function(function["name"], function.get("parameters") or {}) for function in declared)
+    return tuple([Function(function["name"], function.get("parameters") or {}) for function in declared])
 
 
 def must_call(body: dict[str, Any]) -> tuple[str, ...]:
     """The functions of which one has to be called: all for `required`, one that is named, else none. Raises Refusal."""
-    choice, names = body.get("tool_choice"), tuple(f.name for f in functions(body))
-    if choice in (None, "auto", "none") or not names:
+    choice = body.get("tool_choice")
+    if choice in (None, "auto", "none"):
+        return ()
+    names = tuple(f.name for f in functions(body))
+    if not names:
         return ()
     if choice == "required":
         return names
