@@ -1,4 +1,4 @@
-"""The command `llm-course`: the gateway on its own, for any program that speaks to a provider."""
+"""The command `llm-course`: the gateway on its own, for any program that speaks to a provider; and all chapters at once."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from helpers import environment, network
 from helpers.course import MODES, CourseError, serving, settings
@@ -32,6 +33,11 @@ def _parser() -> argparse.ArgumentParser:
     gateway.add_argument("--budget-usd", help="for live and record (default 0.50, or COURSE_BUDGET_USD)")
     gateway.add_argument("--recordings", type=Path, help="folder to read recordings from, and to write to in record mode")
     gateway.set_defaults(run=serve)
+    execute = commands.add_parser("run", help="run chapters, each in a kernel of its own, and write them to build/")
+    execute.add_argument("chapters", nargs="*", metavar="CHAPTER", help="such as 03 or 03_streaming (default: all)")
+    execute.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters", help="a value for a parameter of the chapters")
+    execute.add_argument("--html", action="store_true", help="make a site of all chapters too")
+    execute.set_defaults(run=run)
     return parser
 
 
@@ -56,6 +62,40 @@ def serve(args: argparse.Namespace) -> int:
     done.wait()
     gateway.stop()
     return 0
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run chapters, and say of each how long it took, what its calls cost and where it failed. The exit status is 1 where one failed."""
+    try:
+        from helpers import chapters, site
+
+        found = chapters.find(args.chapters)
+        failed = _run(found, chapters.values(args.parameters))
+        print(f"{len(found)} run, {failed} failed: {chapters.BUILD / 'notebooks'}")
+        if args.html:
+            print(f"the site: {site.build(chapters.BUILD / 'notebooks', chapters.BUILD / 'site')}")
+    except ModuleNotFoundError as error:
+        print(f"llm-course: {error.name} is not installed: run `make setup`, or pip install -e '.[lab,site]'", file=sys.stderr)
+        return 1
+    except (ValueError, site.SiteError) as error:
+        print(f"llm-course: {error}", file=sys.stderr)
+        return 1
+    return 1 if failed else 0
+
+
+def _run(found: list[Path], given: dict[str, Any]) -> int:
+    """How many of the chapters failed."""
+    from tqdm import tqdm
+
+    from helpers import chapters
+
+    failed = 0
+    with tqdm(total=len(found), unit="chapter", disable=None) as bar:
+        for ran in chapters.run(found, chapters.BUILD / "notebooks", given):
+            failed += bool(ran.failure)
+            bar.write(str(ran), file=sys.stdout)
+            bar.update()
+    return failed
 
 
 def _lines(base_url: str) -> list[str]:
