@@ -2,7 +2,8 @@
 
 A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
 provider's wire format; one that names an effort is given to questions with that effort alone. A captured one holds the bytes that a real server sent, with their timing, and
-matches only a request with the same limits, stops and stream flag. Captured outranks scripted.
+matches only a request with the same limits, stops and stream flag. Captured outranks scripted. Where nothing matches, a scripted
+recording in nearly the same words does (wordings.py): a line that names `providers` is for all their models, and in all its `wordings`.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
@@ -20,6 +22,8 @@ from typing import Any
 
 from helpers.gateway.exchange import Draft, Provenance, Question, key_of
 from helpers.gateway.lazy import lazy
+from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
+from helpers.gateway.sources.wordings import ANY_TURNS, LONGEST, Wordings
 
 FORM = ("schema", "must_call")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
@@ -42,17 +46,34 @@ CAPTURED = {
         "chunks": {"type": "array", "items": CHUNK},
     },
 }
-LINE = {
-    "type": "object",
-    "required": ["kind", "date", "provider", "models", "messages", "answers"],
+TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+VARIATION = {  # of a prompt of a chapter, which it names
+    "required": ["chapter", "varies", "messages"],
     "properties": {
-        "kind": {"enum": ["scripted", "captured"]},
-        "date": {"type": "string"},
+        "kind": {"const": "scripted"},
+        "varies": {"type": "string"},
+        "providers": TEXTS,
+        "messages": {"type": "array", "minItems": 1, "items": {"anyOf": [{"const": ANY_TURNS}, {**PAIR, "items": {"type": "string"}}]}},
+        "wordings": TEXTS,
+    },
+}
+PROMPT = {
+    "required": ["provider", "models", "messages"],
+    "properties": {
         "provider": {"type": "string"},
         "models": {"type": "array", "items": {"type": "string"}, "minItems": 1},
         "messages": {"type": "array", "items": MESSAGE},
+    },
+}
+LINE = {
+    "type": "object",
+    "required": ["kind", "date", "answers"],
+    "properties": {
+        "kind": {"enum": ["scripted", "captured"]},
+        "date": {"type": "string"},
         "answers": {"type": "array", "items": {"type": "object"}, "minItems": 1},
     },
+    "allOf": [{"if": {"required": ["providers"]}, "then": VARIATION, "else": PROMPT}],
     "if": {"properties": {"kind": {"const": "scripted"}}},
     "then": {"properties": {"answers": {"items": SCRIPTED}}},
     "else": {"required": ["shape"], "properties": {"answers": {"items": CAPTURED}}},
@@ -103,6 +124,8 @@ class Recordings:
         self._folder = folder
         self._scripted: dict[str, Recording] = {}
         self._captured: dict[str, list[Recording]] = {}  # by meaning; one for each shape of the request
+        self._variations: list[Recording] = []
+        self._wordings: Wordings[Recording] = Wordings()
         self._loaded = False
 
     def answer(self, question: Question) -> Draft | Captured | None:
@@ -112,22 +135,31 @@ class Recordings:
             if captured.line["shape"] == shape(question):
                 return _captured(captured)
         found = self._scripted.get(question.key)
-        return _draft(found, question) if found is not None else None
+        return _draft(found, question) if found is not None else self._nearly(question)
+
+    def _nearly(self, question: Question) -> Draft | None:
+        """A scripted answer to nearly these words. The house model by its own name speaks for itself."""
+        if question.tools or question.schema or question.must_call or question.model.id == HOUSE_MODEL:
+            return None
+        found = self._wordings.find(question)
+        return _draft(found[0], question, found[1]) if found is not None else None
 
     def nearest(self, question: Question) -> Recording | None:
         """The recording of the same provider whose prompt is most like this one."""
         self.load()
         said = " ".join(message.text for message in question.messages)[:500]
-        rows = [r for r in self._all() if r.line["provider"] == question.provider]
+        rows = [r for r in self._exact() if r.line["provider"] == question.provider]
         return max(rows, key=lambda r: SequenceMatcher(None, r.prompt[:500], said).quick_ratio(), default=None)
 
     def rewind(self) -> None:
         """Begin again with the first answer of every recording."""
-        for recording in self._all():
+        for recording in (*self._exact(), *self._variations):
             recording.given = 0
 
     def add(self, line: dict[str, Any]) -> None:
-        """Know a recording from now on."""
+        """Know a recording from now on. Raises ValueError where there is one for the same words already."""
+        if "providers" in line:
+            return self._add_variation(line)
         for model in line["models"]:
             meaning = {"provider": line["provider"], "model": model, "messages": line["messages"], "tools": line.get("tools", [])}
             meaning |= {name: line[name] for name in FORM if name in line}
@@ -139,8 +171,19 @@ class Recordings:
                 raise ValueError(f"two scripted recordings for {model}: {line['messages']!r}")
             else:
                 self._scripted[name] = Recording(line, name)
+                if _is_short(line):
+                    self._wordings.add(line["provider"], model, line["messages"], self._scripted[name])
 
-    def _all(self) -> Iterable[Recording]:
+    def _add_variation(self, line: dict[str, Any]) -> None:
+        recording = Recording(line, key_of(line["messages"]))
+        *before, (role, text) = line["messages"]
+        before = [(ANY_TURNS, "") if turn == ANY_TURNS else turn for turn in before]
+        for provider in line["providers"]:
+            for wording in (text, *line.get("wordings", ())):
+                self._wordings.add(provider, "", [*before, (role, wording)], recording)
+        self._variations.append(recording)
+
+    def _exact(self) -> Iterable[Recording]:
         return (*self._scripted.values(), *chain.from_iterable(self._captured.values()))
 
     def load(self) -> None:
@@ -210,10 +253,22 @@ def _texts(said: Any) -> Iterable[str]:
     return [said] if isinstance(said, str) else [text for kind, text in said if kind == "text"]
 
 
-def _draft(recording: Recording, question: Question) -> Draft:
+def _is_short(line: dict[str, Any]) -> bool:
+    """Whether a question in nearly its words is looked for: it is of text alone, and asks for nothing of the answer's form."""
+    texts = [said for _, said in line["messages"] if isinstance(said, str)]
+    bare = len(texts) == len(line["messages"]) and not line.get("tools") and not any(name in line for name in FORM)
+    return bare and sum(map(len, texts)) <= LONGEST
+
+
+def _draft(recording: Recording, question: Question, slots: dict[str, str] | None = None) -> Draft:
     answers = [recording.next(question.effort) for _ in range(question.n)]
     thinking = answers[0].get("thinking_tokens", 0)
-    return Draft(tuple(answer["text"] for answer in answers), recording.provenance, thinking)
+    return Draft(tuple(_filled(answer["text"], slots or {}) for answer in answers), recording.provenance, thinking)
+
+
+def _filled(text: str, slots: dict[str, str]) -> str:
+    """The answer, with what the question has in the place of its slots."""
+    return re.sub(r"\{(\w+)\}", lambda slot: slots.get(slot[1], slot[0]), text)
 
 
 def _captured(recording: Recording) -> Captured:

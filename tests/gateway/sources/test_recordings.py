@@ -72,6 +72,11 @@ def user(content):
     return [{"role": "user", "content": content}]
 
 
+def scripted(messages, text, providers=("openai",), **more):
+    line = {"kind": "scripted", "chapter": "00", "varies": "a prompt", "date": "2026-11-27", "providers": [*providers], "messages": messages}
+    return {**line, "answers": [{"text": text}], **more}
+
+
 GUIDE, PLANET = "You are a friendly guide. Answer in one short sentence.", "Which is the largest planet?"
 
 
@@ -90,6 +95,12 @@ def test_developer_means_system(gateway, role):
         {"max_completion_tokens": 2000},
         {"reasoning_effort": "low"},
         {"user": "u", "metadata": {"a": "b"}, "seed": 5},
+        {"messages": user(HELLO.lower())},
+        {"messages": user(f"  {HELLO.replace(' ', '  ')}\n")},
+        {"messages": user(HELLO.removesuffix("."))},
+        {"messages": user(HELLO.replace(".", "!"))},
+        {"messages": user("Please say hello in five words")},
+        {"messages": user("Say hello in five words, please?")},
     ],
     ids=str,
 )
@@ -101,8 +112,8 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
 @pytest.mark.parametrize(
     "other",
     [
-        {"messages": user(HELLO + " ")},
-        {"messages": user(HELLO.lower())},
+        {"messages": user("Say hello in five words to my cat.")},
+        {"messages": user("Say hello: in five words.")},
         {"messages": [{"role": "system", "content": "Be kind."}, *user(HELLO)]},
         {"messages": [*user(HELLO), {"role": "assistant", "content": "Hi"}, *user(HELLO)]},
         {"messages": user([{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}])},
@@ -113,6 +124,62 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
 )
 def test_another_meaning_does_not(gateway, other):
     assert ANSWER not in chat(**{"messages": user(HELLO)} | other).choices[0].message.content
+    assert gateway.meter.log().sources() == {"house": 1}
+
+
+def test_typographic_quotes_are_quotes(gateway):
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "What's \"JSON\"?"]], "A format.")))
+    assert chat(user("what’s “JSON”")).choices[0].message.content == "A format."
+
+
+def test_the_house_model_by_its_own_name_is_asked_itself(gateway):
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "Name a color."]], "Mauve", providers=["compatible"])))
+    url = openai.OpenAI().base_url.copy_with(path="/compatible/v1")
+    for model, source in (("house", "house"), (helpers.model("compatible"), "scripted")):
+        raw = openai.OpenAI(base_url=url).chat.completions.with_raw_response.create(model=model, messages=user("Name a color"))
+        assert raw.headers["x-course-source"] == source
+
+
+def test_a_variation_answers_for_every_model_of_its_providers_in_all_its_wordings(gateway):
+    line = scripted([["user", "Do cats purr?"]], "Yes.", wordings=["Does a cat purr?"], providers=["openai", "gemini"])
+    gateway.in_loop(lambda: gateway.recordings.add(line))
+    for model in ("gpt-6.2-astra", "gpt-5-mini"):
+        assert chat(user("does a cat purr?"), model=model).choices[0].message.content == "Yes."
+    assert genai.Client().models.generate_content(model="gemini-3.8-flash", contents="Do cats purr").text == "Yes."
+    ask = anthropic.Anthropic().messages.with_raw_response.create(model="claude-haiku-5-5", max_tokens=50, messages=user("Do cats purr?"))
+    assert ask.headers["x-course-source"] == "house"
+
+
+TALK = [*user("My dog is Rex."), {"role": "assistant", "content": "A fine name." * 100}, *user("Who is my dog?")]
+
+
+def test_a_slot_takes_a_few_words_and_the_answer_repeats_them(gateway):
+    line = scripted([["user", "My {pet} is {name}."], "...", ["user", "Who is my {pet}?"]], "Your {pet} is {name}, {who}.")
+    gateway.in_loop(lambda: gateway.recordings.add(line))
+    assert chat(TALK).choices[0].message.content == "Your dog is Rex, {who}."
+    assert chat([*user("my cat is Old Tom"), *user("Who is my cat")]).choices[0].message.content == "Your cat is Old Tom, {who}."
+    chat([*user("My cat is Rex."), *user("Who is my dog?")])  # another slot
+    chat(user(f"My dog is {'Rex' * 20}."))  # too long a name
+    chat([{"role": "system", "content": "Be a cat."}, *TALK])  # an instruction is never left out
+    assert gateway.meter.log().sources() == {"scripted": 2, "house": 3}
+
+
+def test_dots_stand_for_any_turns_or_none(gateway):
+    gateway.in_loop(lambda: gateway.recordings.add(scripted(["...", ["user", "Who barks?"]], "Dogs.")))
+    assert [chat(turns).choices[0].message.content for turns in (user("Who barks?"), [*TALK, *user("who barks")])] == ["Dogs."] * 2
+
+
+def test_two_lines_for_the_same_words_are_a_mistake():
+    recordings = Recordings()
+    recordings.add(scripted([["user", "Do cats purr?"]], "Yes."))
+    with pytest.raises(ValueError, match="two scripted recordings"):
+        recordings.add(scripted([["user", "do cats purr"]], "No."))
+
+
+def test_a_long_prompt_is_not_looked_at_twice(gateway):
+    long = "Do cats purr? " * 50
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", long]], "Yes.")))
+    chat(user(long.lower()))
     assert gateway.meter.log().sources() == {"house": 1}
 
 
