@@ -3,7 +3,7 @@
 A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
 provider's wire format; one that names an effort is given to questions with that effort alone. A captured one holds the bytes that a real server sent, with their timing, and
 matches only a request with the same limits, stops and stream flag. Captured outranks scripted. Where nothing matches, a scripted
-recording in nearly the same words does (wordings.py): a line that names `providers` is for all their models, and in all its `wordings`.
+recording in nearly the same words does (wordings.py): a line that names `providers` is for all their models; its `openings` may stand for its first message, its `wordings` for its last.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from helpers.gateway.sources.wordings import ANY_TURNS, LONGEST, Wordings
 
 FORM = ("schema", "must_call")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
+VARIATIONS = "variations.jsonl"
 log = logging.getLogger("helpers.gateway")
 
 
@@ -46,37 +47,36 @@ CAPTURED = {
         "chunks": {"type": "array", "items": CHUNK},
     },
 }
-TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
-VARIATION = {  # of a prompt of a chapter, which it names
-    "required": ["chapter", "varies", "messages"],
-    "properties": {
-        "kind": {"const": "scripted"},
-        "varies": {"type": "string"},
-        "providers": TEXTS,
-        "messages": {"type": "array", "minItems": 1, "items": {"anyOf": [{"const": ANY_TURNS}, {**PAIR, "items": {"type": "string"}}]}},
-        "wordings": TEXTS,
-    },
-}
-PROMPT = {
-    "required": ["provider", "models", "messages"],
-    "properties": {
-        "provider": {"type": "string"},
-        "models": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-        "messages": {"type": "array", "items": MESSAGE},
-    },
-}
 LINE = {
     "type": "object",
-    "required": ["kind", "date", "answers"],
+    "required": ["kind", "date", "provider", "models", "messages", "answers"],
     "properties": {
         "kind": {"enum": ["scripted", "captured"]},
         "date": {"type": "string"},
+        "provider": {"type": "string"},
+        "models": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+        "messages": {"type": "array", "items": MESSAGE},
         "answers": {"type": "array", "items": {"type": "object"}, "minItems": 1},
     },
-    "allOf": [{"if": {"required": ["providers"]}, "then": VARIATION, "else": PROMPT}],
     "if": {"properties": {"kind": {"const": "scripted"}}},
     "then": {"properties": {"answers": {"items": SCRIPTED}}},
     "else": {"required": ["shape"], "properties": {"answers": {"items": CAPTURED}}},
+}
+TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+VARIATION = {  # of a prompt of a chapter, which it names; for every model of its providers
+    "type": "object",
+    "required": ["kind", "chapter", "varies", "date", "providers", "messages", "answers"],
+    "properties": {
+        "kind": {"const": "scripted"},
+        "chapter": {"type": "string"},
+        "varies": {"type": "string"},
+        "date": {"type": "string"},
+        "providers": TEXTS,
+        "messages": {"type": "array", "items": {**PAIR, "type": ["array", "string"], "items": {"type": "string"}, "pattern": "^[.]{3}$"}, "minItems": 1},
+        "openings": TEXTS,
+        "wordings": TEXTS,
+        "answers": {"type": "array", "items": {"type": "object", **SCRIPTED}, "minItems": 1},
+    },
 }
 
 
@@ -126,7 +126,7 @@ class Recordings:
         self._captured: dict[str, list[Recording]] = {}  # by meaning; one for each shape of the request
         self._variations: list[Recording] = []
         self._wordings: Wordings[Recording] = Wordings()
-        self._loaded = False
+        self._loaded = self._has_variations = False
 
     def answer(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this question, or None."""
@@ -141,6 +141,7 @@ class Recordings:
         """A scripted answer to nearly these words. The house model by its own name speaks for itself."""
         if question.tools or question.schema or question.must_call or question.model.id == HOUSE_MODEL:
             return None
+        self.load_variations()
         found = self._wordings.find(question)
         return _draft(found[0], question, found[1]) if found is not None else None
 
@@ -172,15 +173,13 @@ class Recordings:
             else:
                 self._scripted[name] = Recording(line, name)
                 if _is_short(line):
-                    self._wordings.add(line["provider"], model, line["messages"], self._scripted[name])
+                    self._wordings.add([(line["provider"], model)], line["messages"], self._scripted[name])
 
     def _add_variation(self, line: dict[str, Any]) -> None:
         recording = Recording(line, key_of(line["messages"]))
-        *before, (role, text) = line["messages"]
-        before = [(ANY_TURNS, "") if turn == ANY_TURNS else turn for turn in before]
-        for provider in line["providers"]:
-            for wording in (text, *line.get("wordings", ())):
-                self._wordings.add(provider, "", [*before, (role, wording)], recording)
+        owners = [(provider, "") for provider in line["providers"]]
+        for turns in conversations(line):
+            self._wordings.add(owners, turns, recording)
         self._variations.append(recording)
 
     def _exact(self) -> Iterable[Recording]:
@@ -194,10 +193,20 @@ class Recordings:
         if self._loaded:
             return
         for path in sorted(self._folder.glob("*.jsonl")):
-            damaged = self._read(path)
-            for problem in damaged:
-                log.warning("%s; it is skipped", problem)
+            if path.name != VARIATIONS:
+                _warn(self._read(path))
         self._loaded = True
+
+    def load_variations(self) -> None:
+        """Read the variations, once: they are many, so no start waits for them, only the first prompt that is not a chapter's own."""
+        path = self._folder / VARIATIONS
+        if self._has_variations or not path.exists():
+            return
+        self._has_variations = True
+        try:
+            _warn(self._read(path))
+        except ValueError as error:
+            _warn([str(error)])
 
     def _read(self, path: Path) -> list[str]:
         """Know the recordings of a file. Returns what is wrong with the lines that are none."""
@@ -213,6 +222,11 @@ class Recordings:
         return damaged
 
 
+def _warn(damaged: Iterable[str]) -> None:
+    for problem in damaged:
+        log.warning("%s; it is skipped", problem)
+
+
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines of a JSONL file that are not blank, with their numbers. Only a line feed ends one: JSON may hold U+2028 and the like."""
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
@@ -222,7 +236,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def checked(line: Any) -> dict[str, Any]:
     """The line, when it has all that an answer is made of. Raises ValueError that says what is wrong."""
-    _checker()(line)
+    _checker("providers" in line)(line)
     if line["kind"] == "captured":
         for answer in line["answers"]:
             _chunks(answer)
@@ -230,11 +244,11 @@ def checked(line: Any) -> dict[str, Any]:
 
 
 @cache
-def _checker() -> Callable[[Any], Any]:
+def _checker(is_variation: bool) -> Callable[[Any], Any]:
     """Compiled when it is first needed."""
     import fastjsonschema
 
-    return fastjsonschema.compile(LINE)
+    return fastjsonschema.compile(VARIATION if is_variation else LINE)
 
 
 def shape(question: Question) -> dict[str, Any]:
@@ -251,6 +265,17 @@ def shape(question: Question) -> dict[str, Any]:
 
 def _texts(said: Any) -> Iterable[str]:
     return [said] if isinstance(said, str) else [text for kind, text in said if kind == "text"]
+
+
+def conversations(line: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+    """What a variation answers: its messages, with each of its openings and each of its wordings."""
+    turns = [(ANY_TURNS, "") if turn == ANY_TURNS else tuple(turn) for turn in line["messages"]]
+    role, last = turns[-1]
+    for wording in (last, *line.get("wordings", ())):
+        told = [*turns[:-1], (role, wording)]
+        yield told
+        for opening in line.get("openings", ()):
+            yield [(told[0][0], opening), *told[1:]]
 
 
 def _is_short(line: dict[str, Any]) -> bool:

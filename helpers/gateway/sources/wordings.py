@@ -8,7 +8,7 @@ may repeat: a learner's own name is in no list.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Generic, TypeVar
 
@@ -20,27 +20,31 @@ ANY_TURNS = "..."
 QUOTES = str.maketrans("‘’‚‛“”„«»", "''''" + '"' * 5)
 MARKS = " .?!…¿¡"
 POLITE = re.compile(r"please,? |,? please$", re.IGNORECASE)
-SLOT = re.compile(r"\\\{(\w+)\\\}")  # as it stands in a text that was escaped
-FEW_WORDS = r"""(?!not\b)[^\n.,;:!?"{}]{1,40}?"""
+SLOT = re.compile(r"\{(\w+)\}")
+MOST_WORDS = {"word": 1, "name": 2}  # that a slot of this name takes
+LONGEST_SLOT = 40  # characters
+NO_SLOT = re.compile(r"""^not\b|[\n.,;:!?"{}]""")  # what the words of a slot do not begin with, or do not hold
 T = TypeVar("T")
-Turns = Sequence[tuple[str, str]]
+Turns = Sequence[tuple[str, str]]  # (role, text)
+Owner = tuple[str, str]  # (provider, model)
 
 
 class Wordings(Generic[T]):
     """What is known for a conversation, by provider and model. Where no model is named (""), it is known for all of them."""
 
     def __init__(self) -> None:
-        self._fixed: dict[tuple[str, str, str], T] = {}
-        self._open: dict[tuple[str, str], list[tuple[re.Pattern[str], T]]] = {}
+        self._fixed: dict[Owner, dict[str, T]] = {}
+        self._open: dict[Owner, list[tuple[list[str], T]]] = {}  # the texts between slots and, every second, a slot's name
 
-    def add(self, provider: str, model: str, turns: Turns, known: T) -> None:
+    def add(self, owners: Iterable[Owner], turns: Turns, known: T) -> None:
         """Know this from now on. Raises ValueError where something is known for these words already."""
-        said = _plain(turns)
-        escaped = re.escape(said)
-        if SLOT.search(escaped):
-            self._open.setdefault((provider, model), []).append((_pattern(escaped), known))
-        elif self._fixed.setdefault((provider, model, said.casefold()), known) is not known:
-            raise ValueError(f"two scripted recordings for {provider} {model}: {said!r}")
+        said = _plain(turns).lower()
+        pieces = SLOT.split(said)
+        for owner in owners:
+            if len(pieces) > 1:
+                self._open.setdefault(owner, []).append((pieces, known))
+            elif self._fixed.setdefault(owner, {}).setdefault(said, known) is not known:
+                raise ValueError(f"two scripted recordings for {' '.join(owner)}: {said!r}")
 
     def find(self, question: Question) -> tuple[T, dict[str, str]] | None:
         """What is known for these words or nearly these, and what was said in the place of its slots."""
@@ -48,35 +52,46 @@ class Wordings(Generic[T]):
         owners = [(question.provider, question.model.id), (question.provider, "")]
         for said in readings:
             for owner in owners:
-                if (known := self._fixed.get((*owner, said.casefold()))) is not None:
+                if (known := self._fixed.get(owner, {}).get(said.lower())) is not None:
                     return known, {}
         for said in readings:
-            for pattern, known in chain.from_iterable(self._open.get(owner, ()) for owner in owners):
-                if match := pattern.fullmatch(said):
-                    return known, match.groupdict()
+            lower = said.lower()
+            for pieces, known in chain.from_iterable(self._open.get(owner, ()) for owner in owners):
+                if (slots := _slots(pieces, said, lower)) is not None:
+                    return known, slots
         return None
 
 
 def plain(text: str) -> str:
     """The text without what makes no difference, but for its case."""
-    return POLITE.sub("", " ".join(text.translate(QUOTES).split()).strip(MARKS)).strip(MARKS)
+    if not text.isascii():
+        text = text.translate(QUOTES)
+    return POLITE.sub("", " ".join(text.split()).strip(MARKS)).strip(MARKS)
 
 
 def _plain(turns: Turns) -> str:
     return "\n".join(f"{role}: {plain(text)}" for role, text in turns)
 
 
-def _pattern(escaped: str) -> re.Pattern[str]:
-    """A slot that comes again has to be filled as it was the first time."""
-    seen: set[str] = set()
+def _slots(pieces: Sequence[str], said: str, lower: str) -> dict[str, str] | None:
+    """What was said in the place of each slot, where all else was said as it stands. A slot that comes again has to be filled as before."""
+    if not (lower.startswith(pieces[0]) and lower.endswith(pieces[-1]) and len(lower) == len(said)):
+        return None
+    slots: dict[str, str] = {}
+    begin = len(pieces[0])
+    for name, after in zip(pieces[1::2], pieces[2::2], strict=True):
+        end = lower.find(after, begin + 1) if after else len(said)
+        words = said[begin : max(end, begin)]
+        if not _fits(name, words) or slots.setdefault(name, words).lower() != words.lower():
+            return None
+        begin = end + len(after)
+    return slots if begin == len(said) else None
 
-    def group(slot: re.Match[str]) -> str:
-        name = slot[1]
-        known = name in seen
-        seen.add(name)
-        return f"(?P={name})" if known else f"(?P<{name}>{FEW_WORDS})"
 
-    return re.compile(SLOT.sub(group, escaped), re.IGNORECASE)
+def _fits(name: str, words: str) -> bool:
+    if not 0 < len(words) <= LONGEST_SLOT or NO_SLOT.search(words):
+        return False
+    return len(words.split()) <= MOST_WORDS.get(name, LONGEST_SLOT)
 
 
 def _readings(messages: Sequence[Message]) -> Iterator[Turns]:

@@ -19,10 +19,10 @@ from helpers import models
 from helpers.costs import Bill
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources.recorder import Recorder
-from helpers.gateway.sources.recordings import FOLDER, Recordings, lines
+from helpers.gateway.sources.recordings import FOLDER, VARIATIONS, Recordings, lines
 
 FILES = sorted(FOLDER.glob("*.jsonl"))
-LINES = [(f"{path.name}:{number}", text) for path in FILES for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)]
+LINES = [(f"{path.name}:{number}", text) for path in FILES if path.name != VARIATIONS for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)]
 HELLO, ANSWER = "Say hello in five words.", "Hello, it's nice meeting you."
 COFFEE = "Suggest a name for a coffee shop near a data center. Answer with the name only."
 NAMES = ["Byte & Brew", "The Warm Cache", "Uptime Espresso", "Rack & Roast"]
@@ -43,6 +43,8 @@ def test_a_file_is_sorted_and_ends_with_a_line_break(path):
 def place(text):
     """Where a line stands: by chapter, provider and prompt; what `record` wrote, by the line itself."""
     line = json.loads(text)
+    if "varies" in line:
+        return line["chapter"], line["varies"], json.dumps(line["messages"])
     return (line["chapter"], line["provider"], json.dumps(line["messages"])) if "chapter" in line else text
 
 
@@ -220,7 +222,7 @@ def test_n_answers_are_n_of_the_recorded_ones(gateway):
 
 
 # ---- what nobody recorded ----------------------------------------------------------------------------------
-UNKNOWN = "Say hello in six words."
+UNKNOWN = "Say hello in five words, twice."
 
 
 def ask_openai():
@@ -402,8 +404,19 @@ def test_a_kernel_that_is_ended_while_it_writes_leaves_the_file_whole(tmp_path):
 
 
 def test_the_recordings_of_the_course_are_whole(caplog):
-    Recordings().load()
+    recordings = Recordings()
+    recordings.load()
+    recordings.load_variations()
     assert caplog.text == ""
+
+
+def test_variations_that_are_damaged_are_named_and_take_nothing_with_them(tmp_path, replayed, caplog):
+    (tmp_path / "some.jsonl").write_text(row("first", "one") + "\n", encoding="utf-8")
+    (tmp_path / "variations.jsonl").write_text('{"kind": "scripted", "providers": ["openai"]}\n', encoding="utf-8")
+    assert replayed(tmp_path, "first") == "one"
+    with pytest.raises(openai.NotFoundError):
+        replayed(tmp_path, "a second")
+    assert "variations.jsonl, line 1 is no recording" in caplog.text
 
 
 def test_a_file_that_holds_no_recording_is_named_at_the_start(tmp_path):
