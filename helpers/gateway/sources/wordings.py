@@ -16,6 +16,7 @@ from helpers.gateway.exchange import Message, Question
 
 LONGEST = 600  # characters of what is compared; longer prompts are no variations of a chapter's
 MOST_TURNS = 40
+FEW_TURNS = 3  # up to here slots are filled: in a longer talk, what somebody said of themselves may have been taken back
 ANY_TURNS = "..."
 QUOTES = str.maketrans("‘’‚‛“”„«»", "''''" + '"' * 5)
 MARKS = " .?!…¿¡"
@@ -54,6 +55,8 @@ class Wordings(Generic[T]):
             for owner in owners:
                 if (known := self._fixed.get(owner, {}).get(said.lower())) is not None:
                     return known, {}
+        if len(question.messages) > FEW_TURNS:
+            return None
         for said in readings:
             lower = said.lower()
             for pieces, known in chain.from_iterable(self._open.get(owner, ()) for owner in owners):
