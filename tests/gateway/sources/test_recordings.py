@@ -114,7 +114,7 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
 @pytest.mark.parametrize(
     "other",
     [
-        {"messages": user("Say hello in five words to my cat.")},
+        {"messages": user("Say hello in five words, and dance.")},
         {"messages": user("Say hello: in five words.")},
         {"messages": [{"role": "system", "content": "Be kind."}, *user(HELLO)]},
         {"messages": [*user(HELLO), {"role": "assistant", "content": "Hi"}, *user(HELLO)]},
@@ -160,11 +160,14 @@ def test_a_slot_takes_a_few_words_and_the_answer_repeats_them(gateway):
     gateway.in_loop(lambda: gateway.recordings.add(line))
     assert chat(TALK).choices[0].message.content == "Your dog is Rex, {who}."
     assert chat([*user("my cat is Old Tom"), *user("Who is my cat")]).choices[0].message.content == "Your cat is Old Tom, {who}."
-    chat([*user("My cat is Rex."), *user("Who is my dog?")])  # another slot
-    chat([*TALK[:2], *user("No, my dog is Tom."), *TALK[1:]])  # in a longer talk it may have been taken back
-    chat(user(f"My dog is {'Rex' * 20}."))  # too long a name
-    chat([{"role": "system", "content": "Be a cat."}, *TALK])  # an instruction is never left out
-    assert gateway.meter.log().sources() == {"scripted": 2, "house": 4}
+    gateway.strict = True
+    another_slot = [*user("My cat is Rex."), *user("Who is my dog?")]
+    taken_back = [*TALK[:2], *user("No, my dog is Tom."), *TALK[1:]]
+    too_long = [*user(f"My dog is {'Rex' * 20}."), *user("Who is my dog?")]
+    with_an_instruction = [{"role": "system", "content": "Be a cat."}, *TALK]
+    for messages in (another_slot, taken_back, too_long, with_an_instruction):
+        with pytest.raises(openai.NotFoundError, match="strict mode"):
+            chat(messages)
 
 
 def test_dots_stand_for_any_turns_or_none(gateway):
@@ -182,8 +185,9 @@ def test_two_lines_for_the_same_words_are_a_mistake():
 def test_a_long_prompt_is_not_looked_at_twice(gateway):
     long = "Do cats purr? " * 50
     gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", long]], "Yes.")))
-    chat(user(long.lower()))
-    assert gateway.meter.log().sources() == {"house": 1}
+    gateway.strict = True
+    with pytest.raises(openai.NotFoundError, match="strict mode"):
+        chat(user(long.lower()))
 
 
 def test_a_scripted_answer_obeys_the_limit_and_the_stop_of_the_request(gateway):
