@@ -15,10 +15,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from helpers.gateway.exchange import Draft, Provenance, Question, key_of
 from helpers.gateway.lazy import lazy
@@ -29,6 +29,7 @@ FORM = ("schema", "must_call")  # what a question may ask of the form of its ans
 FOLDER = Path(__file__).parents[2] / "recordings"
 VARIATIONS = "variations.jsonl"
 log = logging.getLogger("helpers.gateway")
+T = TypeVar("T")
 
 
 # What a line has to hold, so that no damaged one is found out only when it is to be replayed.
@@ -124,9 +125,9 @@ class Recordings:
         self._folder = folder
         self._scripted: dict[str, Recording] = {}
         self._captured: dict[str, list[Recording]] = {}  # by meaning; one for each shape of the request
-        self._variations: list[Recording] = []
+        self._variations: dict[str, Recording] = {}  # those that were given, by name
         self._wordings: Wordings[Recording] = Wordings()
-        self._loaded = self._has_variations = False
+        self._loaded = False
 
     def answer(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this question, or None."""
@@ -141,9 +142,11 @@ class Recordings:
         """A scripted answer to nearly these words. The house model by its own name speaks for itself."""
         if question.tools or question.schema or question.must_call or question.model.id == HOUSE_MODEL:
             return None
-        self.load_variations()
-        found = self._wordings.find(question)
-        return _draft(found[0], question, found[1]) if found is not None else None
+        if (found := self._wordings.find(question)) is not None:
+            return _draft(found[0], question, found[1])
+        if (varied := self.variations().find(question)) is not None:
+            return _draft(self._variation(varied[0]), question, varied[1])
+        return None
 
     def nearest(self, question: Question) -> Recording | None:
         """The recording of the same provider whose prompt is most like this one."""
@@ -154,13 +157,13 @@ class Recordings:
 
     def rewind(self) -> None:
         """Begin again with the first answer of every recording."""
-        for recording in (*self._exact(), *self._variations):
+        for recording in (*self._exact(), *self._variations.values()):
             recording.given = 0
 
     def add(self, line: dict[str, Any]) -> None:
         """Know a recording from now on. Raises ValueError where there is one for the same words already."""
         if "providers" in line:
-            return self._add_variation(line)
+            return _vary(self._wordings, line, self._variation(line))
         for model in line["models"]:
             meaning = {"provider": line["provider"], "model": model, "messages": line["messages"], "tools": line.get("tools", [])}
             meaning |= {name: line[name] for name in FORM if name in line}
@@ -175,12 +178,9 @@ class Recordings:
                 if _is_short(line):
                     self._wordings.add([(line["provider"], model)], line["messages"], self._scripted[name])
 
-    def _add_variation(self, line: dict[str, Any]) -> None:
-        recording = Recording(line, key_of(line["messages"]))
-        owners = [(provider, "") for provider in line["providers"]]
-        for turns in conversations(line):
-            self._wordings.add(owners, turns, recording)
-        self._variations.append(recording)
+    def _variation(self, line: dict[str, Any]) -> Recording:
+        name = key_of({"providers": line["providers"], "messages": line["messages"]})
+        return self._variations.setdefault(name, Recording(line, name))
 
     def _exact(self) -> Iterable[Recording]:
         return (*self._scripted.values(), *chain.from_iterable(self._captured.values()))
@@ -194,32 +194,44 @@ class Recordings:
             return
         for path in sorted(self._folder.glob("*.jsonl")):
             if path.name != VARIATIONS:
-                _warn(self._read(path))
+                damaged, known = _read(path, self.add)
+                if damaged and not known:
+                    raise ValueError(damaged[0])
+                _warn(damaged)
         self._loaded = True
 
-    def load_variations(self) -> None:
-        """Read the variations, once: they are many, so no start waits for them, only the first prompt that is not a chapter's own."""
+    def variations(self) -> Wordings[dict[str, Any]]:
+        """Those of the folder. They are many, so no start waits for them, only the first prompt that is not a chapter's own."""
         path = self._folder / VARIATIONS
-        if self._has_variations or not path.exists():
-            return
-        self._has_variations = True
-        try:
-            _warn(self._read(path))
-        except ValueError as error:
-            _warn([str(error)])
+        return _variations(path, path.stat().st_mtime_ns) if path.exists() else Wordings()
 
-    def _read(self, path: Path) -> list[str]:
-        """Know the recordings of a file. Returns what is wrong with the lines that are none."""
-        damaged, known = [], 0
-        for number, line in lines(path):
-            try:
-                self.add(checked(json.loads(line)))
-                known += 1
-            except (ValueError, KeyError, TypeError) as error:
-                damaged.append(f"{path.name}, line {number} is no recording: {type(error).__name__}: {error}")
-        if damaged and not known:
-            raise ValueError(damaged[0])
-        return damaged
+
+@lru_cache(maxsize=4)
+def _variations(path: Path, changed: int) -> Wordings[dict[str, Any]]:
+    """The lines of a file of variations, by what they answer; read once for all gateways of this process."""
+    known: Wordings[dict[str, Any]] = Wordings()
+    damaged, _ = _read(path, lambda line: _vary(known, line, line))
+    _warn(damaged)
+    return known
+
+
+def _vary(wordings: Wordings[T], line: dict[str, Any], known: T) -> None:
+    """Know this for every model of the line's providers, in all that the line answers."""
+    owners = [(provider, "") for provider in line["providers"]]
+    for turns in conversations(line):
+        wordings.add(owners, turns, known)
+
+
+def _read(path: Path, add: Callable[[dict[str, Any]], None]) -> tuple[list[str], int]:
+    """Add the recordings of a file. Returns what is wrong with the lines that are none, and how many are."""
+    damaged, known = [], 0
+    for number, line in lines(path):
+        try:
+            add(checked(json.loads(line)))
+            known += 1
+        except (ValueError, KeyError, TypeError) as error:
+            damaged.append(f"{path.name}, line {number} is no recording: {type(error).__name__}: {error}")
+    return damaged, known
 
 
 def _warn(damaged: Iterable[str]) -> None:

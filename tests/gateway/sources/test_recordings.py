@@ -152,6 +152,13 @@ def test_a_variation_answers_for_every_model_of_its_providers_in_all_its_wording
     assert ask.headers["x-course-source"] == "house"
 
 
+def test_providers_that_are_asked_the_same_may_answer_differently(gateway):
+    for provider in ("openai", "gemini"):
+        gateway.in_loop(lambda provider=provider: gateway.recordings.add(scripted([["user", "Who barks?"]], f"Says {provider}.", providers=[provider])))
+    assert chat(user("who barks")).choices[0].message.content == "Says openai."
+    assert genai.Client().models.generate_content(model="gemini-3.8-flash", contents="who barks").text == "Says gemini."
+
+
 TALK = [*user("My dog is Rex."), {"role": "assistant", "content": "A fine name." * 100}, *user("Who is my dog?")]
 
 
@@ -409,9 +416,7 @@ def test_a_kernel_that_is_ended_while_it_writes_leaves_the_file_whole(tmp_path):
 
 
 def test_the_recordings_of_the_course_are_whole(caplog):
-    recordings = Recordings()
-    recordings.load()
-    recordings.load_variations()
+    Recordings().load()
     assert caplog.text == ""
 
 

@@ -210,9 +210,14 @@ def test_the_wordings_of_a_variation_all_differ_in_more_than_makes_no_difference
         assert len(set(wordings)) == len(wordings), line["messages"]
 
 
-def test_no_words_have_two_answers(caplog):
-    Recordings().load_variations()
+def test_no_words_have_two_answers(tmp_path, caplog):
+    """Of a copy, because the file itself is read once in a process."""
+    (tmp_path / VARIATIONS).write_text("\n".join(TEXTS), encoding="utf-8")
+    Recordings(tmp_path).variations()
     assert caplog.text == ""
+    (tmp_path / VARIATIONS).write_text("\n".join([*TEXTS, TEXTS[0]]), encoding="utf-8")
+    Recordings(tmp_path).variations()
+    assert f"line {len(TEXTS) + 1}" in caplog.text and "two scripted recordings" in caplog.text
 
 
 def test_a_model_that_does_not_think_is_billed_for_no_thoughts(gateway):
