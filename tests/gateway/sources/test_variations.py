@@ -60,8 +60,8 @@ def test_an_answer_has_nothing_of_a_slot_that_its_question_lacks():
 
 # ---- what an answer has to be, where it can be counted ---------------------------------------------------------
 NUMBERS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen twenty".split()
-NUMBER = {word: n for n, word in enumerate(NUMBERS)} | {"a": 1, "thirty": 30, "fifty": 50, "one hundred": 100, "twenty-five": 25}
-MANY = "(" + "|".join([*sorted(NUMBER, key=len, reverse=True), r"\d+"]) + ")"
+NUMBER = {word: n for n, word in enumerate(NUMBERS)} | {"a": 1, "thirty": 30, "fifty": 50, "one hundred": 100, "twenty-two": 22, "twenty-five": 25}
+MANY = "(" + "|".join([*sorted(NUMBER, key=len, reverse=True), r"\d+"]) + r")(?![-\w])"
 
 
 def number(said):
@@ -188,9 +188,9 @@ def filled(text):
 
 
 def told(messages, index):
-    """The turns of a conversation: in the place of the dots nothing, or a word of the model's, or more."""
+    """The turns of a conversation: in the place of the dots what the model said, and in every second one more turns."""
     is_long = bool(index % 2) and not SLOT.search(str(messages))  # which slots do not allow
-    between = [("assistant", "Fine."), *PRE * is_long] if messages[0] != ANY_TURNS else PRE * is_long
+    between = [("assistant", "Fine."), *PRE * is_long] if messages[0] != ANY_TURNS else PRE
     return [turn for said in messages for turn in (between if said == ANY_TURNS else [(said[0], filled(said[1]))])]
 
 
