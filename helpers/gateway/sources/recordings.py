@@ -2,7 +2,8 @@
 
 A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
 provider's wire format; one that names an effort is given to questions with that effort alone. A captured one holds the bytes that a real server sent, with their timing, and
-matches only a request with the same limits, stops and stream flag. Captured outranks scripted.
+matches only a request with the same limits, stops and stream flag. Captured outranks scripted. Where nothing matches, a scripted
+recording in nearly the same words does (wordings.py): a line that names `providers` is for all their models; its `openings` may stand for its first message, its `wordings` for its last.
 """
 
 from __future__ import annotations
@@ -10,20 +11,25 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from difflib import SequenceMatcher
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from helpers.gateway.exchange import Draft, Provenance, Question, key_of
 from helpers.gateway.lazy import lazy
+from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
+from helpers.gateway.sources.wordings import ANY_TURNS, LONGEST, Wordings
 
 FORM = ("schema", "must_call")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
+VARIATIONS = "variations.jsonl"
 log = logging.getLogger("helpers.gateway")
+T = TypeVar("T")
 
 
 # What a line has to hold, so that no damaged one is found out only when it is to be replayed.
@@ -56,6 +62,22 @@ LINE = {
     "if": {"properties": {"kind": {"const": "scripted"}}},
     "then": {"properties": {"answers": {"items": SCRIPTED}}},
     "else": {"required": ["shape"], "properties": {"answers": {"items": CAPTURED}}},
+}
+TEXTS = {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1}
+VARIATION = {  # of a prompt of a chapter, which it names; for every model of its providers
+    "type": "object",
+    "required": ["kind", "chapter", "varies", "date", "providers", "messages", "answers"],
+    "properties": {
+        "kind": {"const": "scripted"},
+        "chapter": {"type": "string"},
+        "varies": {"type": "string"},
+        "date": {"type": "string"},
+        "providers": TEXTS,
+        "messages": {"type": "array", "items": {**PAIR, "type": ["array", "string"], "items": {"type": "string"}, "pattern": "^[.]{3}$"}, "minItems": 1},
+        "openings": TEXTS,
+        "wordings": TEXTS,
+        "answers": {"type": "array", "items": {"type": "object", **SCRIPTED}, "minItems": 1},
+    },
 }
 
 
@@ -103,6 +125,8 @@ class Recordings:
         self._folder = folder
         self._scripted: dict[str, Recording] = {}
         self._captured: dict[str, list[Recording]] = {}  # by meaning; one for each shape of the request
+        self._variations: dict[str, Recording] = {}  # those that were given, by name
+        self._wordings: Wordings[Recording] = Wordings()
         self._loaded = False
 
     def answer(self, question: Question) -> Draft | Captured | None:
@@ -112,22 +136,34 @@ class Recordings:
             if captured.line["shape"] == shape(question):
                 return _captured(captured)
         found = self._scripted.get(question.key)
-        return _draft(found, question) if found is not None else None
+        return _draft(found, question) if found is not None else self._nearly(question)
+
+    def _nearly(self, question: Question) -> Draft | None:
+        """A scripted answer to nearly these words. The house model by its own name speaks for itself."""
+        if question.tools or question.schema or question.must_call or question.model.id == HOUSE_MODEL:
+            return None
+        if (found := self._wordings.find(question)) is not None:
+            return _draft(found[0], question, found[1])
+        if (varied := self.variations().find(question)) is not None:
+            return _draft(self._variation(varied[0]), question, varied[1])
+        return None
 
     def nearest(self, question: Question) -> Recording | None:
         """The recording of the same provider whose prompt is most like this one."""
         self.load()
         said = " ".join(message.text for message in question.messages)[:500]
-        rows = [r for r in self._all() if r.line["provider"] == question.provider]
+        rows = [r for r in self._exact() if r.line["provider"] == question.provider]
         return max(rows, key=lambda r: SequenceMatcher(None, r.prompt[:500], said).quick_ratio(), default=None)
 
     def rewind(self) -> None:
         """Begin again with the first answer of every recording."""
-        for recording in self._all():
+        for recording in (*self._exact(), *self._variations.values()):
             recording.given = 0
 
     def add(self, line: dict[str, Any]) -> None:
-        """Know a recording from now on."""
+        """Know a recording from now on. Raises ValueError where there is one for the same words already."""
+        if "providers" in line:
+            return _vary(self._wordings, line, self._variation(line))
         for model in line["models"]:
             meaning = {"provider": line["provider"], "model": model, "messages": line["messages"], "tools": line.get("tools", [])}
             meaning |= {name: line[name] for name in FORM if name in line}
@@ -139,8 +175,14 @@ class Recordings:
                 raise ValueError(f"two scripted recordings for {model}: {line['messages']!r}")
             else:
                 self._scripted[name] = Recording(line, name)
+                if _is_short(line):
+                    self._wordings.add([(line["provider"], model)], line["messages"], self._scripted[name])
 
-    def _all(self) -> Iterable[Recording]:
+    def _variation(self, line: dict[str, Any]) -> Recording:
+        name = key_of({"providers": line["providers"], "messages": line["messages"]})
+        return self._variations.setdefault(name, Recording(line, name))
+
+    def _exact(self) -> Iterable[Recording]:
         return (*self._scripted.values(), *chain.from_iterable(self._captured.values()))
 
     def load(self) -> None:
@@ -151,23 +193,50 @@ class Recordings:
         if self._loaded:
             return
         for path in sorted(self._folder.glob("*.jsonl")):
-            damaged = self._read(path)
-            for problem in damaged:
-                log.warning("%s; it is skipped", problem)
+            if path.name != VARIATIONS:
+                damaged, known = _read(path, self.add)
+                if damaged and not known:
+                    raise ValueError(damaged[0])
+                _warn(damaged)
         self._loaded = True
 
-    def _read(self, path: Path) -> list[str]:
-        """Know the recordings of a file. Returns what is wrong with the lines that are none."""
-        damaged, known = [], 0
-        for number, line in lines(path):
-            try:
-                self.add(checked(json.loads(line)))
-                known += 1
-            except (ValueError, KeyError, TypeError) as error:
-                damaged.append(f"{path.name}, line {number} is no recording: {type(error).__name__}: {error}")
-        if damaged and not known:
-            raise ValueError(damaged[0])
-        return damaged
+    def variations(self) -> Wordings[dict[str, Any]]:
+        """Those of the folder. They are many, so no start waits for them, only the first prompt that is not a chapter's own."""
+        path = self._folder / VARIATIONS
+        return _variations(path, path.stat().st_mtime_ns) if path.exists() else Wordings()
+
+
+@lru_cache(maxsize=4)
+def _variations(path: Path, changed: int) -> Wordings[dict[str, Any]]:
+    """The lines of a file of variations, by what they answer; read once for all gateways of this process."""
+    known: Wordings[dict[str, Any]] = Wordings()
+    damaged, _ = _read(path, lambda line: _vary(known, line, line))
+    _warn(damaged)
+    return known
+
+
+def _vary(wordings: Wordings[T], line: dict[str, Any], known: T) -> None:
+    """Know this for every model of the line's providers, in all that the line answers."""
+    owners = [(provider, "") for provider in line["providers"]]
+    for turns in conversations(line):
+        wordings.add(owners, turns, known)
+
+
+def _read(path: Path, add: Callable[[dict[str, Any]], None]) -> tuple[list[str], int]:
+    """Add the recordings of a file. Returns what is wrong with the lines that are none, and how many are."""
+    damaged, known = [], 0
+    for number, line in lines(path):
+        try:
+            add(checked(json.loads(line)))
+            known += 1
+        except (ValueError, KeyError, TypeError) as error:
+            damaged.append(f"{path.name}, line {number} is no recording: {type(error).__name__}: {error}")
+    return damaged, known
+
+
+def _warn(damaged: Iterable[str]) -> None:
+    for problem in damaged:
+        log.warning("%s; it is skipped", problem)
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -179,7 +248,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 def checked(line: Any) -> dict[str, Any]:
     """The line, when it has all that an answer is made of. Raises ValueError that says what is wrong."""
-    _checker()(line)
+    _checker("providers" in line)(line)
     if line["kind"] == "captured":
         for answer in line["answers"]:
             _chunks(answer)
@@ -187,11 +256,11 @@ def checked(line: Any) -> dict[str, Any]:
 
 
 @cache
-def _checker() -> Callable[[Any], Any]:
+def _checker(is_variation: bool) -> Callable[[Any], Any]:
     """Compiled when it is first needed."""
     import fastjsonschema
 
-    return fastjsonschema.compile(LINE)
+    return fastjsonschema.compile(VARIATION if is_variation else LINE)
 
 
 def shape(question: Question) -> dict[str, Any]:
@@ -210,10 +279,33 @@ def _texts(said: Any) -> Iterable[str]:
     return [said] if isinstance(said, str) else [text for kind, text in said if kind == "text"]
 
 
-def _draft(recording: Recording, question: Question) -> Draft:
+def conversations(line: dict[str, Any]) -> Iterator[list[tuple[str, str]]]:
+    """What a variation answers: its messages, with each of its openings and each of its wordings."""
+    turns = [(ANY_TURNS, "") if turn == ANY_TURNS else tuple(turn) for turn in line["messages"]]
+    role, last = turns[-1]
+    for wording in (last, *line.get("wordings", ())):
+        told = [*turns[:-1], (role, wording)]
+        yield told
+        for opening in line.get("openings", ()):
+            yield [(told[0][0], opening), *told[1:]]
+
+
+def _is_short(line: dict[str, Any]) -> bool:
+    """Whether a question in nearly its words is looked for: it is of text alone, and asks for nothing of the answer's form."""
+    texts = [said for _, said in line["messages"] if isinstance(said, str)]
+    bare = len(texts) == len(line["messages"]) and not line.get("tools") and not any(name in line for name in FORM)
+    return bare and sum(map(len, texts)) <= LONGEST
+
+
+def _draft(recording: Recording, question: Question, slots: dict[str, str] | None = None) -> Draft:
     answers = [recording.next(question.effort) for _ in range(question.n)]
     thinking = answers[0].get("thinking_tokens", 0)
-    return Draft(tuple(answer["text"] for answer in answers), recording.provenance, thinking)
+    return Draft(tuple(_filled(answer["text"], slots or {}) for answer in answers), recording.provenance, thinking)
+
+
+def _filled(text: str, slots: dict[str, str]) -> str:
+    """The answer, with what the question has in the place of its slots."""
+    return re.sub(r"\{(\w+)\}", lambda slot: slots.get(slot[1], slot[0]), text)
 
 
 def _captured(recording: Recording) -> Captured:

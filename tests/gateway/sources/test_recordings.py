@@ -19,10 +19,10 @@ from helpers import models
 from helpers.costs import Bill
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources.recorder import Recorder
-from helpers.gateway.sources.recordings import FOLDER, Recordings, lines
+from helpers.gateway.sources.recordings import FOLDER, VARIATIONS, Recordings, lines
 
 FILES = sorted(FOLDER.glob("*.jsonl"))
-LINES = [(f"{path.name}:{number}", text) for path in FILES for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)]
+LINES = [(f"{path.name}:{number}", text) for path in FILES if path.name != VARIATIONS for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)]
 HELLO, ANSWER = "Say hello in five words.", "Hello, it's nice meeting you."
 COFFEE = "Suggest a name for a coffee shop near a data center. Answer with the name only."
 NAMES = ["Byte & Brew", "The Warm Cache", "Uptime Espresso", "Rack & Roast"]
@@ -43,6 +43,8 @@ def test_a_file_is_sorted_and_ends_with_a_line_break(path):
 def place(text):
     """Where a line stands: by chapter, provider and prompt; what `record` wrote, by the line itself."""
     line = json.loads(text)
+    if "varies" in line:
+        return line["chapter"], line["varies"], json.dumps(line["messages"])
     return (line["chapter"], line["provider"], json.dumps(line["messages"])) if "chapter" in line else text
 
 
@@ -72,6 +74,11 @@ def user(content):
     return [{"role": "user", "content": content}]
 
 
+def scripted(messages, text, providers=("openai",), **more):
+    line = {"kind": "scripted", "chapter": "00", "varies": "a prompt", "date": "2026-11-27", "providers": [*providers], "messages": messages}
+    return {**line, "answers": [{"text": text}], **more}
+
+
 GUIDE, PLANET = "You are a friendly guide. Answer in one short sentence.", "Which is the largest planet?"
 
 
@@ -90,6 +97,12 @@ def test_developer_means_system(gateway, role):
         {"max_completion_tokens": 2000},
         {"reasoning_effort": "low"},
         {"user": "u", "metadata": {"a": "b"}, "seed": 5},
+        {"messages": user(HELLO.lower())},
+        {"messages": user(f"  {HELLO.replace(' ', '  ')}\n")},
+        {"messages": user(HELLO.removesuffix("."))},
+        {"messages": user(HELLO.replace(".", "!"))},
+        {"messages": user("Please say hello in five words")},
+        {"messages": user("Say hello in five words, please?")},
     ],
     ids=str,
 )
@@ -101,8 +114,8 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
 @pytest.mark.parametrize(
     "other",
     [
-        {"messages": user(HELLO + " ")},
-        {"messages": user(HELLO.lower())},
+        {"messages": user("Say hello in five words, and dance.")},
+        {"messages": user("Say hello: in five words.")},
         {"messages": [{"role": "system", "content": "Be kind."}, *user(HELLO)]},
         {"messages": [*user(HELLO), {"role": "assistant", "content": "Hi"}, *user(HELLO)]},
         {"messages": user([{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}])},
@@ -114,6 +127,74 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
 def test_another_meaning_does_not(gateway, other):
     assert ANSWER not in chat(**{"messages": user(HELLO)} | other).choices[0].message.content
     assert gateway.meter.log().sources() == {"house": 1}
+
+
+def test_typographic_quotes_are_quotes(gateway):
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "What's \"JSON\"?"]], "A format.")))
+    assert chat(user("what’s “JSON”")).choices[0].message.content == "A format."
+
+
+def test_the_house_model_by_its_own_name_is_asked_itself(gateway):
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "Name a color."]], "Mauve", providers=["compatible"])))
+    url = openai.OpenAI().base_url.copy_with(path="/compatible/v1")
+    for model, source in (("house", "house"), (helpers.model("compatible"), "scripted")):
+        raw = openai.OpenAI(base_url=url).chat.completions.with_raw_response.create(model=model, messages=user("Name a color"))
+        assert raw.headers["x-course-source"] == source
+
+
+def test_a_variation_answers_for_every_model_of_its_providers_in_all_its_wordings(gateway):
+    line = scripted([["user", "Do cats purr?"]], "Yes.", wordings=["Does a cat purr?"], providers=["openai", "gemini"])
+    gateway.in_loop(lambda: gateway.recordings.add(line))
+    for model in ("gpt-6.2-astra", "gpt-5-mini"):
+        assert chat(user("does a cat purr?"), model=model).choices[0].message.content == "Yes."
+    assert genai.Client().models.generate_content(model="gemini-3.8-flash", contents="Do cats purr").text == "Yes."
+    ask = anthropic.Anthropic().messages.with_raw_response.create(model="claude-haiku-5-5", max_tokens=50, messages=user("Do cats purr?"))
+    assert ask.headers["x-course-source"] == "house"
+
+
+def test_providers_that_are_asked_the_same_may_answer_differently(gateway):
+    for provider in ("openai", "gemini"):
+        gateway.in_loop(lambda provider=provider: gateway.recordings.add(scripted([["user", "Who barks?"]], f"Says {provider}.", providers=[provider])))
+    assert chat(user("who barks")).choices[0].message.content == "Says openai."
+    assert genai.Client().models.generate_content(model="gemini-3.8-flash", contents="who barks").text == "Says gemini."
+
+
+TALK = [*user("My dog is Rex."), {"role": "assistant", "content": "A fine name." * 100}, *user("Who is my dog?")]
+
+
+def test_a_slot_takes_a_few_words_and_the_answer_repeats_them(gateway):
+    line = scripted([["user", "My {pet} is {name}."], "...", ["user", "Who is my {pet}?"]], "Your {pet} is {name}, {who}.")
+    gateway.in_loop(lambda: gateway.recordings.add(line))
+    assert chat(TALK).choices[0].message.content == "Your dog is Rex, {who}."
+    assert chat([*user("my cat is Old Tom"), *user("Who is my cat")]).choices[0].message.content == "Your cat is Old Tom, {who}."
+    gateway.strict = True
+    another_slot = [*user("My cat is Rex."), *user("Who is my dog?")]
+    taken_back = [*TALK[:2], *user("No, my dog is Tom."), *TALK[1:]]
+    too_long = [*user(f"My dog is {'Rex' * 20}."), *user("Who is my dog?")]
+    with_an_instruction = [{"role": "system", "content": "Be a cat."}, *TALK]
+    for messages in (another_slot, taken_back, too_long, with_an_instruction):
+        with pytest.raises(openai.NotFoundError, match="strict mode"):
+            chat(messages)
+
+
+def test_dots_stand_for_any_turns_or_none(gateway):
+    gateway.in_loop(lambda: gateway.recordings.add(scripted(["...", ["user", "Who barks?"]], "Dogs.")))
+    assert [chat(turns).choices[0].message.content for turns in (user("Who barks?"), [*TALK, *user("who barks")])] == ["Dogs."] * 2
+
+
+def test_two_lines_for_the_same_words_are_a_mistake():
+    recordings = Recordings()
+    recordings.add(scripted([["user", "Do cats purr?"]], "Yes."))
+    with pytest.raises(ValueError, match="two scripted recordings"):
+        recordings.add(scripted([["user", "do cats purr"]], "No."))
+
+
+def test_a_long_prompt_is_not_looked_at_twice(gateway):
+    long = "Do cats purr? " * 50
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", long]], "Yes.")))
+    gateway.strict = True
+    with pytest.raises(openai.NotFoundError, match="strict mode"):
+        chat(user(long.lower()))
 
 
 def test_a_scripted_answer_obeys_the_limit_and_the_stop_of_the_request(gateway):
@@ -153,7 +234,7 @@ def test_n_answers_are_n_of_the_recorded_ones(gateway):
 
 
 # ---- what nobody recorded ----------------------------------------------------------------------------------
-UNKNOWN = "Say hello in six words."
+UNKNOWN = "Say hello in five words, twice."
 
 
 def ask_openai():
@@ -337,6 +418,15 @@ def test_a_kernel_that_is_ended_while_it_writes_leaves_the_file_whole(tmp_path):
 def test_the_recordings_of_the_course_are_whole(caplog):
     Recordings().load()
     assert caplog.text == ""
+
+
+def test_variations_that_are_damaged_are_named_and_take_nothing_with_them(tmp_path, replayed, caplog):
+    (tmp_path / "some.jsonl").write_text(row("first", "one") + "\n", encoding="utf-8")
+    (tmp_path / "variations.jsonl").write_text('{"kind": "scripted", "providers": ["openai"]}\n', encoding="utf-8")
+    assert replayed(tmp_path, "first") == "one"
+    with pytest.raises(openai.NotFoundError):
+        replayed(tmp_path, "a second")
+    assert "variations.jsonl, line 1 is no recording" in caplog.text
 
 
 def test_a_file_that_holds_no_recording_is_named_at_the_start(tmp_path):
