@@ -28,7 +28,8 @@ from helpers.gateway.lazy import lazy
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources import house
 from helpers.house_model.circles import circles
-from helpers.house_model.engine import FOLDER, Tokenizer
+from helpers.house_model.engine import FOLDER
+from helpers.house_model.tokenizer import Tokenizer
 
 KEYS = {"authorization": "Bearer some-key", "x-api-key": "some-key", "api-key": "some-key", "x-goog-api-key": "some-key"}
 HEADERS = {**KEYS, "anthropic-version": "2023-06-01", "content-type": "application/json"}
