@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable
 
-from helpers.house_model.cache import BlockPool
+from helpers.house_model.cache import Array, BlockPool
 from helpers.house_model.model import Model
 from helpers.house_model.sequence import Sequence, Token
 
@@ -83,7 +83,7 @@ class Scheduler:
         return planned
 
 
-def _next(sequence: Sequence, logits) -> Token | Exception:
+def _next(sequence: Sequence, logits: Array) -> Token | Exception:
     try:
         return sequence.take(logits)
     except Exception as error:  # a constraint that cannot be followed ends this one, and nobody else's

@@ -70,7 +70,7 @@ class Sequence:
         for number in range((self.cache.used - count) // BLOCK, self.cache.used // BLOCK):
             if self._key(number) not in pool:
                 pool.put(self._key(number), self.cache.block(number))
-                self.kept += BLOCK * (not self.writes or number < self.prompt_tokens // BLOCK)
+                self.kept += BLOCK * (number < self.prompt_tokens // BLOCK)
 
     def _key(self, number: int) -> Key:
         while len(self._keys) <= number:

@@ -92,12 +92,13 @@ class House:
 
         It is made whole and checked, a little more freely each time. Raises Refusal when none fits.
         """
-        for attempt in range(TRIES):
-            drawn = first.sampling.again(first.sampling.seed + 7919 * attempt)
-            drawn = replace(drawn, temperature=max(drawn.temperature, float(attempt)))
-            tokens = [token async for _, token in self.tokens([engine.sequence(ids, drawn) if attempt else first])]
+        sampling, sequence = first.sampling.again(first.sampling.seed), first
+        for attempt in range(1, TRIES + 1):
+            tokens = [token async for _, token in self.tokens([sequence])]
             if tokens[-1].finish != "stop" or await in_thread(None, _fits, tokens, schema):
                 return tokens
+            freer = replace(sampling.again(sampling.seed + 7919 * attempt), temperature=max(sampling.temperature, float(attempt)))
+            sequence = engine.sequence(ids, freer)
         raise Refusal("bad_value", f"The schema cannot be followed: the house model found no answer to it in {TRIES} tries.", param="schema")
 
     # ---- the engine's thread ---------------------------------------------
@@ -165,11 +166,13 @@ class House:
 
     async def _function(self, engine: Engine, ids: list[int], question: Question) -> tuple[str | None, Sequence | None]:
         """Of the functions of which one has to be called, the one whose name the model finds likeliest; and who read the prompt for that."""
+        from helpers.house_model.sampling import Sampling
+
         names = question.must_call[:MOST_NAMES]
         if len(names) < 2:
             return (names[0] if names else None), None
         named = [engine.tokenizer.encode(name)[: engine.model.context - len(ids)] for name in names]
-        reading = engine.sequence(ids, _sampling(engine, replace(question, limit=1), 0, None))
+        reading = engine.sequence(ids, Sampling(max_tokens=1))
         async for _ in self.tokens([reading]):
             pass
         scores = [await self.in_turn(engine.score, reading.logits, tokens, reading.cache) for tokens in named]
