@@ -66,7 +66,8 @@ class Compatible(OpenAI):
             }
             for index, choice in enumerate(answer.choices)
         ]
-        details = {**_prompt_details(answer), "multimodal_tokens": None}
+        details = _prompt_details(answer)
+        details = details and {**details, "multimodal_tokens": None}
         usage = {**_usage(answer), "prompt_tokens_details": details, "completion_tokens_details": None}
         body = {**_head(answer, "chat.completion"), "choices": choices, "service_tier": None, "system_fingerprint": FINGERPRINT, "usage": usage}
         return compact({**body, **dict.fromkeys(LAST_FIELDS)})
@@ -90,7 +91,8 @@ class Compatible(OpenAI):
             if index not in ended:
                 yield chat.frame({**head, "choices": [_piece(index, {"content": ""}, (), choice, question)]})
         if question.include_usage:
-            usage = {**_usage(answer), "prompt_tokens_details": _prompt_details(answer)}
+            details = _prompt_details(answer)
+            usage = _usage(answer) | ({"prompt_tokens_details": details} if details else {})
             yield chat.frame({**head, "choices": [], "usage": usage, "system_fingerprint": FINGERPRINT})
         yield chat.DONE
 
@@ -172,8 +174,10 @@ def _usage(answer: Answer) -> dict[str, Any]:
     return {"prompt_tokens": usage.input_tokens, "total_tokens": total, "completion_tokens": usage.output_tokens}
 
 
-def _prompt_details(answer: Answer) -> dict[str, Any]:
-    """What came from the prefix cache and went into it, as vLLM says with --enable-prompt-tokens-details."""
+def _prompt_details(answer: Answer) -> dict[str, Any] | None:
+    """What came from the prefix cache and went into it, as vLLM says with --enable-prompt-tokens-details; None for a recorded model."""
+    if answer.question.model.tier != "house":
+        return None
     return {"cached_tokens": answer.usage.cache_read_tokens, "created_cache_tokens": answer.usage.cache_write_tokens}
 
 

@@ -1,0 +1,168 @@
+"""The engine under load: parallel requests are computed together, prefixes once, and nobody changes another's answer."""
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import openai
+import pytest
+
+from helpers.house_model.cache import BLOCK, BlockPool
+from helpers.house_model.engine import Engine
+from helpers.house_model.sampling import Sampling
+from helpers.house_model.scheduler import Scheduler
+
+LONG = "What is a token and what does it cost? " * 40
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine()
+
+
+def sequence(engine, prompt, **rules):
+    return engine.sequence(engine.chat([("user", prompt)]), Sampling(**{"temperature": 0, "max_tokens": 40, **rules}))
+
+
+def run(scheduler):
+    """Step until all is done. Returns the ids that each sequence wrote."""
+    written = {}
+    while scheduler.is_busy:
+        for one, token in scheduler.step():
+            written.setdefault(one, []).append(token.id)
+    return written
+
+
+def ask(prompt, **more):
+    client = openai.OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], max_retries=0)
+    return client.chat.completions.create(model="house", messages=[{"role": "user", "content": prompt}], **{"max_tokens": 40, "seed": 7, **more})
+
+
+# ---- through the real SDK ----------------------------------------------------------------------------------
+def test_32_parallel_answers_are_those_of_one_by_one(gateway):
+    def text(number):
+        return ask(f"What is a token? {number}", temperature=0.8).choices[0].message.content
+
+    alone = [text(number) for number in range(32)]
+    gateway.reset()
+    with ThreadPoolExecutor(32) as pool:
+        assert list(pool.map(text, range(32))) == alone
+
+
+def test_a_repeated_prefix_shows_in_the_usage(gateway):
+    first, again, longer = ask(LONG).usage, ask(LONG).usage, ask(LONG + "Why?").usage
+    whole = first.prompt_tokens // BLOCK * BLOCK
+    assert (first.prompt_tokens_details.cached_tokens, first.prompt_tokens_details.created_cache_tokens) == (0, whole)
+    assert again.prompt_tokens_details.cached_tokens == (again.prompt_tokens - 1) // BLOCK * BLOCK
+    assert 0 < longer.prompt_tokens_details.cached_tokens <= whole
+    streamed = [chunk.usage for chunk in ask(LONG, stream=True, stream_options={"include_usage": True}) if chunk.usage]
+    assert streamed[-1].prompt_tokens_details.cached_tokens == again.prompt_tokens_details.cached_tokens
+    assert gateway.meter.log()[-1].usage.cache_read_tokens == again.prompt_tokens_details.cached_tokens
+    gateway.reset()
+    assert ask(LONG).usage.prompt_tokens_details.cached_tokens == 0, "a reset forgets it"
+
+
+def test_a_client_that_leaves_leaves_the_engine(gateway):
+    ask("Hi", max_tokens=1)
+    scheduler = gateway.house._core.scheduler
+    scheduler.most_running = 1
+    schema = {"type": "array", "items": {"type": "string", "minLength": 60}, "minItems": 60, "maxItems": 60}
+    format = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    streams = [ask("Go on.", stream=True, max_tokens=1500, response_format=format) for _ in range(2)]
+    next(iter(streams[0]))
+    for stream in streams:
+        stream.close()
+    deadline = time.monotonic() + 20
+    while scheduler.is_busy and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not scheduler.running and not scheduler.waiting
+
+
+def test_the_engines_thread_ends_with_the_gateway(gateway):
+    ask("Hi", max_tokens=1)
+    mine = [thread for thread in threading.enumerate() if thread.name == "house-model" and thread._target.__self__ is gateway.house._core]
+    assert len(mine) == 1
+    gateway.stop()
+    mine[0].join(timeout=5)
+    assert not mine[0].is_alive()
+
+
+# ---- the scheduler -----------------------------------------------------------------------------------------
+def test_one_joins_and_one_leaves_between_two_steps(engine):
+    scheduler, stays, leaves, joins = Scheduler(engine.model), *(sequence(engine, f"What is a token? {number}") for number in range(3))
+    scheduler.add([stays, leaves])
+    for _ in range(3):
+        scheduler.step()
+    scheduler.remove([leaves])
+    scheduler.add([joins])
+    scheduler.step()
+    assert scheduler.running == [stays, joins]
+    run(scheduler)
+    for one in (stays, joins):
+        alone = [token.id for token in engine.generate(one.ids[: one.prompt_tokens], one.sampling)]
+        assert one.ids[one.prompt_tokens :] == alone
+
+
+def test_a_short_prompt_does_not_wait_for_long_ones(engine):
+    scheduler, short = Scheduler(engine.model), sequence(engine, "Hi")
+    scheduler.add([sequence(engine, f"{number} {LONG * 3}") for number in range(4)])
+    scheduler.step()
+    scheduler.add([short])
+    assert short in dict(scheduler.step())
+
+
+def test_those_who_begin_alike_read_the_beginning_once(engine):
+    scheduler = Scheduler(engine.model)
+    same = [sequence(engine, LONG, seed=seed) for seed in range(4)]
+    scheduler.add(same)
+    run(scheduler)
+    whole = (same[0].prompt_tokens - 1) // BLOCK * BLOCK
+    assert sorted(one.reused for one in same) == [0, whole, whole, whole]
+
+
+def test_one_request_with_many_choices_does_not_take_all_places_for_ever(engine):
+    scheduler = Scheduler(engine.model)
+    scheduler.most_running = 2
+    scheduler.add([sequence(engine, "Hi", max_tokens=3) for _ in range(20)])
+    scheduler.step()
+    other = sequence(engine, "Hello", max_tokens=3)
+    scheduler.add([other])
+    done = list(run(scheduler))
+    assert done.index(other) < 6
+
+
+def test_a_constraint_that_fails_ends_its_own_answer_alone(engine):
+    class Broken:
+        def allowed(self):
+            raise ValueError("no")
+
+        def copy(self):
+            return self
+
+    scheduler, good, bad = Scheduler(engine.model), sequence(engine, "Hi"), sequence(engine, "Hi", constraint=Broken())
+    scheduler.add([good, bad])
+    outcomes = [outcome for _ in range(3) for outcome in scheduler.step()]
+    assert [str(what) for one, what in outcomes if one is bad] == ["no"] and good in scheduler.running
+
+
+# ---- the prefix cache --------------------------------------------------------------------------------------
+def test_the_prefix_cache_has_a_bound_and_the_least_used_goes_first(engine):
+    size = BLOCK * engine.model.token_bytes
+    scheduler = Scheduler(engine.model, prefix_bytes=10 * size)
+    for number in range(3):
+        scheduler.add([sequence(engine, f"{number} {LONG}", max_tokens=1)])
+        run(scheduler)
+        assert len(scheduler.pool) == 10 and scheduler.pool.held == 10 * size
+    pool, block = BlockPool(2 * size), engine.model.cache().block(0)
+    pool.put((0, (1,)), block)
+    pool.put((0, (2,)), block)
+    assert pool.get((0, (1,))) is block
+    pool.put((0, (3,)), block)
+    assert (0, (2,)) not in pool and (0, (1,)) in pool
+
+
+def test_nothing_is_kept_where_the_cache_has_no_room(engine):
+    scheduler = Scheduler(engine.model, prefix_bytes=0)
+    scheduler.add([sequence(engine, LONG)])
+    assert run(scheduler) and len(scheduler.pool) == 0
