@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from helpers.house_model.cache import Array, KVCache
+from helpers.house_model.threads import one_thread
 
 
 def load_weights(file: Path) -> dict[str, Array]:
@@ -48,6 +49,7 @@ class Model:
     """A Llama: embeddings, layers of attention and MLP, and the embeddings again as the output."""
 
     def __init__(self, folder: Path) -> None:
+        one_thread()
         self.config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         weights, config = load_weights(folder / "model.safetensors"), self.config
         self.heads, self.kv_heads = config["num_attention_heads"], config["num_key_value_heads"]

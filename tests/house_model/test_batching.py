@@ -1,6 +1,8 @@
 """The engine under load: parallel requests are computed together, prefixes once, and nobody changes another's answer."""
 
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -166,3 +168,40 @@ def test_nothing_is_kept_where_the_cache_has_no_room(engine):
     scheduler = Scheduler(engine.model, prefix_bytes=0)
     scheduler.add([sequence(engine, LONG)])
     assert run(scheduler) and len(scheduler.pool) == 0
+
+
+# ---- numpy's threads ---------------------------------------------------------------------------------------
+def test_products_are_computed_by_one_thread_though_numpy_was_loaded_with_two_before():
+    """With two, eight long prompts beside another busy program took half a minute and more, and looked as if they hung."""
+    code = """if True:
+        import ctypes, numpy
+        library = ctypes.CDLL(numpy._core._multiarray_umath.__file__)
+        threads = getattr(library, "scipy_openblas_get_num_threads64_", None)
+        before = threads and threads()
+        import helpers.house_model.engine
+        helpers.house_model.engine.Engine()
+        print(before, threads and threads())"""
+    environ = {**os.environ, "OPENBLAS_NUM_THREADS": "2"}
+    done = subprocess.run([sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.split() in (["2", "1"], ["1", "1"], ["None", "None"])  # the last two: on one core, and where the library is another or not found
+
+
+def test_eight_long_prompts_beside_busy_programs_come_back_on_two_threads():
+    """Each product used to wait until both of its threads had a core at the same time."""
+    busy = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(2)]
+    code = """if True:
+        import numpy
+        from helpers.house_model.engine import Engine
+        from helpers.house_model.sampling import Sampling
+        from helpers.house_model.scheduler import Scheduler
+        engine = Engine()
+        scheduler, long = Scheduler(engine.model), "What is a token and what does it cost? " * 150
+        scheduler.add([engine.sequence(engine.chat([("user", f"{n} {long}")]), Sampling(max_tokens=2)) for n in range(8)])
+        while scheduler.is_busy:
+            scheduler.step()"""
+    try:
+        subprocess.run([sys.executable, "-c", code], env={**os.environ, "OPENBLAS_NUM_THREADS": "2"}, timeout=60, check=True)
+    finally:
+        for program in busy:
+            program.kill()
+            program.wait()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
@@ -150,9 +149,6 @@ class House:
     def _load(self) -> Engine:
         """The engine; the first time, it is loaded."""
         if self._engine is None:
-            # Where numpy is not loaded yet: its library's threads gain nothing on so small a model, and with them a product was
-            # seen to wait for ever beside other programs (OpenBLAS 0.3.31, two busy cores).
-            os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
             from helpers.house_model.engine import Engine
             from helpers.house_model.scheduler import Scheduler
 
