@@ -60,7 +60,14 @@ class EngineCore:
             while self._obey(wait=not self._is_busy) and not self._ended and time.monotonic() < until:
                 pass
             if self._is_busy and not self._ended:
-                self._deliver(self.scheduler.step())
+                self._deliver(self._step())
+
+    def _step(self) -> list[Outcome]:
+        """What a step gives: where it fails, the error for all that it was for, since whoever waits has to hear of it."""
+        try:
+            return self.scheduler.step()
+        except Exception as error:
+            return self.scheduler.give_up(error)
 
     def _obey(self, wait: bool) -> bool:
         """Carry out the next order. Returns whether there was one."""

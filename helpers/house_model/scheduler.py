@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from itertools import chain
 
 from helpers.house_model.cache import Array, BlockPool
 from helpers.house_model.model import Model
@@ -45,14 +46,31 @@ class Scheduler:
         """Let the model read once, for all together. Returns the tokens that this gave, or for a sequence that cannot go on, the reason."""
         self._admit()
         planned = self._plan()
-        logits = self._model.forward([(s.ids[s.cache.used : s.cache.used + count], s.cache) for s, count in planned.items()])
         outcomes: list[Outcome] = []
-        for (sequence, count), row in zip(planned.items(), logits, strict=True):
+        for (sequence, count), logits in zip(planned.items(), self._forward(planned), strict=True):
+            if isinstance(logits, Exception):
+                sequence.is_over = True
+                outcomes.append((sequence, logits))
+                continue
             sequence.read(count, self.pool)
             if not sequence.unread:
-                outcomes.append((sequence, _next(sequence, row)))
+                outcomes.append((sequence, _next(sequence, logits)))
         self.running = [sequence for sequence in self.running if not sequence.is_over]
         return outcomes
+
+    def give_up(self, error: Exception) -> list[Outcome]:
+        """After a step that failed: those that it computed cannot go on. The others come next."""
+        failed, self.running = self.running, []
+        return [(sequence, error) for sequence in failed]
+
+    def _forward(self, planned: dict[Sequence, int]) -> Iterable[Array | Exception]:
+        """The scores that follow what is planned for each sequence. Where the model fails it reads them one by one: then the error is of one alone."""
+        try:
+            return self._model.forward([(s.ids[s.cache.used : s.cache.used + count], s.cache) for s, count in planned.items()])
+        except Exception as error:
+            if len(planned) == 1:
+                return [error]
+            return chain.from_iterable(self._forward({sequence: count}) for sequence, count in planned.items())
 
     def _admit(self) -> None:
         """Fill the free places. The requests take turns, so that one with many choices does not hold up the others."""

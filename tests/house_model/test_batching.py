@@ -7,6 +7,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import openai
 import pytest
 
@@ -37,7 +38,7 @@ def run(scheduler):
 
 
 def ask(prompt, **more):
-    client = openai.OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], max_retries=0)
+    client = openai.OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], max_retries=0, timeout=30)
     return client.chat.completions.create(model="house", messages=[{"role": "user", "content": prompt}], **{"max_tokens": 40, "seed": 7, **more})
 
 
@@ -79,6 +80,32 @@ def test_a_client_that_leaves_leaves_the_engine(gateway):
     while scheduler.is_busy and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not scheduler.running and not scheduler.waiting
+
+
+def test_a_prompt_that_the_model_fails_on_is_answered_as_a_fault_of_ours_and_takes_no_other_with_it(gateway, monkeypatch, caplog):
+    ask("Hi", max_tokens=1)
+    monkeypatch.setitem(gateway.house._engine.tokenizer.special, "<|endoftext|>", 10**9)  # a token that the model has no row for
+    with ThreadPoolExecutor(8) as pool:
+        others = [pool.submit(ask, f"What is a token? {number}") for number in range(6)]
+        bad = pool.submit(ask, "Say <|endoftext|>!")
+        streamed = pool.submit(lambda: list(ask("Now say <|endoftext|>!", stream=True)))
+    with pytest.raises(openai.InternalServerError):
+        bad.result()
+    with pytest.raises((openai.APIError, httpx.TransportError)):
+        streamed.result()
+    assert all(other.result().choices[0].message.content for other in others)
+    assert [record.exc_info[0] for record in caplog.records] == [IndexError] * 2, "each is logged once"
+
+
+def test_the_engine_goes_on_after_a_step_that_failed(gateway, monkeypatch):
+    ask("Hi", max_tokens=1)
+    scheduler = gateway.house._core.scheduler
+    with monkeypatch.context() as broken:
+        broken.setattr(scheduler, "pool", None)
+        with pytest.raises(openai.InternalServerError):
+            ask(LONG)
+    assert not scheduler.is_busy
+    assert ask(LONG).choices[0].message.content
 
 
 def test_the_engines_thread_ends_with_the_gateway(gateway):
@@ -146,6 +173,17 @@ def test_a_constraint_that_fails_ends_its_own_answer_alone(engine):
     scheduler.add([good, bad])
     outcomes = [outcome for _ in range(3) for outcome in scheduler.step()]
     assert [str(what) for one, what in outcomes if one is bad] == ["no"] and good in scheduler.running
+
+
+def test_an_error_in_the_forward_pass_ends_only_the_sequence_that_causes_it(engine):
+    scheduler, good, bad = Scheduler(engine.model), sequence(engine, "Hi"), sequence(engine, "Hello")
+    bad.ids[3] = 10**9
+    scheduler.add([good])
+    scheduler.add([bad])
+    outcomes = scheduler.step()
+    assert [type(what) for one, what in outcomes if one is bad] == [IndexError] and scheduler.running == [good]
+    run(scheduler)
+    assert good.ids[good.prompt_tokens :] == [token.id for token in engine.generate(good.ids[: good.prompt_tokens], good.sampling)]
 
 
 # ---- the prefix cache --------------------------------------------------------------------------------------
