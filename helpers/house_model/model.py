@@ -105,8 +105,11 @@ class Model:
         keys, values = cache.layer(number, heads[:, self.heads :])
         # Several query heads share one head of keys and values: (kv head, query head and token, size).
         query = heads[:, : self.heads].reshape(new, self.kv_heads, -1, self.size).transpose(1, 2, 0, 3).reshape(self.kv_heads, -1, self.size)
-        scores = query @ keys.swapaxes(1, 2)
-        if new > 1:  # no token looks at one that comes after it
+        if new == 1:  # one vector a head: a product of matrices would copy all keys first
+            scores = np.matvec(keys[:, None], query)
+        else:
+            scores = query @ keys.swapaxes(1, 2)
+            # no token looks at one that comes after it
             scores.reshape(self.kv_heads, -1, new, seen)[..., cache.used :] += np.triu(np.full((new, new), -1e30, np.float32), 1)
         scores -= scores.max(-1, keepdims=True)
         np.exp(scores, out=scores)  # with the division below: softmax

@@ -13,7 +13,7 @@ from helpers.house_model.sequence import Sequence, Token
 MOST_RUNNING = 64  # sequences that are computed together; the others wait for their turn
 MOST_BYTES = 540_000_000  # of their keys and values, were each as long as the context: of a larger model fewer run
 PREFIX_BYTES = 64_000_000  # of the prefix cache
-READING = 128  # tokens of prompts that one step reads, so that a long prompt does not hold up the others
+READING = 64  # tokens of prompts that one step reads, so that a long prompt does not hold up the others
 Outcome = tuple[Sequence, Token | Exception]
 
 
