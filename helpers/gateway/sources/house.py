@@ -249,13 +249,10 @@ def _arguments(question: Question, function: str) -> dict[str, Any]:
 def _prompt(engine: Engine, question: Question) -> list[int]:
     """The chat as token ids. What is older than the context goes first, turn by turn; then the beginning of the last one.
 
-    Raises Refusal("too_long") where the house model was asked for by name: its own server would refuse.
+    Where the house model was asked for by name nothing goes, since its own server would refuse. Raises Refusal("too_long").
     """
     if question.model.id == MODEL:
-        ids = engine.chat_of([_turn(engine, message, engine.model.context) for message in question.messages])
-        if len(ids) >= engine.model.context:
-            raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
-        return ids
+        return _whole(engine, question)
     most = engine.model.context - (JSON_ROOM if question.schema or question.must_call else ROOM)
     system = question.messages[:1] if question.messages and question.messages[0].role == "system" else ()
     first = [_turn(engine, message, most) for message in system]
@@ -269,11 +266,19 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
     return engine.chat_of([*first, *reversed(turns)])[-most:]
 
 
-def _turn(engine: Engine, message: Message, most: int | None = None) -> list[int]:
-    """The token ids of a turn; at least the last `most`, where that is given: of a long text no more is read than they can take."""
-    text = _text(message)
-    if most is not None:
-        text = text[-most * engine.tokenizer.longest :]
+def _whole(engine: Engine, question: Question) -> list[int]:
+    """The whole chat as token ids. It is read no further than the context reaches, as others wait meanwhile. Raises Refusal("too_long")."""
+    ids: list[int] = []
+    for message in question.messages:
+        ids += _turn(engine, message, engine.model.context)
+        if len(engine.chat_of([ids])) >= engine.model.context:
+            raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
+    return engine.chat_of([ids])
+
+
+def _turn(engine: Engine, message: Message, most: int) -> list[int]:
+    """The token ids of a turn, at least the last `most`: of a long text no more is read than they can take."""
+    text = _text(message)[-most * engine.tokenizer.longest :]
     return engine.turn(ROLES.get(message.role, "user"), text)
 
 
