@@ -1,5 +1,6 @@
 """The engine under load: parallel requests are computed together, prefixes once, and nobody changes another's answer."""
 
+import json
 import os
 import subprocess
 import sys
@@ -51,6 +52,47 @@ def test_32_parallel_answers_are_those_of_one_by_one(gateway):
     gateway.reset()
     with ThreadPoolExecutor(32) as pool:
         assert list(pool.map(text, range(32))) == alone
+
+
+SHAPE = {"type": "object", "properties": {"name": {"type": "string", "maxLength": 8}, "age": {"type": "integer"}}, "required": ["name", "age"]}
+MIXED = [
+    {"prompt": "Hi", "max_tokens": 1},
+    {"prompt": "What is a token?", "n": 3, "temperature": 1.2},
+    {"prompt": LONG * 4, "temperature": 0, "max_tokens": 300},
+    {"prompt": "What is prompt caching?", "logprobs": True, "top_logprobs": 5, "temperature": 0},
+    {"prompt": "Count from one to ten in words.", "stop": ["four", "nine"], "temperature": 0},
+    {"prompt": "Anna is 30 years old.", "response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": SHAPE}}, "max_tokens": 80},
+    {"prompt": "What does a call cost? " + LONG, "top_p": 0.5, "temperature": 0.9},
+]
+
+
+def test_answers_of_every_kind_and_length_side_by_side_are_those_of_one_by_one_while_a_client_leaves(gateway):
+    alone = [ask(**rules).choices for rules in MIXED]
+    gateway.reset()
+    leaving = ask("Explain continuous batching. " + LONG, stream=True, max_tokens=1000)
+    with ThreadPoolExecutor(len(MIXED)) as pool:
+        together = [pool.submit(ask, **rules) for rules in MIXED]
+        next(iter(leaving))
+        leaving.close()
+    for rules, choices, answered in zip(MIXED, alone, together, strict=True):
+        for before, after in zip(choices, answered.result().choices, strict=True):
+            assert (after.message.content, after.finish_reason) == (before.message.content, before.finish_reason), rules
+            if rules.get("logprobs"):
+                scores = [[token.logprob for token in choice.logprobs.content] for choice in (before, after)]
+                assert scores[0] == pytest.approx(scores[1], abs=1e-3)
+                assert all(len(token.top_logprobs) == 5 for token in after.logprobs.content)
+    stopped, shaped = (together[number].result().choices[0] for number in (4, 5))
+    assert "four" not in stopped.message.content and stopped.stop_reason in ("four", "nine", None)
+    assert set(json.loads(shaped.message.content)) == {"name", "age"}
+
+
+def test_an_answer_that_reaches_the_end_of_the_window_ends_there_beside_others(gateway):
+    endless = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "string", "minLength": 9000}}}}
+    with ThreadPoolExecutor(4) as pool:
+        others = [pool.submit(ask, prompt) for prompt in ("Hi", "Hello", "What is a token?")]
+        full = pool.submit(ask, LONG * 4, max_tokens=None, **endless).result()
+    assert full.usage.total_tokens == gateway.house._engine.model.context and full.choices[0].finish_reason == "length"
+    assert all(other.result().choices[0].finish_reason == "stop" for other in others)
 
 
 def test_a_repeated_prefix_shows_in_the_usage(gateway):
