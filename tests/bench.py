@@ -2,6 +2,7 @@
 
 import asyncio
 import http.server
+import itertools
 import os
 import statistics
 import subprocess
@@ -274,6 +275,68 @@ def side_by_side():
             return {width: tuple(asyncio.run(tokens_per_second(at, width)) for at in (ours, running.base_url)) for width in WIDTHS}
 
 
+FIRSTS = 100  # short prompts whose first token is waited for, beside each load
+SENTENCE = "What is a token and what does it cost? "
+LONG = " ".join(map(str, range(34_000)))  # some 100,000 tokens
+
+
+def filling():
+    """A prompt that nearly fills the house model's window."""
+    from helpers.house_model.engine import Engine
+
+    engine = Engine()
+    return SENTENCE * ((engine.model.context - 64) // len(engine.tokenizer.encode(SENTENCE)))
+
+
+LOADS = {  # how many ask at once, whom, and for what
+    "beside 8 prompts that fill the window": (8, "house", filling),
+    "beside a prompt of 100,000 tokens": (1, MODEL, lambda: LONG),
+}
+
+
+async def load(address, name):
+    """Ask again and again, each time with another beginning."""
+    width, model, text = LOADS[name]
+    at = address if model == MODEL else address.replace("/openai/", "/compatible/")
+    prompt, limit = text(), "max_completion_tokens" if model == MODEL else "max_tokens"
+
+    async def ask(client, number):
+        for turn in itertools.count():
+            messages = [{"role": "user", "content": f"{number} {turn} {prompt}"}]
+            await client.chat.completions.create(model=model, messages=messages, extra_body={limit: 16})
+
+    async with openai.AsyncOpenAI(base_url=at, api_key="none needed", max_retries=0, timeout=600) as client:
+        await asyncio.gather(*(ask(client, number) for number in range(width)))
+
+
+def first_tokens():
+    """Seconds to the first token of short prompts to the house model, beside nothing and beside each load, in order of size."""
+    times = {}
+    with server("-m", "helpers.command", "gateway", "--port", "0", "--pace", "0") as address:
+        unlimit(address)
+        client = openai.OpenAI(base_url=address.replace("/openai/", "/compatible/"), api_key="none needed", max_retries=0)
+        first_token(client, 0)  # loads the model
+        for name in ("alone", *LOADS):
+            running = None if name == "alone" else subprocess.Popen([sys.executable, __file__, "load", address, name])
+            try:
+                time.sleep(3 if running else 0)  # until the load runs
+                times[name] = sorted(first_token(client, number) for number in range(FIRSTS))
+                assert running is None or running.poll() is None, f"the load ended: {name}"
+            finally:
+                if running:
+                    running.kill()
+                    running.wait()
+    return times
+
+
+def first_token(client, number):
+    began = time.perf_counter()
+    messages = [{"role": "user", "content": f"Say hello, please. {number}"}]
+    with client.chat.completions.create(model="house", messages=messages, max_tokens=4, temperature=0, stream=True) as stream:
+        next(chunk for chunk in stream if chunk.choices and chunk.choices[0].delta.content)
+        return time.perf_counter() - began
+
+
 def main():
     ours, bare = plain_call()
     beside, alone, large = beside_the_largest()
@@ -292,6 +355,9 @@ def main():
     for width, (ours, theirs) in side_by_side().items():
         share = f"{ours / theirs:.1f} times ({ours:.0f} and {theirs:.0f} tokens/s)" if theirs else f"{ours:.0f} tokens/s; no vLLM to compare with"
         rows.append((f"house model, {width} streams, against vLLM", share, "at least 1 times" if width == max(WIDTHS) else ""))
+    for name, firsts in first_tokens().items():
+        shown = f"{1000 * statistics.median(firsts):.1f} ms; 19 of 20 {1000 * firsts[int(0.95 * FIRSTS)]:.1f}, all {1000 * firsts[-1]:.1f}"
+        rows.append((f"house, first token {name}", shown, "at most 50 ms"))
     with one_core():
         speed, first = engine_speed()
     rows.append(("its engine alone on one core, one answer", f"{speed:.0f} tokens/s", ""))
@@ -301,4 +367,10 @@ def main():
 
 
 if __name__ == "__main__":
-    serve_fixed(sys.argv[2]) if sys.argv[1:2] == ["serve"] else main()
+    match sys.argv[1:]:
+        case ["serve", answer]:
+            serve_fixed(answer)
+        case ["load", address, name]:
+            asyncio.run(load(address, name))
+        case _:
+            main()
