@@ -30,7 +30,10 @@ class Constraint(Protocol):
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are chosen. temperature 0 takes the best; top_k 0 and top_p 1 leave all; stop holds texts that end the answer."""
+    """How tokens are chosen. temperature 0 takes the best; top_k 0 and top_p 1 leave all; stop holds texts that end the answer.
+
+    top_logprobs is how many likeliest tokens are told with each one's own log-probability; None for not even that.
+    """
 
     temperature: float = 1.0
     top_p: float = 1.0
@@ -38,7 +41,7 @@ class Sampling:
     seed: int | None = None
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
-    top_logprobs: int = 0
+    top_logprobs: int | None = None
     constraint: Constraint | None = None
 
     def again(self, seed: int) -> Sampling:

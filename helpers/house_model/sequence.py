@@ -17,12 +17,12 @@ class Token:
     """One generated token. `text` is what may be shown now: less than the token while a stop text or a character is unfinished.
 
     finish is set on the last one: stop (the model ended its turn), length, or stop_sequence (`stopped_by` says which).
-    `top` holds the likeliest tokens as (id, natural logarithm of its probability), before temperature.
+    logprob is None where none was asked for; `top` holds the likeliest tokens as (id, natural logarithm of its probability), before temperature.
     """
 
     id: int
     text: str
-    logprob: float
+    logprob: float | None
     top: tuple[tuple[int, float], ...] = ()
     finish: str | None = None
     stopped_by: str | None = None
@@ -82,7 +82,8 @@ class Sequence:
     def take(self, logits: Array) -> Token:
         """The next token, drawn from the scores of all of them. Raises ConstraintError."""
         id = choose(logits, self.sampling, self._random)
-        logprob, top = logprobs(logits, id, self.sampling.top_logprobs)
+        count = self.sampling.top_logprobs
+        logprob, top = (None, ()) if count is None else logprobs(logits, id, count)
         if self.sampling.constraint:
             self.sampling.constraint.accept(id)
         self.logits = logits

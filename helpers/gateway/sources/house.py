@@ -336,6 +336,6 @@ def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, A
         seed=seed,
         max_tokens=engine.model.context if question.limit is None else question.limit,
         stop=question.stop[:MOST_STOPS],
-        top_logprobs=question.top_logprobs or 0,
+        top_logprobs=question.top_logprobs,
         constraint=constraint,
     )
