@@ -11,8 +11,8 @@ import regex
 from jsonschema import Draft202012Validator, ValidationError, validators
 from referencing import Registry
 
-from helpers.house_model.engine import ConstraintError
 from helpers.house_model.patterns import has_lookaround
+from helpers.house_model.sampling import ConstraintError
 
 Schema = dict[str, Any]
 

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from llguidance import LLMatcher, LLTokenizer
 
+from helpers.house_model.cache import Array
 from helpers.house_model.checking import Schema, SchemaError
 from helpers.house_model.circles import circles
-from helpers.house_model.engine import Array
 from helpers.house_model.narrowing import narrowed
 from helpers.house_model.patterns import without_classes
 

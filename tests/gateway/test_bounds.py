@@ -28,7 +28,8 @@ from helpers.gateway.lazy import lazy
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources import house
 from helpers.house_model.circles import circles
-from helpers.house_model.engine import FOLDER, Tokenizer
+from helpers.house_model.engine import FOLDER, Engine
+from helpers.house_model.tokenizer import Tokenizer
 
 KEYS = {"authorization": "Bearer some-key", "x-api-key": "some-key", "api-key": "some-key", "x-goog-api-key": "some-key"}
 HEADERS = {**KEYS, "anthropic-version": "2023-06-01", "content-type": "application/json"}
@@ -390,16 +391,19 @@ def test_a_head_of_many_equal_lines_is_read(gateway):
 
 # ---- the house model ---------------------------------------------------------------------------------------
 def test_choices_beyond_the_places_wait_for_their_turn(gateway):
-    gateway.house.places = asyncio.Semaphore(2)
     ask = {"model": "house", "messages": [{"role": "user", "content": "What is a token?"}], "max_tokens": 5}
+    send(gateway.port, "POST", "/compatible/v1/chat/completions", ask)  # loads it
+    scheduler = gateway.house._core.scheduler
+    scheduler.most_running = 2
     status, body = send(gateway.port, "POST", "/compatible/v1/chat/completions", {**ask, "n": 5})
     assert status == 200 and [choice["index"] for choice in json.loads(body)["choices"]] == list(range(5))
-    assert gateway.house.places._value == 2
+    assert not scheduler.is_busy
 
 
 def test_a_client_that_leaves_gives_its_places_back(gateway):
-    gateway.house.places = asyncio.Semaphore(1)
     ask = {"model": "house", "messages": [{"role": "user", "content": "What is a token?"}], "max_tokens": 500, "stream": True}
+    send(gateway.port, "POST", "/compatible/v1/chat/completions", ask)  # loads it
+    gateway.house._core.scheduler.most_running = 1
     client = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=30)
     client.request("POST", "/compatible/v1/chat/completions", json.dumps(ask), HEADERS)
     client.getresponse().read(100)
@@ -426,7 +430,7 @@ def test_words_are_joined_in_the_order_that_was_learned():
 
 
 def test_the_end_of_a_long_chat_is_read_and_its_first_turn(gateway):
-    engine = gateway.house._load()
+    engine = Engine()
     model = models.get("gpt-6-luna", "openai")
     turns = tuple(Message("user", (Part(f"turn {number}"),)) for number in range(5000))
     ids = house._prompt(engine, Question("openai", model, (Message("system", (Part("Be brief."),)), *turns)))

@@ -1,5 +1,6 @@
 """The house model: its engine against the reference implementations, its answers, and how it behaves as a source."""
 
+import asyncio
 import datetime
 import json
 import os
@@ -21,9 +22,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer as ReferenceTokenizer
 
 import helpers
-from helpers.house_model import engine as engines
 from helpers.house_model.constraint import JsonConstraint, SchemaError
-from helpers.house_model.engine import FOLDER, Engine, Sampling, probabilities
+from helpers.house_model.engine import FOLDER, Engine
+from helpers.house_model.model import load_weights
+from helpers.house_model.sampling import Sampling, probabilities
+from helpers.house_model.sequence import Shown
+from helpers.house_model.tokenizer import Tokenizer
 from helpers.house_model.training import corpus, score, tasks
 from helpers.house_model.training.questions import says, topics
 
@@ -52,7 +56,7 @@ def ask(engine, prompt, **sampling):
 
 # ---- files -------------------------------------------------------------------------------------------------
 def test_the_model_is_as_small_as_it_is_said_to_be(engine):
-    parameters = sum(weights.size for weights in engines.load_weights(FOLDER / "model.safetensors").values())
+    parameters = sum(weights.size for weights in load_weights(FOLDER / "model.safetensors").values())
     assert 3_000_000 <= parameters <= 5_000_000
     assert (FOLDER / "model.safetensors").stat().st_size <= 10_000_000
     assert f"{parameters / 1e6:.2f} million parameters" in (FOLDER / "README.md").read_text(encoding="utf-8")
@@ -101,9 +105,9 @@ def test_a_chat_is_laid_out_as_the_template_says(engine, reference):
 # ---- forward pass ------------------------------------------------------------------------------------------
 def test_a_prompt_read_in_pieces_gives_the_scores_of_one_read_at_once(engine):
     ids = engine.chat([("user", "word " * 150)])
-    at_once, cache = engine.next_token(ids), engine.model.cache(len(ids))
+    at_once, cache = engine.next_token(ids), engine.model.cache()
     for start in range(0, len(ids), 37):
-        in_pieces = engine.model.forward(ids[start : start + 37], cache)
+        [in_pieces] = engine.model.forward([(ids[start : start + 37], cache)])
     np.testing.assert_allclose(in_pieces, at_once, atol=2e-3)
 
 
@@ -186,7 +190,7 @@ def test_a_stop_text_ends_the_answer_and_never_shows(engine, stops):
 
 
 def test_a_character_of_several_tokens_is_shown_whole():
-    shown = engines.Shown(())
+    shown = Shown(())
     assert [shown.add(byte)[0] for byte in (b"\xe2", b"\x82", b"\xac!")] == ["", "", "€!"]
     assert (shown.add(b"\xe2")[0], shown.rest()) == ("", "\ufffd")
 
@@ -543,14 +547,14 @@ def test_one_of_several_tools_is_chosen_even_where_the_prompt_fills_the_context(
 
 def test_a_long_conversation_is_encoded_once_and_not_in_the_gateways_thread(gateway, monkeypatch):
     """It used to be encoded again for every turn that was left out, while all other requests waited."""
-    encode, seen = engines.Tokenizer.encode, []
+    encode, seen = Tokenizer.encode, []
 
-    def noted(tokenizer, text):
+    def noted(self, text):
         seen.append((len(text), threading.current_thread().name))
-        return encode(tokenizer, text)
+        return encode(self, text)
 
     turns = [{"role": ("user", "assistant")[n % 2], "content": f"Turn {n}: the model answers about tokens and cost of a call."} for n in range(401)]
-    monkeypatch.setattr(engines.Tokenizer, "encode", noted)
+    monkeypatch.setattr(Tokenizer, "encode", noted)
     done = openai.OpenAI().chat.completions.create(model="gpt-6-luna", messages=turns, max_completion_tokens=5)
     assert done.usage.completion_tokens > 0
     assert sum(length for length, _ in seen) < 2 * sum(len(turn["content"]) + 40 for turn in turns)
@@ -572,7 +576,7 @@ def test_a_client_that_leaves_before_the_answer_begins_gets_its_tokens_back(gate
     gateway.limit("openai", tokens=60_000)
     client, asked = openai.OpenAI(max_retries=0), {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Zork"}]}
     free = threading.Event()
-    gateway.house._pool.submit(free.wait, 30)  # the engine is busy
+    gateway.in_loop(lambda: asyncio.ensure_future(gateway.house.in_turn(free.wait, 30)))  # the engine is busy
     with pytest.raises(openai.APITimeoutError):
         client.chat.completions.create(**asked, max_completion_tokens=16_000, timeout=0.3)
     free.set()

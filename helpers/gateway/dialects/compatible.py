@@ -66,7 +66,9 @@ class Compatible(OpenAI):
             }
             for index, choice in enumerate(answer.choices)
         ]
-        usage = {**_usage(answer), "prompt_tokens_details": None, "completion_tokens_details": None}
+        details = _prompt_details(answer)
+        details = details and {**details, "multimodal_tokens": None}
+        usage = {**_usage(answer), "prompt_tokens_details": details, "completion_tokens_details": None}
         body = {**_head(answer, "chat.completion"), "choices": choices, "service_tier": None, "system_fingerprint": FINGERPRINT, "usage": usage}
         return compact({**body, **dict.fromkeys(LAST_FIELDS)})
 
@@ -89,7 +91,9 @@ class Compatible(OpenAI):
             if index not in ended:
                 yield chat.frame({**head, "choices": [_piece(index, {"content": ""}, (), choice, question)]})
         if question.include_usage:
-            yield chat.frame({**head, "choices": [], "usage": _usage(answer), "system_fingerprint": FINGERPRINT})
+            details = _prompt_details(answer)
+            usage = _usage(answer) | ({"prompt_tokens_details": details} if details else {})
+            yield chat.frame({**head, "choices": [], "usage": usage, "system_fingerprint": FINGERPRINT})
         yield chat.DONE
 
     # ---- the rest --------------------------------------------------------
@@ -168,6 +172,13 @@ def _usage(answer: Answer) -> dict[str, Any]:
     usage = answer.usage
     total = usage.input_tokens + usage.output_tokens
     return {"prompt_tokens": usage.input_tokens, "total_tokens": total, "completion_tokens": usage.output_tokens}
+
+
+def _prompt_details(answer: Answer) -> dict[str, Any] | None:
+    """What came from the prefix cache and went into it, as vLLM says with --enable-prompt-tokens-details; None for a recorded model."""
+    if answer.question.model.tier != "house":
+        return None
+    return {"cached_tokens": answer.usage.cache_read_tokens, "created_cache_tokens": answer.usage.cache_write_tokens}
 
 
 def _model_body(model: models.Model) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,12 +13,15 @@ from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.bounded import Bounded
 from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage
 from helpers.gateway.threads import in_thread
+from helpers.house_model.core import EngineCore
 
 if TYPE_CHECKING:
-    from helpers.house_model.engine import Engine, Sampling, Token
+    from helpers.house_model.engine import Engine
+    from helpers.house_model.sampling import Sampling
+    from helpers.house_model.scheduler import Outcome
+    from helpers.house_model.sequence import Sequence, Token
 
 MODEL = "house"  # its id on the compatible mount
-MOST_WRITING = 64  # choices that are written at once; each holds its keys and values, 8 MB at most, and the others wait for their turn
 MOST_ASKED = 100_000  # questions of which it is remembered how often they were asked
 MOST_NAMES = 64  # functions of which one is chosen; of more, the first
 MOST_STOPS = 1000  # stop sequences that are heeded; of more, the first
@@ -29,44 +31,53 @@ SPELLED = {"topP": "top_p", "topK": "top_k"}
 ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's
 NO_ARGUMENTS = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}  # or less: a function without any
 TITLES = ("title", "description", "$schema")  # say nothing of a value
+Written = tuple[int, "Token | Exception"]  # the number of a sequence, and what it came to
 T = TypeVar("T")
 
 
 class House:
-    """The engine, loaded when it is first needed, in a thread of its own: one step at a time, each request in its turn."""
+    """The engine, loaded when it is first needed, in a thread of its own, where all requests are computed together."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="house-model")
+        self._core: EngineCore | None = None
         self._engine: Engine | None = None
         self._asked: Bounded[str, int] = Bounded(MOST_ASKED, lambda name, times: 1)
-        self.places = asyncio.Semaphore(MOST_WRITING)
+        self._readers: dict[Sequence, tuple[int, asyncio.Queue[Written]]] = {}  # who waits for the tokens of a sequence, and its number there
 
     def forget(self) -> None:
         """Answer again as to the first time."""
         self._asked.clear()
+        if self._core and self._core.scheduler:
+            self._core.do(self._core.scheduler.pool.clear)
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        """End the engine's thread."""
+        if self._core:
+            self._core.close()
 
     async def answer(self, question: Question, cached: Usage) -> HouseAnswer:
         """An answer that is generated while it is read. Raises Refusal for a schema that cannot be followed, or too long a prompt."""
         engine = await self.in_turn(self._load)
         ids = await self.in_turn(_prompt, engine, question)
         usage = replace(cached, input_tokens=len(ids)) if question.model.id == MODEL else cached
-        function = await self._function(engine, ids, question)
+        function, reading = await self._function(engine, ids, question)
         schema = _arguments(question, function) if function else question.schema
         seed = self._seed(question)
         first = await self._sampling(engine, question, seed, schema)
         samplings = [first.again(seed + 1_000_003 * index) if index else first for index in range(question.n)]
-        running = [await self._tokens(engine, ids, question, sampling, schema) for sampling in samplings]
+        sequences = [engine.sequence(ids, sampling) for sampling in samplings]
+        if schema is None or question.limit == 0 or await in_thread(None, _is_exact, schema):
+            tokens = self.tokens(sequences)
+        else:
+            tokens = _replayed([await self._fitting(sequence, engine, ids, schema) for sequence in sequences])
         return HouseAnswer(
             question,
             Provenance("house", detail="model on this machine"),
-            [Choice("", "length", function=function) for _ in running],
+            [Choice("", "length", function=function) for _ in sequences],
             usage,
             pace=1.0,
-            running=[] if question.limit == 0 else running,
-            house=self,
+            tokens=tokens,
+            reading=reading or sequences[0],
             engine=engine,
         )
 
@@ -76,40 +87,73 @@ class House:
             return _sampling(engine, question, seed, None)
         return await in_thread(None, _sampling, engine, question, seed, schema)
 
-    async def _tokens(
-        self, engine: Engine, ids: list[int], question: Question, sampling: Sampling, schema: dict[str, Any] | None
-    ) -> Iterator[Token | None]:
-        """The tokens of one choice, made as they are asked for.
+    async def _fitting(self, first: Sequence, engine: Engine, ids: list[int], schema: dict[str, Any]) -> list[Token]:
+        """The tokens of a choice where a schema has keywords that constrained decoding does not know.
 
-        Where a schema has keywords that constrained decoding does not know, the whole choice is made first and checked,
-        a little more freely each time. Raises Refusal when none fits.
+        It is made whole and checked, a little more freely each time. Raises Refusal when none fits.
         """
-        if schema is None or question.limit == 0 or await in_thread(None, _is_exact, schema):
-            return engine.generate(ids, sampling)
-        for attempt in range(TRIES):
-            drawn = sampling.again(sampling.seed + 7919 * attempt)
-            tokens = await self._whole(engine.generate(ids, replace(drawn, temperature=max(drawn.temperature, float(attempt)))))
+        sampling, sequence = first.sampling.again(first.sampling.seed), first
+        for attempt in range(1, TRIES + 1):
+            tokens = [token async for _, token in self.tokens([sequence])]
             if tokens[-1].finish != "stop" or await in_thread(None, _fits, tokens, schema):
-                return iter(tokens)
+                return tokens
+            freer = replace(sampling.again(sampling.seed + 7919 * attempt), temperature=max(sampling.temperature, float(attempt)))
+            sequence = engine.sequence(ids, freer)
         raise Refusal("bad_value", f"The schema cannot be followed: the house model found no answer to it in {TRIES} tries.", param="schema")
 
-    async def _whole(self, steps: Iterator[Token | None]) -> list[Token]:
-        tokens: list[Token] = []
-        async with self.places:
-            while not tokens or not tokens[-1].finish:
-                token = await self.in_turn(_next, steps)
-                tokens += [token] if token else []
-        return tokens
-
+    # ---- the engine's thread ---------------------------------------------
     async def in_turn(self, action: Callable[..., T], *arguments: Any) -> T:
-        """Do one short thing with the engine. The thread takes what is asked of it in order, so that nobody waits for a whole answer."""
-        return await in_thread(self._pool, action, *arguments)
+        """Do one short thing with the engine, between two of its steps, so that nobody waits for a whole answer."""
+        if self._core is None:
+            loop = asyncio.get_running_loop()
+
+            def deliver(outcomes: list[Outcome]) -> None:
+                with suppress(RuntimeError):  # the gateway has stopped
+                    loop.call_soon_threadsafe(self._deliver, outcomes)
+
+            self._core = EngineCore(deliver)
+        return await asyncio.wrap_future(self._core.do(action, *arguments))
+
+    async def tokens(self, sequences: list[Sequence]) -> AsyncIterator[tuple[int, Token]]:
+        """The tokens of some sequences as they are written, each with the number of its sequence. Whoever stops reading ends them.
+
+        Raises Refusal for a schema that gets too large to follow.
+        """
+        written: asyncio.Queue[Written] = asyncio.Queue()
+        left = set(sequences)
+        self._readers |= {sequence: (number, written) for number, sequence in enumerate(sequences)}
+        scheduler = self._core.scheduler
+        self._core.do(scheduler.add, sequences)
+        try:
+            while left:
+                number, outcome = await written.get()
+                if isinstance(outcome, Exception):
+                    with _refusing():
+                        raise outcome
+                if outcome.finish:
+                    left.remove(sequences[number])
+                yield number, outcome
+        finally:
+            for sequence in sequences:
+                del self._readers[sequence]
+            if left:
+                self._core.do(scheduler.remove, left)
+
+    def _deliver(self, outcomes: list[Outcome]) -> None:
+        """Hand the tokens of a step to those who wait for them."""
+        for sequence, outcome in outcomes:
+            if sequence in self._readers:
+                number, written = self._readers[sequence]
+                written.put_nowait((number, outcome))
 
     def _load(self) -> Engine:
+        """The engine; the first time, it is loaded."""
         if self._engine is None:
             from helpers.house_model.engine import Engine
+            from helpers.house_model.scheduler import Scheduler
 
             self._engine = Engine()
+            self._core.scheduler = Scheduler(self._engine.model)
         return self._engine
 
     def _seed(self, question: Question) -> int:
@@ -120,33 +164,32 @@ class House:
         times = self._asked[question.key] = self._asked.get(question.key, 0) + 1
         return int(question.key[:8], 16) + 1000 * times
 
-    async def _function(self, engine: Engine, ids: list[int], question: Question) -> str | None:
-        """Of the functions of which one has to be called, the one whose name the model finds likeliest."""
+    async def _function(self, engine: Engine, ids: list[int], question: Question) -> tuple[str | None, Sequence | None]:
+        """Of the functions of which one has to be called, the one whose name the model finds likeliest; and who read the prompt for that."""
+        from helpers.house_model.sampling import Sampling
+
         names = question.must_call[:MOST_NAMES]
         if len(names) < 2:
-            return names[0] if names else None
-        named = [engine.tokenizer.encode(name) for name in names]
-        room = min(engine.model.context - len(ids), max(map(len, named)))
-        async with self.places:
-            cache = engine.model.cache(len(ids) + room)
-            pieces = engine.prefill(ids, cache)
-            while cache.used < len(ids):
-                logits = await self.in_turn(next, pieces)
-            scores = [await self.in_turn(engine.score, logits, tokens[:room], cache.copy()) for tokens in named]
-        return names[scores.index(max(scores))]
+            return (names[0] if names else None), None
+        named = [engine.tokenizer.encode(name)[: engine.model.context - len(ids)] for name in names]
+        reading = engine.sequence(ids, Sampling(max_tokens=1))
+        async for _ in self.tokens([reading]):
+            pass
+        scores = [await self.in_turn(engine.score, reading.logits, tokens, reading.cache) for tokens in named]
+        return names[scores.index(max(scores))], reading
 
 
 @dataclass(kw_only=True)
 class HouseAnswer(Answer):
     """An answer whose choices and usage grow while it is streamed."""
 
-    running: list[Iterator[Token | None]]  # one a choice
-    house: House
+    tokens: AsyncIterator[tuple[int, Token]]  # each with the number of its choice
+    reading: Sequence  # that reads the prompt first
     engine: Engine
 
     @property
     def is_silent(self) -> bool:
-        return not self.running  # a limit of no tokens at all
+        return self.question.limit == 0
 
     @property
     def latency_ms(self) -> int:
@@ -154,24 +197,12 @@ class HouseAnswer(Answer):
         return round(1000 * (time.monotonic() - self.started)) + 1
 
     async def stream(self) -> AsyncIterator[Piece]:
-        """The pieces, as they are generated; several choices take turns. Raises Refusal for a schema that gets too large to follow."""
-        places, waiting, going = self.house.places, list(enumerate(self.running))[::-1], {}
-        try:
-            while waiting or going:
-                while waiting and not (going and places.locked()):  # the first waits for a place, the others take what is free
-                    await places.acquire()
-                    index, tokens = waiting.pop()
-                    going[index] = tokens
-                for index in list(going):
-                    token = await self.house.in_turn(_next, going[index])
-                    if token is not None:
-                        yield self._take(index, token)
-                        if token.finish:
-                            del going[index]
-                            places.release()
-        finally:
-            for _ in going:
-                places.release()
+        """The pieces, as they are generated. Raises Refusal for a schema that gets too large to follow."""
+        if self.is_silent:
+            return
+        async with aclosing(self.tokens):
+            async for index, token in self.tokens:
+                yield self._take(index, token)
 
     async def thought(self) -> None:
         """The house model does not think before it answers."""
@@ -185,13 +216,20 @@ class HouseAnswer(Answer):
         choice = self.choices[index]
         choice.text += token.text
         choice.text_tokens += 1
-        self.usage = replace(self.usage, output_tokens=self.usage.output_tokens + 1)
+        self.usage = self._used(self.usage)
         if token.finish:
             choice.finish = "call" if choice.function and token.finish == "stop" else token.finish
             choice.stop_sequence = token.stopped_by
         scores = self._scores(token)
         choice.scores += scores
         return Piece(index, token.text, 0.0, choice.text_tokens, scores, is_last=token.finish is not None)
+
+    def _used(self, usage: Usage) -> Usage:
+        """The usage with a token more. Under its own name, what came from the prefix cache and went into it is the engine's own too."""
+        cached = {}
+        if self.question.model.id == MODEL:
+            cached = {"cache_read_tokens": self.reading.reused, "cache_write_tokens": self.reading.kept}
+        return replace(usage, output_tokens=usage.output_tokens + 1, **cached)
 
     def _scores(self, token: Token) -> tuple[TokenScore, ...]:
         if self.question.top_logprobs is None:
@@ -211,13 +249,10 @@ def _arguments(question: Question, function: str) -> dict[str, Any]:
 def _prompt(engine: Engine, question: Question) -> list[int]:
     """The chat as token ids. What is older than the context goes first, turn by turn; then the beginning of the last one.
 
-    Raises Refusal("too_long") where the house model was asked for by name: its own server would refuse.
+    Where the house model was asked for by name nothing goes, since its own server would refuse. Raises Refusal("too_long").
     """
     if question.model.id == MODEL:
-        ids = engine.chat_of([_turn(engine, message) for message in question.messages])
-        if len(ids) >= engine.model.context:
-            raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
-        return ids
+        return _whole(engine, question)
     most = engine.model.context - (JSON_ROOM if question.schema or question.must_call else ROOM)
     system = question.messages[:1] if question.messages and question.messages[0].role == "system" else ()
     first = [_turn(engine, message, most) for message in system]
@@ -231,11 +266,19 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
     return engine.chat_of([*first, *reversed(turns)])[-most:]
 
 
-def _turn(engine: Engine, message: Message, most: int | None = None) -> list[int]:
-    """The token ids of a turn; at least the last `most`, where that is given: of a long text no more is read than they can take."""
-    text = _text(message)
-    if most is not None:
-        text = text[-most * engine.tokenizer.longest :]
+def _whole(engine: Engine, question: Question) -> list[int]:
+    """The whole chat as token ids. It is read no further than the context reaches, as others wait meanwhile. Raises Refusal("too_long")."""
+    ids: list[int] = []
+    for message in question.messages:
+        ids += _turn(engine, message, engine.model.context)
+        if len(engine.chat_of([ids])) >= engine.model.context:
+            raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
+    return engine.chat_of([ids])
+
+
+def _turn(engine: Engine, message: Message, most: int) -> list[int]:
+    """The token ids of a turn, at least the last `most`: of a long text no more is read than they can take."""
+    text = _text(message)[-most * engine.tokenizer.longest :]
     return engine.turn(ROLES.get(message.role, "user"), text)
 
 
@@ -244,15 +287,18 @@ def _text(message: Message) -> str:
     return "".join(part.text if part.kind != "image" else "[image]" for part in message.parts if part.kind not in ("thinking", "name"))
 
 
-def _next(tokens: Iterator[Token | None]) -> Token | None:
-    with _refusing():
-        return next(tokens)
+async def _replayed(choices: list[list[Token]]) -> AsyncIterator[tuple[int, Token]]:
+    """The tokens of choices that are made, in turns."""
+    for step in range(max(map(len, choices))):
+        for index, tokens in enumerate(choices):
+            if step < len(tokens):
+                yield index, tokens[step]
 
 
 @contextmanager
 def _refusing() -> Iterator[None]:
     """A schema that cannot be followed is the request's fault."""
-    from helpers.house_model.engine import ConstraintError
+    from helpers.house_model.sampling import ConstraintError
 
     try:
         yield
@@ -273,7 +319,8 @@ def _fits(tokens: list[Token], schema: dict[str, Any]) -> bool:
 
 
 def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, Any] | None) -> Sampling:
-    from helpers.house_model.engine import FOLDER, Sampling
+    from helpers.house_model.engine import FOLDER
+    from helpers.house_model.sampling import Sampling
 
     given = {SPELLED.get(name, name): value for name, value in question.sampling}
     constraint = None
@@ -289,6 +336,6 @@ def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, A
         seed=seed,
         max_tokens=engine.model.context if question.limit is None else question.limit,
         stop=question.stop[:MOST_STOPS],
-        top_logprobs=question.top_logprobs or 0,
+        top_logprobs=question.top_logprobs,
         constraint=constraint,
     )

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.house_model.engine import FOLDER, Engine, Sampling
+from helpers.house_model.engine import FOLDER, Engine
+from helpers.house_model.sampling import Sampling
 from helpers.house_model.training import tasks
 from helpers.house_model.training.questions import says, topics
 
