@@ -1,0 +1,84 @@
+"""Pictures, tables and sliders: what they say to who does not see them, and where numbers stand."""
+
+import re
+
+import pytest
+from ipywidgets import interactive
+
+from helpers import charts, page
+
+WHITE, BLACK = "#ffffff", "#111111"  # the grounds of JupyterLab's themes
+
+
+def light(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    return sum(w * (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4) for w, p in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("ground", [WHITE, BLACK])
+def test_colours_can_be_told_from_both_grounds(ground):
+    assert contrast(charts.INK, ground) > 3.9
+    assert all(contrast(colour, ground) > 3 for colour in charts.COLOURS)
+
+
+def test_a_picture_carries_its_words_as_html_and_as_text():
+    picture = charts.bars({"a": 1, "b": 2}, title="t", unit="u", alt='The bar of "b" is twice as long as that of <a>.')
+    assert 'alt="The bar of &quot;b&quot; is twice as long as that of &lt;a&gt;."' in picture._repr_html_()
+    assert repr(picture) == 'Picture: The bar of "b" is twice as long as that of <a>.'
+    assert picture.png.startswith(b"\x89PNG")
+
+
+def test_lines_are_told_apart_by_more_than_their_colour():
+    assert len(set(charts.MARKERS)) == len(charts.COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("draw", "axis"),
+    [
+        (lambda value: charts.bars({"a": value}, title="t", unit="u", alt="-", limit=10), "xlim"),
+        (lambda value: charts.grouped_bars({"s": {"a": value}}, title="t", unit="u", alt="-", limit=10), "xlim"),
+        (lambda value: charts.lines({"s": [value]}, x=[1], title="t", x_label="x", y_label="y", alt="-", limit=10), "ylim"),
+    ],
+)
+def test_an_axis_with_a_limit_stays_where_it_is(draw, axis, monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
+    draw(1), draw(9)
+    first, second = (getattr(figure.axes[0], f"get_{axis}")() for figure in figures)
+    assert first == second and first[0] == 0 and first[1] >= 10
+
+
+def test_columns_of_numbers_stand_to_the_right_in_every_table():
+    html = page.table(("model", "in", "USD", "share", "day"), [("a", "1,234", "0.10 USD", "-", "2026-01-01"), ("b", "", "unknown", "4.5%", "7")])
+    assert re.findall(r'<th scope="col" style="text-align:(\w+)">', html) == ["left", "right", "right", "right", "left"]
+
+
+def test_the_log_and_the_bill_have_their_numbers_to_the_right(gateway):
+    from openai import OpenAI
+
+    from helpers.costs import Bill
+
+    OpenAI().chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Hi"}])
+    for shown, numbers in ((gateway.meter.log(), {"#", "status", "in", "out"}), (Bill(gateway.meter.log()), {"answered", "input", "of which cached", "output", "live"})):
+        assert set(re.findall(r'text-align:right">([^<]+)</th>', shown._repr_html_())) == numbers
+
+
+def test_sliders_have_their_whole_names_and_give_them_to_a_screen_reader(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    charts.interact(temperature=(0.1, 2.0), top_p=(0.1, 1.0))(lambda temperature=1.0, top_p=1.0: None)
+    widget, script = shown
+    assert isinstance(widget, interactive) and [control.description for control in widget.children[:-1]] == ["temperature", "top_p"]
+    assert {control.style.description_width for control in widget.children[:-1]} == {"initial"}
+    assert "aria-label" in script.data
+
+
+def test_values_side_by_side_come_under_each_other_on_a_narrow_page():
+    html = charts.side_by_side({"one": {"key": "value"}, "two": "text"}).data
+    assert "flex-wrap:wrap" in html and "word-break:normal" in html
