@@ -34,7 +34,7 @@ class Page:
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
         try:
             port, path = self._address(folder / "DevToolsActivePort")
-            self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None)
+            self._socket = connect(f"ws://127.0.0.1:{port}{path}", max_size=None, proxy=None, legacy=True)
             self._number, self._session = 0, None
             target = self.send("Target.createTarget", url="about:blank")["targetId"]
             self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
