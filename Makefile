@@ -1,21 +1,22 @@
 # Everything a learner or a contributor runs. Needs GNU make and Python 3.11 to 3.13, nothing else.
 PYTHON ?=       # a Python to build .venv with; empty: the first on the PATH that will do
+INSTALLER ?= uv # what installs the packages: uv, fetched for it alone, or pip
 LAB_ARGS ?=     # more options for JupyterLab: make lab LAB_ARGS="--no-browser --port 8899"
 
 CHAPTER := notebooks/00_start_here.ipynb
-# --no-compile: Python compiles a module when it is first imported; to compile all of them now nearly doubles the wait.
 PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile
 
-.PHONY: help setup lab test bench vllm house-model lock clean
+.PHONY: help setup lab test bench bench-setup vllm house-model lock clean
 
 help:
 	@echo 'make setup   build .venv from requirements.lock (the other targets do this first)'
 	@echo 'make lab     open the course in JupyterLab; options go in LAB_ARGS="--no-browser --port 8899"'
 	@echo 'make test    run every test: offline, no key, no bill'
 	@echo 'make bench   time what a learner waits for'
-	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux, 4 GB or more)'
+	@echo 'make bench-setup   time the set-up, with uv and with pip, in folders of its own (needs a network)'
+	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux; 4 GB, 8 for a GPU)'
 	@echo 'make house-model   train the house model anew (needs a network for PyTorch; about an hour)'
-	@echo 'make lock    write requirements.lock anew from pyproject.toml (needs uv and a network)'
+	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
 	@echo 'make clean   remove .venv, .vllm, .training, build/ and caches'
 
 setup: .venv/.installed
@@ -33,7 +34,8 @@ endif
 	@bare=; for python in $(or $(strip $(PYTHON)),python3 python3.13 python3.12 python3.11); do \
 	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || continue; \
 	    if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
-	        echo "Building .venv with $$("$$python" --version): about 170 packages, one to five minutes, once."; \
+	        echo "Building .venv with $$("$$python" --version): about 170 packages, 180 MB to fetch, once."; \
+	        echo 'On a fast line that takes less than a minute, on a slow one some minutes.'; \
 	        exec "$$python" -m venv --clear .venv; \
 	    fi; \
 	    bare="$$python"; \
@@ -45,7 +47,7 @@ endif
 	    echo 'The course needs Python 3.11, 3.12 or 3.13$(if $(strip $(PYTHON)),; $(strip $(PYTHON)) is none of these).'; \
 	    echo 'Install one and run this again, or name one: make $(or $(MAKECMDGOALS),setup) PYTHON=/path/to/python3.12'; \
 	fi >&2; exit 1
-	$(PIP) --require-hashes -r requirements.lock
+	.venv/bin/python etc/setup/install.py $(strip $(INSTALLER))
 	.venv/bin/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements >/dev/null 2>&1
 	@printf '%s' '$(CURDIR)' > $@
 
@@ -67,6 +69,9 @@ test: setup
 bench: setup
 	.venv/bin/python tests/bench.py
 
+bench-setup: setup
+	.venv/bin/python tests/bench_setup.py
+
 # Does nothing when .vllm is as it should be. An environment of its own, as its packages and the course's would not agree.
 vllm:
 	@PYTHON='$(strip $(PYTHON))' helpers/serving/install.sh
@@ -82,12 +87,13 @@ house-model: setup
 
 # --upgrade: the newest of everything, as conda and Binder get it; without it uv keeps the versions of the lock that is there.
 # --universal: one lock for every system, from --python-version upwards (left out, from the Python that uv meets).
-# Hashes: what was tested is what is installed.
+# Hashes: what was tested is what is installed. etc/setup/uv.lock is for uv alone, which installs the rest.
+COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --upgrade --universal --python-version 3.11 \
+    --generate-hashes --no-emit-index-url --no-emit-find-links
 lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH: pipx install uv' >&2; exit 1; }
-	UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile pyproject.toml --extra lab --extra test --upgrade \
-	    --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links \
-	    --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra lab --extra test --output-file requirements.lock
+	echo uv | $(COMPILE) - --no-annotate --output-file etc/setup/uv.lock
 
 clean:
 	rm -rf .venv .vllm .training build *.egg-info .pytest_cache .hypothesis

@@ -1,4 +1,4 @@
-"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`.
+"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`, draw `charts`.
 
 Imports happen when a name is first used, so that `import helpers` itself takes next to no time.
 """
@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from helpers.costs import cost, estimate, price
     from helpers.course import Course, start
     from helpers.models import default as model
+    from helpers.models import least_effort
 
-__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "model", "price", "start"]
+__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "least_effort", "model", "models", "price", "start"]
 
 _HOMES = {
     "start": ("helpers.course", "start"),
@@ -24,6 +25,7 @@ _HOMES = {
     "cost": ("helpers.costs", "cost"),
     "price": ("helpers.costs", "price"),
     "model": ("helpers.models", "default"),
+    "least_effort": ("helpers.models", "least_effort"),
 }
 
 
@@ -37,6 +39,6 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         module, attribute = _HOMES[name]
         return getattr(import_module(module), attribute)
-    if name == "charts":
-        return import_module("helpers.charts")
+    if name in ("charts", "models"):
+        return import_module(f"helpers.{name}")
     raise AttributeError(f"helpers has no {name!r}; it has {', '.join(__all__)}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import threading
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -22,6 +23,7 @@ MODES = ("offline", "live", "record")
 BUDGET_USD = Decimal("0.50")
 LARGEST_BUDGET_USD = Decimal(10_000)  # more is a slip of the hand
 SLOWEST = Decimal(100)  # of the pace: at more, an answer would take an hour
+PROVIDERS = ("openai", "anthropic", "gemini", "bedrock", "azure")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _running: Course | None = None
 _starting = threading.Lock()
@@ -80,9 +82,16 @@ class Course:
         return [
             ("Mode", f"{self.mode}: calls go to the real providers and cost money{kept}"),
             ("Budget", f"{self.budget_usd} USD for this kernel; a call that could exceed it is refused before it is sent"),
+            ("Keys", self._keys()),
             ("Models", f"{names} and others"),
             ("Next", "run the cells; course.bill shows what you have spent"),
         ]
+
+
+    def _keys(self) -> str:
+        """Which providers the learner has a key for: yes or no, and no part of any."""
+        upstream = self.gateway.upstream
+        return ", ".join(f"{provider} {'yes' if upstream and upstream.has_key(provider) else 'no'}" for provider in PROVIDERS)
 
 
 def start(
@@ -123,7 +132,18 @@ def _begin(chosen: Settings) -> Course:
         _running.gateway.reset()
     else:
         _running = Course(serving(chosen), chosen.mode, chosen.budget_usd)
+        _explain_errors(_running)
     return _running
+
+
+def _explain_errors(course: Course) -> None:
+    """In a live kernel: say why a call did not reach its provider, above the traceback. Offline, errors are the lesson."""
+    ipython = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is not None and course.mode != "offline":
+        from helpers import errors
+
+        errors.explain_in(shell, course.gateway.meter)
 
 
 def _check_fits(running: Course, chosen: Settings) -> None:

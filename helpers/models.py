@@ -112,6 +112,15 @@ def get(id: str, provider: str | None = None) -> Model:
     return found[0]
 
 
+def least_effort(id: str, provider: str | None = None) -> str | None:
+    """The least that a model can be told to think, such as none or low; None where it takes no such word. Raises UnknownModel.
+
+    Gemini's thinking_level has no "none".
+    """
+    model = get(id, provider)
+    return next((effort for effort in model.efforts if (model.provider, effort) != ("gemini", "none")), None)
+
+
 def default(provider: str, tier: str = "small") -> str:
     """The id of the model that the course uses for a provider. tier: small or mid. Raises UnknownModel."""
     try:

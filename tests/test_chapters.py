@@ -23,8 +23,8 @@ OTHER_MODELS = {
 HOUSE = {
     "00_start_here": {"gpt-6.1-terra": 1, "house": 5},
     "01_api_landscape": {"house": 1},
-    "02_openai_chat_completions": {"house": 7},
-    "10_vllm_gpu_serving": {},
+    "02_openai_chat_completions": {"house": 4},
+    "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 # Seconds after which papermill looks whether the reply to a cell has come: it answers a widget through the socket on which it
 # waits for that reply, and then may not be told of it (23 of 600 cells with a slider, on a busy machine). Without this, it waits for ever.

@@ -77,6 +77,18 @@ class Kernel:
         self._client.execute_interactive(code, output_hook=hear, timeout=120)
         return "".join(said)
 
+    def hear(self, code: str) -> list[tuple[str, str]]:
+        """The kinds and texts of what a cell sends, streams and errors, in order."""
+        heard = []
+
+        def keep(message: dict) -> None:
+            kind, content = message["msg_type"], message["content"]
+            if kind in ("stream", "error"):
+                heard.append((kind, content.get("text") or f"{content['ename']}: {content['evalue']}"))
+
+        self._client.execute_interactive(code, output_hook=keep, timeout=120)
+        return heard
+
     def end(self) -> None:
         self._client.stop_channels()
         self._manager.shutdown_kernel(now=True)
@@ -211,3 +223,26 @@ def test_live_mode_names_what_cannot_be_used_and_stays_guarded(kernel):
     assert came.startswith("CourseError: ALL_PROXY, SSL_CERT_FILE cannot be used")
     assert "proxy.example" not in came and "cacert" not in came
     assert live.run(ASK) == ANSWER
+
+
+HEARD = """
+hello = [{"role": "user", "content": "hi"}]
+def ask(text):
+    return openai.OpenAI(max_retries=0).chat.completions.create(model="gpt-6-luna", messages=hello, max_completion_tokens=50)
+"""
+
+
+def test_live_a_sentence_stands_above_the_traceback_and_the_card_says_which_keys_there_are(kernel):
+    live = kernel(ALL_PROXY="", SSL_CERT_FILE="", AWS_SECRET_ACCESS_KEY="", ANTHROPIC_API_KEY="")
+    card = live.run('import helpers, openai, anthropic; course = helpers.start(mode="live", show=False); course')
+    assert "Keys: openai yes, anthropic no, gemini yes, bedrock no, azure " in card and "a-real-key" not in card
+    live.run('course.gateway.upstream._bases["openai"] = "http://127.0.0.1:1"' + HEARD)
+    heard = live.hear('ask("hi")')
+    assert [kind for kind, _ in heard] == ["stream", "error"]
+    assert "could not reach 127.0.0.1: ConnectError" in heard[0][1] and heard[1][1].startswith("APIConnectionError")
+    heard = live.hear('anthropic.Anthropic().messages.create(model="claude-haiku-5-5", max_tokens=5, messages=hello)')
+    assert [kind for kind, _ in heard] == ["stream", "error"] and "ANTHROPIC_API_KEY is missing" in heard[0][1]
+    heard = live.hear('openai.OpenAI().chat.completions.create(model="gpt-6.1-sol", messages=hello * 99999)')
+    assert [kind for kind, _ in heard] == ["stream", "error"] and "COURSE_BUDGET_USD" in heard[0][1], heard
+    assert [kind for kind, _ in live.hear("1 / 0")] == ["error"], "errors of the learner's own are as they were"
+    assert "could not reach" in live.run("print(course.log())")

@@ -82,3 +82,11 @@ def test_the_gateway_refuses_a_model_when_its_day_has_come(gateway):
     with pytest.raises(openai.NotFoundError, match="gpt-4o"):
         ask("gpt-4o")
     assert "gpt-4o" not in [row.id for row in client.models.list()]
+
+
+@pytest.mark.parametrize(
+    ("model", "least"),
+    [("gpt-6-luna", "none"), ("gpt-6.1-sol", "low"), ("gpt-4o", None), ("gemini-3.5-flash-lite", "minimal"), ("gemini-2.5-flash", "minimal"), ("gemini-4-argon", "low")],
+)
+def test_the_least_effort_is_one_that_the_model_takes(model, least):
+    assert models.least_effort(model) == least

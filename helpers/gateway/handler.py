@@ -37,6 +37,7 @@ from helpers.gateway.worker import LARGE, SMALL, Worker
 TOKEN = 4  # bytes of text, about
 LONGEST_NOTE = 300  # characters, in the log
 PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
+SLOW = 5.0  # seconds
 STALL = 900.0  # seconds; longer than any SDK's time-out
 log = logging.getLogger("helpers.gateway")
 
@@ -57,7 +58,7 @@ class Handler:
         self.meter = Meter()
         self.port = 0
         self._worker = Worker()
-        self.work = self._worker.do
+        self.work = self._worker.do  # for the dialects too
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
 
     @property
@@ -147,7 +148,12 @@ class Handler:
             else:
                 answered = await self.work(_size(route, call), route.handle, call)
                 response = await answered if isawaitable(answered) else answered
+        except Cut as cut:  # the network failed on the way to the provider
+            entry.note = str(cut)
+            return request.reset()
         except Refusal as refusal:
+            if refusal.kind in ("over_budget", "no_upstream"):  # what no provider would say
+                entry.note = str(refusal)
             response = await self.work(len(call.body), dialect.error, refusal, call)
         except _Reset:
             return request.reset()
@@ -177,8 +183,6 @@ class Handler:
             raise refusal
         if fault.kind == "overloaded_in_stream" and not question.stream:
             raise Refusal("overloaded", model=question.model.id)
-        if fault.kind == "slow":
-            await asyncio.sleep(fault.seconds or 5.0)
         if fault.kind == "stalled" and not question.stream:
             await asyncio.sleep(STALL)
         if fault.kind == "connection_reset":
@@ -272,6 +276,8 @@ class Handler:
 
     # ---- sending ---------------------------------------------------------
     async def _send(self, request: Request, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
+        if fault and fault.kind == "slow":
+            await asyncio.sleep(fault.seconds or SLOW)  # the answer is made: a client that does not wait for it is billed all the same
         if response.stream is None:
             if fault and fault.kind == "stream_cut" and response.status == 200:
                 return await request.answer_half(response.status, response.headers, response.body)

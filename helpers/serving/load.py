@@ -212,12 +212,12 @@ def _asker(client: AsyncOpenAI, model: str, output_tokens: int, ignore_eos: bool
         start = time.perf_counter()
         answer = client.completions.create(
             model=model,
-            prompt=prompt,
+            prompt="",  # the ids go in extra_body: here the SDK would walk through them, 7 microseconds each, and the server would wait
             max_tokens=output_tokens,
             temperature=0,
             stream=True,
             stream_options={"include_usage": True},
-            extra_body={"ignore_eos": ignore_eos},
+            extra_body={"prompt": prompt, "ignore_eos": ignore_eos},
         )
         async with await answer as stream:
             async for chunk in stream:
@@ -240,7 +240,12 @@ async def _level(ask: _Ask, clients: int, requests_per_client: int, prompt_token
     async def one_client() -> list[_Timed]:
         return [await ask(_random_tokens(prompt_tokens)) for _ in range(requests_per_client)]
 
-    timed = [one for done in await asyncio.gather(*(one_client() for _ in range(clients))) for one in done]
+    try:
+        async with asyncio.TaskGroup() as group:  # one request that fails ends the others, before their client is closed
+            tasks = [group.create_task(one_client()) for _ in range(clients)]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    timed = [one for task in tasks for one in task.result()]
     return [
         Row(clients, one.start - began, one.first - one.start, one.end - began, one.prompt_tokens, one.output_tokens) for one in timed
     ]
@@ -286,9 +291,12 @@ def _run(base_url: str, work: Callable[[AsyncOpenAI], Awaitable[T]]) -> T:
 
 
 async def _with_client(base_url: str, work: Callable[[AsyncOpenAI], Awaitable[T]]) -> T:
+    from httpx2 import Limits
     from openai import AsyncOpenAI, DefaultAsyncHttpxClient
 
     # Neither a proxy nor a redirect may lead the load away from this machine, and no retry may hide a failed request.
-    http_client = DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False)
+    # A connection for each client, kept: the SDK's own limits are 1,000, of which 100 are kept.
+    limits = Limits(max_connections=MOST_CLIENTS, max_keepalive_connections=MOST_CLIENTS)
+    http_client = DefaultAsyncHttpxClient(trust_env=False, follow_redirects=False, limits=limits)
     async with AsyncOpenAI(base_url=base_url, api_key="none-needed", max_retries=0, http_client=http_client) as client:
         return await work(client)

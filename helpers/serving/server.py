@@ -74,6 +74,19 @@ def find() -> Installation | None:
     return None
 
 
+def chosen(server: str) -> bool:
+    """Whether a notebook starts a vLLM: with "auto", if there is one, and says so if there is none; with "recorded", never.
+
+    Raises CourseError for every other word.
+    """
+    if server not in ("recorded", "auto"):
+        raise CourseError(f'there is no server "{server}": choose "recorded" or "auto"')
+    found = server == "auto" and find() is not None
+    if server == "auto" and not found:
+        print('no vLLM was found, so this goes on as with "recorded". `make vllm` builds one (Linux on x86-64)')
+    return found
+
+
 def _python() -> Path:
     named = os.environ.get("COURSE_VLLM")
     return Path(named).absolute() if named else ROOT / ".vllm" / "bin" / "python"

@@ -1,4 +1,4 @@
-"""Measure a real vLLM and keep the rows: `python -m helpers.serving.sweep --out FILE [--gpu]`.
+"""Measure a real vLLM and keep the rows: `python -m helpers.serving.sweep --out FILE [--gpu] [-- options of vLLM]`.
 
 The stored sweeps in sweeps/ show a learner without vLLM, or without a GPU, what it does. Each says on which machine,
 with which versions and options it was made, and holds every request that was timed.
@@ -14,8 +14,8 @@ import platform
 import re
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import astuple, dataclass, field, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import Any
 
 from helpers.course import CourseError
 from helpers.serving import load, server
+from helpers.serving.hardware import PEAKS, Limit, limits, parameters
 from helpers.serving.load import PrefixRow, Row
 
 FOLDER = Path(__file__).with_name("sweeps")
@@ -106,17 +107,24 @@ class Run:
     prefix: list[PrefixRow]
     limits: list[Limit] | None  # None where the peaks of the hardware are not known
     metrics: dict[str, float] = field(default_factory=dict)  # what the server counted, at the end
+    failed: list[str] = field(default_factory=list)  # the levels that are missing, each with its error
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What was measured on one machine. `date` is in UTC."""
+    """What was measured on one machine. `date` is in UTC.
+
+    note: what a reader of the numbers has to know. ceilings: what the same card did without vLLM, in PyTorch:
+    bytes a second of a copy in its memory, and microseconds of each matrix product of one token.
+    """
 
     date: str
     machine: dict[str, Any]
     versions: dict[str, str]
     runs: list[Run]
     batch: list[dict[str, Any]] = field(default_factory=list)  # QUESTIONS, answered by the batch runner
+    note: str = ""
+    ceilings: dict[str, Any] = field(default_factory=dict)
 
     def run(self, name: str) -> Run:
         """The run of that name. Raises KeyError, naming those that there are."""
@@ -165,84 +173,55 @@ def _run(stored: dict[str, Any]) -> Run:
     return Run(**{**stored, **tables})
 
 
-# ---- how near to what the hardware can do ------------------------------------------------------------------
-@dataclass(frozen=True)
-class Peak:
-    """What a GPU can do at most: bytes a second from its memory, operations a second by the bytes of a weight."""
-
-    bytes_per_second: float
-    operations_per_second: Mapping[int, float]
-
-
-# NVIDIA's data sheets of the H200 and the H100 (SXM), read 2026-11-23: 4.8 and 3.35 TB/s; 1,979 TFLOPS in bf16 and 3,958 in
-# fp8 are stated "with sparsity", so half of each is what a dense model can have. By the names that nvidia-smi prints.
-_HOPPER = {2: 989.5e12, 1: 1979e12}
-PEAKS = {"NVIDIA H200": Peak(4.8e12, _HOPPER), "NVIDIA H100 80GB HBM3": Peak(3.35e12, _HOPPER)}
-
-
-@dataclass(frozen=True)
-class Limit:
-    """The share, 0 to 1, of the hardware's peak that was reached at one concurrency."""
-
-    concurrency: int
-    bandwidth: float  # of memory, while tokens are generated
-    compute: float  # of the matrix units, over the whole level
-
-
-def parameters(shape: Mapping[str, Any]) -> tuple[int, int]:
-    """The numbers in a Llama's layers, and in the matrix that turns its last state into the scores of all tokens."""
-    hidden, inner, head = shape["hidden_size"], shape["intermediate_size"], shape["head_dim"]
-    queries, keys = shape["num_attention_heads"] * head, shape["num_key_value_heads"] * head
-    layer = 2 * hidden * queries + 2 * hidden * keys + 3 * hidden * inner + 2 * hidden
-    return shape["num_hidden_layers"] * layer + hidden, shape["vocab_size"] * hidden
-
-
-def limits(rows: Sequence[Row], shape: Mapping[str, Any], weight_bytes: int, peak: Peak) -> list[Limit]:
-    """How much of the peak each level reached.
-
-    For every token that all clients get at once, the GPU reads all weights and the keys and values of every client;
-    for every token of a prompt or an answer it does two operations with each weight (the work of attention is left
-    out: it is small at these lengths). The last matrix stays in bf16 under fp8, as do keys and values.
-    """
-    layers, last = parameters(shape)
-    per_token = 2 * 2 * shape["num_hidden_layers"] * shape["num_key_value_heads"] * shape["head_dim"]  # bytes of keys and values
-    reached = []
-    for level in load.summary(rows):
-        mine = [row for row in rows if row.concurrency == level.concurrency]
-        tokens = sum(row.prompt_tokens + row.output_tokens for row in mine)
-        seconds = max(row.end for row in mine) - min(row.start for row in mine)
-        context = sum(row.prompt_tokens + row.output_tokens / 2 for row in mine) / len(mine)  # on the average of an answer
-        bytes_read = layers * weight_bytes + last * 2 + level.concurrency * context * per_token
-        bandwidth = bytes_read / level.tpot_p50 / peak.bytes_per_second if level.tpot_p50 else 0.0
-        compute = 2 * (layers + last) * tokens / seconds / peak.operations_per_second[weight_bytes]
-        reached.append(Limit(level.concurrency, round(bandwidth, DIGITS), round(compute, DIGITS)))
-    return reached
-
-
 # ---- measuring ---------------------------------------------------------------------------------------------
-def measure(configuration: Configuration, model: Path, gpu: str | None) -> Run:
-    """Start vLLM with one configuration, load it, stop it. Raises what `server.serve` and `load.measure` raise."""
+def measure(configuration: Configuration, model: Path, gpu: str | None, keep: Callable[[Run], object] = lambda run: None) -> Run:
+    """Start vLLM with one configuration, load it, stop it.
+
+    A level that fails is named in `failed`, and the next is tried. keep: called after each level, with what there is so far.
+    Raises what `server.serve` raises, and RuntimeError if no level at all could be measured.
+    """
     c = configuration
     with server.serve(model, max_model_len=c.max_model_len, options=c.options, dummy=c.dummy, timeout=900) as vllm:
         print(f"{c.name}: started in {vllm.seconds_to_start:.0f} s", flush=True)
-        rows = load.measure(
-            vllm.base_url,
-            vllm.name,
-            concurrency=c.concurrency,
-            requests_per_client=c.requests_per_client,
-            prompt_tokens=c.prompt_tokens,
-            output_tokens=c.output_tokens,
-            timeout=300,
-        )
-        for level in load.summary(rows):
-            print(f"{c.name}: {level.concurrency} clients, {level.tokens_per_second:.0f} tokens/s", flush=True)
-        prefix = load.measure_prefix(vllm.base_url, vllm.name, document_tokens=c.document_tokens, repeats=c.repeats)
-        flags, seconds_to_start = list(vllm.options), round(vllm.seconds_to_start, 1)
+        run = Run(c.name, list(vllm.options), shape_of(model, c.dummy), _weights(model, c.dummy), round(vllm.seconds_to_start, 1), [], [], None)
+        for clients in c.concurrency:
+            with _noted(run):
+                run.rows.extend(_load(vllm, c, clients))
+                print(f"{c.name}: {clients} clients, {load.summary(run.rows)[-1].tokens_per_second:.0f} tokens/s", flush=True)
+            keep(run)
+        for length in c.document_tokens:
+            with _noted(run):
+                run.prefix.extend(load.measure_prefix(vllm.base_url, vllm.name, document_tokens=[length], repeats=c.repeats))
+            keep(run)
+        if not run.rows:
+            raise RuntimeError(run.failed[0])
         metrics = {name: round(value, DIGITS) for name, value in vllm.metrics().items()}
-    shape = shape_of(model, c.dummy)
     peak = PEAKS.get(gpu or "")
-    reached = limits(rows, shape, c.weight_bytes, peak) if peak else None
-    return Run(c.name, flags, shape, _weights(model, c.dummy), seconds_to_start, rows, prefix, reached, metrics)
+    return replace(run, metrics=metrics, limits=limits(run.rows, run.shape, c.weight_bytes, peak) if peak else None)
+
+
+def _load(vllm: server.Server, c: Configuration, clients: int) -> list[Row]:
+    return load.measure(
+        vllm.base_url,
+        vllm.name,
+        concurrency=[clients],
+        requests_per_client=c.requests_per_client,
+        prompt_tokens=c.prompt_tokens,
+        output_tokens=c.output_tokens,
+        timeout=300,
+    )
+
+
+@contextmanager
+def _noted(run: Run) -> Iterator[None]:
+    """An error is said and noted in the run: it costs one level, not what was measured before and could be after."""
+    from openai import OpenAIError
+
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, OpenAIError) as error:
+        run.failed.append(str(error))
+        print(f"{run.name}: {error}", file=sys.stderr, flush=True)
 
 
 QUESTIONS = ("What is a token?", "What is PagedAttention?", "What is the context window?")
@@ -297,40 +276,49 @@ def _gpu_memory() -> int | None:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; the exit status. The file is written after each run, so that a later failure loses nothing."""
-    from openai import OpenAIError
-
+    """Run the command line; the exit status. The file is written after each level, so that a later failure loses nothing."""
     args = _parser().parse_args(arguments)
+    configurations = _chosen(args)
     installation = server.find()
     if installation is None or (args.gpu and installation.build != "gpu"):
         print("sweep: there is no vLLM" + (" for a GPU" if args.gpu else "") + ": run `make vllm`, or set COURSE_VLLM.", file=sys.stderr)
         return 1
     versions = {"vllm": installation.version, "build": installation.build, "torch": installation.torch, "python": installation.python_version}
     date = datetime.now(UTC).isoformat(timespec="seconds")
-    sweep = Sweep(date, machine(installation.gpu), versions, [])
-    write(sweep, args.out)  # a file that cannot be written is found out now
+    done = Sweep(date, machine(installation.gpu), versions, [])
+    write(done, args.out)  # a file that cannot be written is found out now
     failed = 0
-    for configuration in ON_GPU if args.gpu else ON_CPU:
+    for configuration in configurations:
         try:
-            sweep.runs.append(measure(_changed(configuration, args), args.model, installation.gpu))
-        except (CourseError, OSError, RuntimeError, OpenAIError) as error:
+            run = measure(configuration, args.model, installation.gpu, keep=lambda run: write(replace(done, runs=[*done.runs, run]), args.out))
+            done.runs.append(run)
+            failed += len(run.failed)
+        except (CourseError, OSError, RuntimeError) as error:
             print(f"sweep: {configuration.name} failed. {error}", file=sys.stderr)
             failed += 1
-        write(sweep, args.out)
-    if not args.gpu and not failed:
+        write(done, args.out)
+    if not args.gpu and not args.only and not failed:
         try:
-            sweep.batch.extend(answer_batch(args.model))
+            done.batch.extend(answer_batch(args.model))
         except CourseError as error:
             print(f"sweep: the batch failed. {error}", file=sys.stderr)
             failed += 1
-        write(sweep, args.out)
+        write(done, args.out)
     return 1 if failed else 0
 
 
-def _changed(configuration: Configuration, args: argparse.Namespace) -> Configuration:
-    """The configuration with the counts of the command line."""
-    given = {name: getattr(args, name) for name in ("concurrency", "requests_per_client", "output_tokens", "document_tokens", "repeats")}
-    return replace(configuration, **{name: value for name, value in given.items() if value is not None})
+LEVELS = {"concurrency": "clients at once, one level each", "document_tokens": "lengths of the documents"}
+COUNTS = {"requests_per_client": "at each level", "prompt_tokens": "of each request", "output_tokens": "of each answer", "repeats": "of each document"}
+
+
+def _chosen(args: argparse.Namespace) -> list[Configuration]:
+    """The configurations to measure, with the counts and options of the command line. Exits for a name that there is not."""
+    known = {configuration.name: configuration for configuration in (ON_GPU if args.gpu else ON_CPU)}
+    for name in args.only or ():
+        if name not in known:
+            _parser().error(f"there is no {name!r}: choose from {', '.join(known)}")
+    given = {name: value for name, value in vars(args).items() if name in {**LEVELS, **COUNTS} and value is not None}
+    return [replace(known[name], options=(*known[name].options, *args.options), **given) for name in args.only or known]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -338,10 +326,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     parser.add_argument("--gpu", action="store_true", help="an 8-billion-parameter model on a GPU, not the house model on a CPU")
     parser.add_argument("--model", type=Path, default=server.HOUSE_MODEL, help="a model's folder (default: the house model)")
-    for name, words in (("concurrency", "clients at once, one level each"), ("document_tokens", "lengths of the documents")):
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="not all configurations: house, medium; on a GPU '8b bf16', '8b fp8'")
+    for name, words in LEVELS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, nargs="+", metavar="N", help=words)
-    for name, words in (("requests_per_client", "at each level"), ("output_tokens", "of each answer"), ("repeats", "of each document")):
+    for name, words in COUNTS.items():
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=words)
+    parser.add_argument("options", nargs="*", metavar="OPTION", help="after --: more options of vLLM, such as -- --max-num-seqs 1024")
     return parser
 
 

@@ -17,6 +17,7 @@ from google import genai
 from google.genai import errors, types
 
 from helpers import environment, models
+from helpers.costs import Bill
 from helpers.gateway.dialects.bedrock import eventstream
 from helpers.gateway.faults import KINDS
 from helpers.gateway.server import Gateway
@@ -308,6 +309,14 @@ def test_slow_is_late_and_otherwise_well(gateway, ask):
     assert ask().startswith("Hello")
     [entry] = gateway.meter.log()
     assert (entry.status, entry.fault) == (200, "slow")
+
+
+def test_an_answer_that_was_not_waited_for_is_on_the_bill_with_every_retry(gateway):
+    gateway.fault("slow", times=3)
+    with pytest.raises(openai.APITimeoutError):
+        openai.OpenAI(timeout=0.2, max_retries=2).chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Say hello in five words."}])
+    assert [entry.usage.output_tokens > 0 for entry in gateway.meter.log()] == [True] * 3
+    assert Bill(gateway.meter.log()).live == 3 * Bill(gateway.meter.log()[:1]).live > 0
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,12 @@ class Keys:
     def secrets(self) -> list[str]:
         return [value for value in map(self.get, SECRET) if value]
 
+    def has(self, provider: str) -> bool:
+        """Whether all is set that proves who asks a provider."""
+        if provider == "bedrock":
+            return all(map(self.get, AWS[:2]))
+        return bool(self.get(KEYS[provider][0]) or (provider == "gemini" and self.get("GOOGLE_API_KEY")))
+
     @property
     def region(self) -> str:
         return self.get("AWS_DEFAULT_REGION") or self.get("AWS_REGION") or "us-east-1"

@@ -1,7 +1,7 @@
 """Answers kept in the repository: one JSON object a line, sorted, matched on meaning.
 
 A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
-provider's wire format. A captured one holds the bytes that a real server sent, with their timing, and
+provider's wire format; one that names an effort is given to questions with that effort alone. A captured one holds the bytes that a real server sent, with their timing, and
 matches only a request with the same limits, stops and stream flag. Captured outranks scripted.
 """
 
@@ -30,7 +30,10 @@ log = logging.getLogger("helpers.gateway")
 PAIR = {"type": "array", "minItems": 2, "maxItems": 2}
 CHUNK = {**PAIR, "items": [{"type": "number", "minimum": 0}, {"anyOf": [{"type": "string"}, {"type": "object", "required": ["base64"]}]}]}
 MESSAGE = {**PAIR, "items": [{"type": "string"}, {"anyOf": [{"type": "string"}, {"type": "array", "items": {**PAIR, "items": {"type": "string"}}}]}]}
-SCRIPTED = {"required": ["text"], "properties": {"text": {"type": "string"}, "thinking_tokens": {"type": "integer", "minimum": 0}}}
+SCRIPTED = {
+    "required": ["text"],
+    "properties": {"text": {"type": "string"}, "thinking_tokens": {"type": "integer", "minimum": 0}, "effort": {"type": "string"}},
+}
 CAPTURED = {
     "required": ["status", "headers", "chunks"],
     "properties": {
@@ -84,9 +87,10 @@ class Recording:
         detail = " ".join(filter(None, (line.get("server"), line.get("versions"))))
         return Provenance(line["kind"], line["date"], detail, self.name)
 
-    def next(self) -> dict[str, Any]:
-        """The answers in turn, and then from the first again."""
-        answers = self.line["answers"]
+    def next(self, effort: str = "") -> dict[str, Any]:
+        """The answers in turn, and then from the first again: those for this effort, else those that name none."""
+        known = self.line["answers"]
+        answers = [a for a in known if a.get("effort") == effort] or [a for a in known if "effort" not in a] or known
         answer = answers[self.given % len(answers)]
         self.given += 1
         return answer
@@ -108,7 +112,7 @@ class Recordings:
             if captured.line["shape"] == shape(question):
                 return _captured(captured)
         found = self._scripted.get(question.key)
-        return _draft(found, question.n) if found is not None else None
+        return _draft(found, question) if found is not None else None
 
     def nearest(self, question: Question) -> Recording | None:
         """The recording of the same provider whose prompt is most like this one."""
@@ -206,8 +210,8 @@ def _texts(said: Any) -> Iterable[str]:
     return [said] if isinstance(said, str) else [text for kind, text in said if kind == "text"]
 
 
-def _draft(recording: Recording, n: int) -> Draft:
-    answers = [recording.next() for _ in range(n)]
+def _draft(recording: Recording, question: Question) -> Draft:
+    answers = [recording.next(question.effort) for _ in range(question.n)]
     thinking = answers[0].get("thinking_tokens", 0)
     return Draft(tuple(answer["text"] for answer in answers), recording.provenance, thinking)
 

@@ -28,7 +28,7 @@ from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.relay import Relay, kept
 from helpers.gateway.sources.scrub import Scrubber
 from helpers.gateway.threads import in_thread
-from helpers.gateway.wire import Call, Dialect, Headers, Response, compact
+from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, compact
 
 if TYPE_CHECKING:
     from helpers.gateway.meter import Entry
@@ -42,10 +42,17 @@ TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
 FREE_POSTS = ("count tokens",)
 SENT = ("content-type", "accept", "anthropic-version", "anthropic-beta", "openai-beta", "user-agent", "x-amzn-bedrock-projectidentifier")
 # Failures before anything was sent: nobody can charge for these.
-UNSENT = (
-    *(httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout),
-    *(httpx2.ProxyError, httpx2.UnsupportedProtocol, httpx2.LocalProtocolError),
-)
+UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)
+# A request that no network could carry; to try it again would not help.
+UNFIT = (httpx2.UnsupportedProtocol, httpx2.LocalProtocolError)
+
+
+class Unreachable(Cut):
+    """The network failed. The client's connection ends too, so that its SDK raises its own error, and tries again as it would."""
+
+    def __init__(self, message: str, *, sent: bool) -> None:
+        super().__init__(message)
+        self.sent = sent
 
 
 class Upstream:
@@ -88,6 +95,10 @@ class Upstream:
         """USD held for calls under way."""
         return self._budget.reserved_usd
 
+    def has_key(self, provider: str) -> bool:
+        """Whether the learner has a key for a provider; both halves of AWS's."""
+        return self._keys.has(provider)
+
     def knows(self, provider: str) -> bool:
         """Whether there is an address to forward to."""
         return provider in self._bases
@@ -98,7 +109,7 @@ class Upstream:
 
     # ---- calls -----------------------------------------------------------
     async def forward(self, dialect: Dialect, call: Call, question: Question, entry: Entry) -> Response:
-        """Ask the provider. Raises Refusal("over_budget") before anything is sent, Refusal("no_upstream") when it cannot be."""
+        """Ask the provider. Raises Refusal("over_budget") before anything is sent, Refusal("no_upstream") when it cannot be, Unreachable when the network fails."""
         # Written anew, so that what was priced is what is sent: a field that is given twice is not.
         # In a thread, as it takes its time with a long body.
         call, charge, most = await in_thread(None, _priced, call, question)
@@ -109,7 +120,7 @@ class Upstream:
             answer = await self._send(request)
         except BaseException as error:
             # A client that no longer waits, or a lost connection, does not keep the provider from charging.
-            if isinstance(error, Refusal) and not error.facts["sent"]:
+            if isinstance(error, Refusal) or (isinstance(error, Unreachable) and not error.sent):
                 self._budget.release(most)
             else:
                 self._budget.settle(question, most, None)
@@ -167,9 +178,10 @@ class Upstream:
         headers |= {"accept-encoding": "identity", **self._keys.headers(provider, call.method, url, call.body, signed)}
         raw = {name: value.encode("latin-1", "replace") for name, value in headers.items()}
         try:
+            urlsplit(url)  # it finds a bracket that is not closed, which httpx2 would look up as a name
             return self._http().build_request(call.method, url, headers=raw, content=call.body or None)
-        except httpx2.InvalidURL:
-            raise Refusal("no_upstream", f"{urlsplit(url).netloc} is no address of a server.", sent=False) from None
+        except (ValueError, httpx2.InvalidURL):
+            raise Refusal("no_upstream", f"The address of {provider} is no address of a server.", sent=False) from None
 
     async def _send(self, request: httpx2.Request) -> httpx2.Response:
         try:
@@ -245,7 +257,9 @@ def _headers(answer: httpx2.Response) -> Headers:
     return [*kept(answer), ("x-course-source", "live")]
 
 
-def _unreachable(request: httpx2.Request, error: httpx2.HTTPError) -> Refusal:
+def _unreachable(request: httpx2.Request, error: httpx2.HTTPError) -> Refusal | Unreachable:
     # The text of an error can quote a header, and so a key; its name cannot.
-    reason = type(error).__name__
-    return Refusal("no_upstream", f"could not reach {request.url.host}: {reason}", sent=not isinstance(error, UNSENT))
+    reason = f"could not reach {request.url.host}: {type(error).__name__}"
+    if isinstance(error, UNFIT):
+        return Refusal("no_upstream", f"This call was not sent: {reason}.", sent=False)
+    return Unreachable(f"The gateway {reason}. Look at your network, and at the proxy and certificates of your shell.", sent=not isinstance(error, UNSENT))

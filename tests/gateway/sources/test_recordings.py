@@ -137,6 +137,13 @@ def test_several_answers_are_given_in_turn_and_then_again(gateway):
     assert name() == NAMES[0]
 
 
+def test_an_answer_that_names_an_effort_is_given_to_that_alone(gateway):
+    """A puzzle whose quick answer is wrong."""
+    snail = user("A snail climbs a wall of 20 meters: 5 meters up by day, 4 meters down by night. On which day does it reach the top?")
+    said = [chat(snail, reasoning_effort=effort).choices[0].message.content[:9] for effort in ("none", "low", "high", "none")]
+    assert said == ["On day 20", "On day 16", "On day 16", "On day 20"]
+
+
 def test_n_answers_are_n_of_the_recorded_ones(gateway):
     answer = chat(user(COFFEE), n=3)
     assert [choice.message.content for choice in answer.choices] == NAMES[:3]

@@ -15,6 +15,7 @@ from threading import Semaphore
 import anthropic
 import boto3
 import botocore.exceptions
+import httpx
 import httpx2
 import openai
 import pytest
@@ -406,8 +407,10 @@ def test_batches_files_and_caches_are_not_passed_on_but_what_is_free_is(make, pr
     [("openai chat", "OPENAI"), ("azure", "AZURE_OPENAI"), ("anthropic", "ANTHROPIC"), ("gemini", "GEMINI")],
 )
 def test_a_missing_key_says_which_variable_to_set(make, provider, name, variable):
-    refused = ask(make("live", keys={}), *REQUESTS[name])
+    gateway = make("live", keys={})
+    refused = ask(gateway, *REQUESTS[name])
     assert refused.status_code == 400 and f"{variable}_API_KEY is missing" in refused.text
+    assert f"{variable}_API_KEY is missing" in gateway.meter.log()[0].note
     assert len(provider.meter.log()) == 0
 
 
@@ -493,12 +496,35 @@ def test_what_a_gateway_set_in_a_shell_is_no_key_and_no_address(tmp_path):
 
 
 # ---- the network -------------------------------------------------------------
-def test_a_provider_that_cannot_be_reached_is_named_and_costs_nothing(make, provider):
+LOST = {
+    "openai": openai.APIConnectionError,
+    "azure": openai.APIConnectionError,
+    "anthropic": anthropic.APIConnectionError,
+    "gemini": (httpx.TransportError, httpx2.TransportError),
+    "bedrock": (botocore.exceptions.ConnectionError, botocore.exceptions.HTTPClientError),
+}
+
+
+@pytest.mark.parametrize("name", [name for name in SDKS if name.partition(" ")[0] in LOST])
+def test_a_provider_that_cannot_be_reached_is_the_sdks_connection_error_and_costs_nothing(make, provider, name):
     gateway = make("live")
     provider.stop()
-    with pytest.raises(openai.BadRequestError, match="could not reach 127.0.0.1"):
-        SDKS["openai"]()
+    with pytest.raises(LOST[name.partition(" ")[0]]):
+        SDKS[name]()
+    log = gateway.meter.log()
+    assert all("could not reach 127.0.0.1: ConnectError" in entry.note and entry.status == 0 for entry in log) and log
     assert gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
+
+
+def test_the_sdk_tries_a_lost_connection_again_as_it_would_without_a_gateway(make, provider):
+    gateway = make("live")
+    provider.stop()
+    with pytest.raises(openai.APIConnectionError):
+        openai.OpenAI(max_retries=1).chat.completions.create(**CHAT)
+    assert len(gateway.meter.log()) == 2
+    with pytest.raises(openai.APIConnectionError):
+        openai.OpenAI(max_retries=0).models.list()
+    assert "could not reach" in gateway.meter.log()[-1].note
 
 
 @pytest.mark.parametrize("address", ["nonsense", "http://[", "https://host:port"])
