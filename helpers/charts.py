@@ -94,17 +94,16 @@ def interact(**sliders: Any) -> Callable[[Callable[..., Any]], Callable[..., Any
 
     Use it as a decorator; each argument is a range or a widget. What the function returns is shown below, anew when a slider moves.
     """
+    import ipywidgets
     from IPython.display import Javascript, display
-    from ipywidgets import interactive
 
     def show(draw: Callable[..., Any]) -> Callable[..., Any]:
-        shown = interactive(draw, **sliders)
-        for control in shown.children[:-1]:
+        shown = ipywidgets.interact(draw, **sliders)
+        for control in shown.widget.children[:-1]:  # the last is what the function returned
             control.style.description_width = "initial"
             control.layout.width = "min(30em, 100%)"
-        display(shown)
         display(Javascript(NAMES))
-        return draw
+        return shown
 
     return show
 
