@@ -59,10 +59,12 @@ def _is_number(value: Any) -> bool:
 
 
 def _number(value: float | Decimal) -> str:
-    """Whole numbers with commas, prices with two decimals, small amounts with up to six."""
+    """Whole numbers with commas, prices with two decimals, small amounts with up to six, measured ones with three digits."""
     if isinstance(value, Decimal):
         return f"{value:,.2f}" if value == 0 or value >= Decimal("0.05") else f"{(round(value, 6) or value).normalize():f}"
-    return f"{value:,}"
+    if isinstance(value, float) and abs(value) < 100:
+        return f"{Decimal(f'{value:#.3g}'):f}"
+    return f"{value:,.0f}"
 
 
 def side_by_side(columns: Mapping[str, Any]) -> HTML:

@@ -1,6 +1,7 @@
 """Pictures, tables and sliders: what they say to who does not see them, and where numbers stand."""
 
 import re
+from decimal import Decimal
 
 import pytest
 
@@ -56,6 +57,18 @@ def test_an_axis_with_a_limit_stays_where_it_is(draw, axis, monkeypatch):
 def test_columns_of_numbers_stand_to_the_right_in_every_table():
     html = page.table(("model", "in", "USD", "share", "day"), [("a", "1,234", "0.10 USD", "-", "2026-01-01"), ("b", "", "unknown", "4.5%", "7")])
     assert re.findall(r'<th scope="col" style="text-align:(\w+)">', html) == ["left", "right", "right", "right", "left"]
+
+
+def test_long_names_in_a_table_may_go_on_in_the_next_line():
+    html = page.table(("what",), [("AuthenticationError",), ("invalid_api_key",), ("us.anthropic.claude-haiku-5-5",), ("a <b>",), ("0.25",)])
+    cells = re.findall("<td[^>]*>(.*?)</td>", html)
+    assert cells == ["Authentication<wbr>Error", "invalid_<wbr>api_<wbr>key", "us.<wbr>anthropic.<wbr>claude-haiku-5-5", "a &lt;b&gt;", "0.25"]
+
+
+def test_numbers_have_the_digits_that_one_reads():
+    written = {1234567: "1,234,567", 1234.5: "1,234", 303.21: "303", 99.96: "100", 64.04: "64.0", 4.2: "4.20", 0.01234: "0.0123", 0.0: "0.00", -2.5: "-2.50"}
+    assert {value: charts._number(value) for value in written} == written
+    assert [charts._number(Decimal(value)) for value in ("1234.5", "6", "0.0500", "0.00012345678")] == ["1,234.50", "6.00", "0.05", "0.000123"]
 
 
 def test_the_log_and_the_bill_have_their_numbers_to_the_right(gateway):
