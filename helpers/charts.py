@@ -136,9 +136,9 @@ def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str, limit:
     axes.bar_label(drawn, labels=[f"{height:,.2f}" for height in heights], padding=4, color=INK)
     axes.invert_yaxis()
     axes.set_xlabel(unit)
-    axes.margins(x=0.15)
+    axes.margins(x=0.2)
     axes.grid(axis="x", color=INK, alpha=0.25)
-    _end(axes.set_xlim, limit and 1.15 * limit)  # room for the number beside the longest bar
+    _end(axes.set_xlim, limit and 1.2 * limit)  # room for the number beside the longest bar
     return _picture(figure, alt)
 
 

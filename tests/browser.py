@@ -84,6 +84,11 @@ class Page:
         """CSS pixels."""
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 
+    def press(self, key: str, code: int) -> None:
+        """A key, by its name and its number, on what has the focus."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+
     def close(self) -> None:
         self._socket.close()
         self._kill()

@@ -90,10 +90,11 @@ course = helpers.start()
 
 @helpers.charts.interact(temperature=(0.1, 2.0), busy_percent=(5, 100, 5))
 def draw(temperature=1.0, busy_percent=30):
-    return helpers.charts.bars({"a": temperature}, title="t", unit="u", alt="One bar, as long as the temperature.", limit=2)
+    return helpers.charts.bars({"a": busy_percent}, title="t", unit="u", alt=f"One bar of {busy_percent} percent.", limit=100)
 
 print("An API is a contract between two programs, which says what one may send. " * 3)"""
 SLIDERS = "[...document.querySelectorAll('.noUi-handle')].map(one => one.getAttribute('aria-label'))"
+DRAWN = "document.querySelector('.jp-OutputArea-output img')?.alt"
 BROKEN = "[...document.querySelectorAll('.jp-OutputArea-output pre')].map(one => getComputedStyle(one).wordBreak)"
 IDLE = "(window.jupyterapp?.shell.currentWidget?.sessionContext?.session?.kernel?.status === 'idle')"
 
@@ -120,8 +121,10 @@ def test_sliders_pictures_and_printed_sentences_in_jupyterlab(page, lab):
     page.resize(900)
     opened(page, lab, "controls.ipynb")
     page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
-    page.wait_for("document.querySelector('.jp-OutputArea-output img') && document.querySelectorAll('.noUi-handle').length === 2", 60)
-    page.wait_for(IDLE)
+    page.wait_for(f"{DRAWN} === 'One bar of 30 percent.' && document.querySelectorAll('.noUi-handle').length === 2", 60)
+    page.evaluate("document.querySelectorAll('.noUi-handle')[1].focus()")
+    page.press("ArrowRight", 39)
+    page.wait_for(f"{DRAWN} === 'One bar of 35 percent.'")
     page.evaluate(AXE + ";0")
     assert page.evaluate(SLIDERS) == ["temperature", "busy_percent"]
     assert page.evaluate(FOUND) == [] and page.evaluate(WORDLESS) == [] and page.evaluate(LOST) == []
