@@ -38,6 +38,7 @@ class Page:
             self._number, self._session = 0, None
             target = self.send("Target.createTarget", url="about:blank")["targetId"]
             self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            self.send("Page.enable")
         except BaseException:
             self._kill()
             raise
@@ -52,14 +53,19 @@ class Page:
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
         """One command and its result. Raises RuntimeError for what the browser refuses, TimeoutError after half a minute."""
-        self._number += 1
-        session = {"sessionId": self._session} if self._session else {}
-        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters, **session}))
-        while (answer := json.loads(self._socket.recv(timeout=PATIENCE))).get("id") != self._number:
-            pass  # an event
+        number = self._post(method, **parameters)
+        while (answer := json.loads(self._socket.recv(timeout=PATIENCE))).get("id") != number:
+            if answer.get("method") == "Page.javascriptDialogOpening":  # whether to leave a page that is not saved: yes
+                self._post("Page.handleJavaScriptDialog", accept=True)
         if "error" in answer:
             raise RuntimeError(f"{method}: {answer['error']['message']}")
         return answer["result"]
+
+    def _post(self, method: str, **parameters: Any) -> int:
+        self._number += 1
+        session = {"sessionId": self._session} if self._session else {}
+        self._socket.send(json.dumps({"id": self._number, "method": method, "params": parameters, **session}))
+        return self._number
 
     def evaluate(self, script: str) -> Any:
         """The value of a script, a promise's when it comes. Raises RuntimeError for what the script throws."""

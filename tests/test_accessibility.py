@@ -108,8 +108,6 @@ def opened(page, lab, name: str) -> None:
             break
         except OSError:
             time.sleep(0.1)
-    # A notebook that was run is not saved, and a page where a key was pressed would ask, for ever, whether to leave it.
-    page.evaluate("addEventListener('beforeunload', event => event.stopImmediatePropagation(), true)")
     page.send("Page.navigate", url=f"{base}/lab/tree/{name}?token=test&reset")
     page.wait_for(f"window.jupyterapp?.shell.currentWidget?.context?.path === {json.dumps(name)}", 60)
     page.wait_for("document.querySelector('.jp-Notebook .jp-Cell')")
