@@ -1,53 +1,78 @@
-"""Pictures and tables for the notebooks. They have no background and middle tones, so both themes suit them."""
+"""Pictures and tables for the notebooks, and sliders that move them.
+
+A picture has no background and middle tones, so that both themes suit it, and carries its words as an `<img alt>`: JupyterLab
+shows none for a plain image.
+"""
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Mapping, Sequence
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from IPython.display import HTML, Image
+from IPython.display import HTML
+
+from helpers import page
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-INK = "#808080"  # readable on white and on black
-COLOURS = ("#3b82f6", "#f59e0b", "#10b981", "#a855f7")
+# On white and on JupyterLab's black alike: 4 to 1 for words, 3 to 1 for what is drawn. page.STYLE lightens them on black.
+INK = "#737373"
+COLOURS = ("#3b82f6", "#d97706", "#059669", "#a855f7")
+MARKERS = "osD^"  # so that a line is known by more than its colour
+INCHES, DOTS = 6.5, 160  # a picture's width, and its points an inch
+SHOWN = 100  # CSS pixels an inch: words in a picture are then about as large as those around it
+
+
+@dataclass(frozen=True, repr=False)
+class Picture:
+    """A PNG and what it shows in words, for those who do not see it."""
+
+    png: bytes
+    alt: str
+
+    def _repr_html_(self) -> str:
+        width, height = (side * SHOWN // DOTS for side in struct.unpack(">II", self.png[16:24]))
+        source = "data:image/png;base64," + base64.b64encode(self.png).decode()
+        size = f'width="{width}" height="{height}" style="max-width:100%;height:auto"'
+        return f'<img class="course-picture" alt="{escape(self.alt)}" {size} src="{source}">'
+
+    def __repr__(self) -> str:
+        return f"Picture: {self.alt}"
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> HTML:
     """A table; columns of numbers stand to the right."""
-    sides = ["right" if rows and _is_number(rows[0][place]) else "left" for place in range(len(columns))]
-    head = "".join(f'<th style="text-align:{side}">{escape(name)}</th>' for name, side in zip(columns, sides, strict=True))
-    body = "".join("<tr>" + "".join(map(_cell, row, sides)) + "</tr>" for row in rows)
-    return HTML(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    return HTML(page.table(columns, [[_number(value) if _is_number(value) else str(value) for value in row] for row in rows]))
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | Decimal) and not isinstance(value, bool)
 
 
-def _cell(value: Any, side: str) -> str:
-    text = _number(value) if _is_number(value) else str(value)
-    return f'<td style="text-align:{side}">{escape(text)}</td>'
-
-
 def _number(value: float | Decimal) -> str:
-    """Whole numbers with commas, prices with two decimals, small amounts with up to six."""
+    """Whole numbers with commas, prices with two decimals, small amounts with up to six, measured ones with three digits."""
     if isinstance(value, Decimal):
         return f"{value:,.2f}" if value == 0 or value >= Decimal("0.05") else f"{(round(value, 6) or value).normalize():f}"
-    return f"{value:,}"
+    if isinstance(value, float) and abs(value) < 100:
+        return f"{Decimal(f'{value:#.3g}'):f}"
+    return f"{value:,.0f}"
 
 
 def side_by_side(columns: Mapping[str, Any]) -> HTML:
-    """Values as JSON, one column each, to compare them; long strings are cut."""
-    heads = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in columns)
-    cells = "".join(f'<td style="vertical-align:top;text-align:left"><pre style="overflow-wrap:anywhere;word-break:normal;background:none">{escape(_json(value))}</pre></td>' for value in columns.values())
-    return HTML(f"<table><tr>{heads}</tr><tr>{cells}</tr></table>")
+    """Values as JSON, beside each other to compare them, below each other where the page is narrow; long strings are cut."""
+    pre = "white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;background:none"
+    parts = (f'<strong>{escape(name)}</strong><pre style="{pre}">{escape(_json(value))}</pre>' for name, value in columns.items())
+    blocks = "".join(f'<div style="flex:1 1 16em">{part}</div>' for part in parts)
+    return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:1em">{blocks}</div>')
 
 
 LONGEST = 64  # characters of a string in a comparison; a signature would push the other columns out of sight
@@ -66,23 +91,61 @@ def _shortened(value: Any) -> Any:
     return value[:LONGEST] + " ..." if isinstance(value, str) and len(value) > LONGEST else value
 
 
-def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str) -> Image:
-    """Horizontal bars, the first value at the top. `alt` says in words what the picture shows."""
-    figure, axes = _axes(0.45 * len(values) + 1.2, title)
+def interact(**sliders: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """As ipywidgets.interact, with whole names beside the sliders, which a screen reader says too.
+
+    Use it as a decorator; each argument is a range or a widget. What the function returns is shown below, anew when a slider moves.
+    """
+    import ipywidgets
+    from IPython.display import Javascript, display
+
+    def show(draw: Callable[..., Any]) -> Callable[..., Any]:
+        shown = ipywidgets.interact(draw, **sliders)
+        for control in shown.widget.children[:-1]:  # the last is what the function returned
+            control.style.description_width = "initial"
+            control.layout.width = "min(30em, 100%)"
+        display(Javascript(NAMES))
+        return shown
+
+    return show
+
+
+# ipywidgets writes a slider's name beside it, but gives it to neither the handle nor the number, which can both be typed into.
+NAMES = """
+const area = element.closest(".jp-OutputArea") ?? document.body;
+function name() {
+  for (const slider of area.querySelectorAll(".widget-slider")) {
+    for (const part of slider.querySelectorAll(".noUi-handle, .widget-readout"))
+      part.setAttribute("aria-label", slider.querySelector("label").textContent);
+    slider.querySelector(".widget-readout")?.setAttribute("role", "textbox");
+  }
+}
+new MutationObserver(name).observe(area, {childList: true, subtree: true});
+name();
+"""
+
+
+def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str, limit: float | None = None) -> Picture:
+    """Horizontal bars, the first value at the top. `alt` says in words what the picture shows.
+
+    limit: where the axis ends. Give it where a slider moves the bars, so that the axis does not move instead.
+    """
+    figure, axes = _axes(0.4 * len(values) + 1.1, title)
     names, heights = list(values), [float(value) for value in values.values()]
     drawn = axes.barh(names, heights, color=COLOURS[0])
     axes.bar_label(drawn, labels=[f"{height:,.2f}" for height in heights], padding=4, color=INK)
     axes.invert_yaxis()
     axes.set_xlabel(unit)
-    axes.margins(x=0.15)
+    axes.margins(x=0.2)
     axes.grid(axis="x", color=INK, alpha=0.25)
-    return _image(figure, alt)
+    _end(axes.set_xlim, limit and 1.2 * limit)  # room for the number beside the longest bar
+    return _picture(figure, alt)
 
 
-def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit: str, alt: str) -> Image:
-    """Horizontal bars of several series side by side, over the names of the first. `alt` says in words what the picture shows."""
+def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit: str, alt: str, limit: float | None = None) -> Picture:
+    """Horizontal bars of several series side by side, over the names of the first. `alt` and `limit` as with bars."""
     names = list(next(iter(series.values())))
-    figure, axes = _axes(0.22 * len(names) * len(series) + 1.4, title)
+    figure, axes = _axes(0.2 * len(names) * len(series) + 1.3, title)
     height = 0.8 / len(series)
     for place, ((label, values), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
         at = [row + height * (place - (len(series) - 1) / 2) for row in range(len(names))]
@@ -92,16 +155,25 @@ def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit:
     axes.set_xlabel(unit)
     axes.grid(axis="x", color=INK, alpha=0.25)
     axes.legend(frameon=False, labelcolor=INK)
-    return _image(figure, alt)
+    _end(axes.set_xlim, limit)
+    return _picture(figure, alt)
 
 
 def lines(
-    series: Mapping[str, Sequence[float]], *, x: Sequence[float], title: str, x_label: str, y_label: str, alt: str, doubling: bool = False
-) -> Image:
-    """One line for each series over the same x. doubling: x doubles from step to step. `alt` says in words what the picture shows."""
-    figure, axes = _axes(3.6, title)
-    for (name, values), colour in zip(series.items(), COLOURS, strict=False):
-        axes.plot(x, [float(value) for value in values], marker="o", markersize=4, color=colour, label=name)
+    series: Mapping[str, Sequence[float]],
+    *,
+    x: Sequence[float],
+    title: str,
+    x_label: str,
+    y_label: str,
+    alt: str,
+    doubling: bool = False,
+    limit: float | None = None,
+) -> Picture:
+    """One line for each series over the same x. doubling: x doubles from step to step. `alt` and `limit` as with bars."""
+    figure, axes = _axes(3.2, title)
+    for (name, values), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
+        axes.plot(x, [float(value) for value in values], marker=marker, markersize=4, color=colour, label=name)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_ylim(bottom=0)
@@ -110,13 +182,20 @@ def lines(
         axes.set_xticks(list(x), [f"{value:g}" for value in x], minor=False)
     axes.grid(color=INK, alpha=0.25)
     axes.legend(frameon=False, labelcolor=INK)
-    return _image(figure, alt)
+    _end(axes.set_ylim, limit)
+    return _picture(figure, alt)
+
+
+def _end(set_limits: Callable[..., Any], limit: float | None) -> None:
+    """Let an axis run from nothing to its limit, if there is one."""
+    if limit is not None:
+        set_limits(0, float(limit))
 
 
 def _axes(height: float, title: str) -> tuple[Figure, Axes]:
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, height), dpi=110, layout="constrained")
+    figure = Figure(figsize=(INCHES, height), dpi=DOTS, layout="constrained")
     axes = figure.add_subplot()
     axes.set_title(title, color=INK, loc="left")
     axes.set_facecolor("none")
@@ -128,7 +207,7 @@ def _axes(height: float, title: str) -> tuple[Figure, Axes]:
     return figure, axes
 
 
-def _image(figure: Figure, alt: str) -> Image:
+def _picture(figure: Figure, alt: str) -> Picture:
     buffer = BytesIO()
     figure.savefig(buffer, format="png", transparent=True)
-    return Image(data=buffer.getvalue(), alt=alt)
+    return Picture(buffer.getvalue(), alt)

@@ -11,12 +11,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from html import escape
 from importlib.metadata import version
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from helpers import models
+from helpers import models, page
 from helpers.gateway.exchange import Usage
 
 if TYPE_CHECKING:
@@ -103,7 +102,7 @@ class Estimate:
 
     def _repr_html_(self) -> str:
         rows = [(name, dollars(amount)) for name, amount in self.parts.items() if amount]
-        return html_table(("part", "cost"), [*rows, ("total", dollars(self.total))], f"{self.requests:,} x {self.model}, {self._basis()}")
+        return page.table(("part", "cost"), [*rows, ("total", dollars(self.total))], f"{self.requests:,} x {self.model}, {self._basis()}")
 
 
 def estimate(
@@ -244,7 +243,7 @@ class Bill:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        return html_table(self.COLUMNS, self._table(), self._total())
+        return page.table(self.COLUMNS, self._table(), self._total())
 
 
 def dollars(amount: Decimal | None) -> str:
@@ -257,13 +256,6 @@ def dollars(amount: Decimal | None) -> str:
     places = 6 if amount.adjusted() >= -5 else 2 - amount.adjusted()
     digits = f"{amount:.{places}f}"
     return f"{digits.rstrip('0') if places > 6 else digits} USD"
-
-
-def html_table(columns: tuple[str, ...], rows: list[tuple[str, ...]], caption: str) -> str:
-    """A plain table that takes the colours of the notebook's theme."""
-    head = "".join(f'<th style="text-align:left">{escape(name)}</th>' for name in columns)
-    body = "".join("<tr>" + "".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><p>{escape(caption)}</p>"
 
 
 # ---- looking up --------------------------------------------------------------

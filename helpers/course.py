@@ -9,11 +9,10 @@ import threading
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
-from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from helpers import environment, models, network
+from helpers import environment, models, network, page
 
 if TYPE_CHECKING:
     from helpers.costs import Bill
@@ -64,8 +63,7 @@ class Course:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        rows = "".join(f'<tr><th style="text-align:left">{name}</th><td style="text-align:left">{escape(text)}</td></tr>' for name, text in self._card())
-        return f"<table>{rows}</table>"
+        return page.card(self._card())
 
     def _card(self) -> list[tuple[str, str]]:
         aside = f"{', '.join(self.set_aside)}: as in your shell, but out of sight of the SDKs in this kernel"

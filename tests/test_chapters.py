@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 import statistics
 from collections import Counter
+from html import unescape
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+
+from helpers import models
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -30,7 +34,11 @@ HOUSE = {
 # waits for that reply, and then may not be told of it (23 of 600 cells with a slider, on a busy machine). Without this, it waits for ever.
 PATIENCE = 20
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
-WIDGET = "application/vnd.jupyter.widget-view+json"
+NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
+PICTURES = ("helpers.charts.bars", "helpers.charts.grouped_bars", "helpers.charts.lines")
+# Characters of a line of code that JupyterLab 4.6 shows in a window of 1,400 pixels with the list of files open. Measured: 120, at
+# 7.83 pixels each (DejaVu Sans Mono, 13 px); where a system rounds that to 8, it is 117.
+WIDEST = 117
 
 chapters = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
@@ -39,24 +47,54 @@ def printed(notebook: nbformat.NotebookNode) -> str:
     return "".join(str(output.get("text") or output.get("data", "")) for cell in notebook.cells for output in cell.get("outputs", ()))
 
 
+def run(path: Path, to: Path, parameters: dict[str, str]) -> nbformat.NotebookNode:
+    """A chapter run in its own folder's place. Raises what a cell raises."""
+    folder = ROOT / "notebooks"
+    return papermill.execute_notebook(path, to, parameters, cwd=folder, progress_bar=False, execution_timeout=PATIENCE)
+
+
+def code_of(path: Path) -> list[nbformat.NotebookNode]:
+    return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+
+
 @chapters
 def test_a_chapter_runs_with_other_models_and_answers_come_from_where_it_says(path, tmp_path):
     asking = nbformat.read(path, as_version=4)
     asking.cells.append(nbformat.v4.new_code_cell(SOURCES))
     nbformat.write(asking, tmp_path / "asking.ipynb")
-    done = papermill.execute_notebook(
-        tmp_path / "asking.ipynb", tmp_path / path.name, OTHER_MODELS[path.stem], cwd=path.parent, progress_bar=False, execution_timeout=PATIENCE
-    )
+    done = run(tmp_path / "asking.ipynb", tmp_path / path.name, OTHER_MODELS[path.stem])
     assert all(model in printed(done) for model in OTHER_MODELS[path.stem].values() if "sol" not in model)
     answered = ast.literal_eval(done.cells[-1].outputs[0]["data"]["text/plain"])
     assert Counter(model for model, kind in answered if kind == "house") == HOUSE[path.stem]
     assert {kind for _, kind in answered} <= {"scripted", "captured", "house"}
 
 
+def others(id: str) -> list[str]:
+    """The models that the same provider still serves and that take other parameters or think otherwise: one of each kind."""
+    given = models.get(id)
+    served = [model for model in models.of(given.provider) if not model.is_retired(models.facts_date())]
+    kinds = {(model.thinks, model.efforts, model.accepts): model.id for model in served}
+    del kinds[given.thinks, given.efforts, given.accepts]
+    return list(kinds.values())
+
+
+def variants(path: Path) -> list[dict[str, str]]:
+    """Parameters with which each kind of model has its turn, those of several providers at once."""
+    given = ast.parse(next(cell.source for cell in code_of(path) if "parameters" in cell.metadata.get("tags", ()))).body
+    kinds = {line.targets[0].id: others(line.value.value) for line in given if line.targets[0].id.endswith("model")}
+    turns = max(map(len, kinds.values()))
+    return [{name: ids[turn % len(ids)] for name, ids in kinds.items() if ids} for turn in range(turns)]
+
+
+@pytest.mark.parametrize(("path", "parameters"), [(path, parameters) for path in CHAPTERS for parameters in variants(path)])
+def test_a_chapter_runs_with_every_kind_of_model_of_its_providers(path, parameters, tmp_path):
+    run(path, tmp_path / path.name, parameters)
+
+
 @chapters
 def test_outputs_can_be_read_without_a_kernel(path):
     shown = [output.get("data", {}) for cell in nbformat.read(path, as_version=4).cells for output in cell.get("outputs", ())]
-    assert not any(WIDGET in data for data in shown), "a widget needs a kernel: commit the picture that it shows in its place"
+    assert not any(set(NEEDS_A_KERNEL) & set(data) for data in shown), "commit the picture that a widget shows in its place"
 
 
 @chapters
@@ -76,10 +114,22 @@ def test_a_chapter_has_the_form_of_a_chapter(path):
 
 @chapters
 def test_every_picture_is_shown_and_described(path):
+    for cell in code_of(path):
+        calls = [ast.unparse(node.func) for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call)]
+        html = "".join(output.get("data", {}).get("text/html", "") for output in cell.outputs)
+        assert html or not any(name.startswith("helpers.charts.") for name in calls), f"nobody sees this, as it is not the last line: {cell.source}"
+        alts = [unescape(alt) for alt in re.findall('<img [^>]*alt="([^"]*)"', html)]
+        assert len(alts) >= sum(name in PICTURES for name in calls) and all(len(alt) > 40 for alt in alts), cell.source
+
+
+@chapters
+def test_every_drawing_is_described(path):
     for cell in nbformat.read(path, as_version=4).cells:
-        if cell.cell_type == "code":
-            calls = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("helpers.charts.")]
-            drawn = [call for call in calls if ast.unparse(call.func).endswith((".bars", ".grouped_bars", ".lines"))]
-            assert all(any(word.arg == "alt" and len(ast.literal_eval(word.value)) > 40 for word in call.keywords) for call in drawn)
-            shown = [output for output in cell.outputs if {"image/png", "text/html"} & set(output.get("data", {}))]
-            assert shown or not calls, f"nobody sees this, as it is not the last line of its cell: {cell.source}"
+        for drawing in re.findall("```mermaid\n(.*?)```", cell.source, re.DOTALL):
+            assert re.search(r"^ +accTitle: .{8,}\n +accDescr: .{40,}$", drawing, re.MULTILINE), drawing
+            assert "In words" in cell.source.split(drawing)[1], f"say in words, below it, what this shows: {drawing}"
+
+
+@chapters
+def test_no_line_of_code_is_cut_beside_the_list_of_files(path):
+    assert [line for cell in code_of(path) for line in cell.source.splitlines() if len(line) > WIDEST] == []

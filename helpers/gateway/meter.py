@@ -6,8 +6,8 @@ import threading
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from functools import partial
-from html import escape
 
+from helpers import page
 from helpers.gateway.exchange import Provenance, Usage
 
 KEPT = 100_000  # entries, of some 300 bytes each; the oldest go first
@@ -64,10 +64,7 @@ class Log(list[Entry]):
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head = "".join(f'<th style="text-align:left">{name}</th>' for name in COLUMNS)
-        rows = ("".join(f'<td style="text-align:left">{escape(cell)}</td>' for cell in entry.row()) for entry in self)
-        body = "".join(f"<tr>{cells}</tr>" for cells in rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return page.table(COLUMNS, (entry.row() for entry in self))
 
 
 @dataclass

@@ -126,6 +126,12 @@ class Sweep:
     note: str = ""
     ceilings: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def origin(self) -> str:
+        """When it was measured, on what and with what, for a line below the numbers."""
+        place = f"{self.machine['gpu']}, {self.machine['gpu_memory_gib']} GiB" if self.machine["gpu"] else f"{self.machine['cores']} cores of {self.machine['cpu']}"
+        return f"{self.date[:10]}: {place}, vLLM {self.versions['vllm']}, torch {self.versions['torch']}"
+
     def run(self, name: str) -> Run:
         """The run of that name. Raises KeyError, naming those that there are."""
         for run in self.runs:

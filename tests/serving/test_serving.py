@@ -584,6 +584,7 @@ def test_a_stored_sweep_is_whole_and_small(file):
 def test_the_stored_sweep_of_a_gpu_holds_what_is_sound_of_it():
     """Above 16 clients the client held the GPU back; its limits are those of the mended formula; what bounds a token is beside it."""
     stored = sweep.load_sweep("h200")
+    assert stored.origin == "2026-11-26: NVIDIA H200, 140 GiB, vLLM 0.26.0, torch 2.11.0"
     assert stored.machine["gpu"] == "NVIDIA H200" and [run.name for run in stored.runs] == ["8b bf16", "8b fp8"]
     peak = hardware.PEAKS[stored.machine["gpu"]]
     for run, weight_bytes in zip(stored.runs, (2, 1), strict=True):
@@ -608,6 +609,7 @@ def test_a_sweep_is_measured_written_and_read(environment, model, tmp_path, monk
     stored = sweep.load_sweep("small")
     assert stored.versions == {"vllm": "0.32.0", "build": "cpu", "torch": "2.13.0+cpu", "python": sys.version.split()[0]}
     assert stored.date.endswith("+00:00") and stored.machine["cpu"] and stored.machine["cores"] >= 1 and stored.machine["gpu"] is None
+    assert stored.origin.startswith(f"{stored.date[:10]}: {stored.machine['cores']} cores of {stored.machine['cpu']}, vLLM ")
     house, medium = stored.runs
     assert (house.weights, medium.weights) == ("44136fa355b3678a", "random")
     dummy = ["--load-format", "dummy", "--hf-overrides", json.dumps(sweep.MEDIUM)]

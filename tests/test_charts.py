@@ -1,0 +1,94 @@
+"""Pictures, tables and sliders: what they say to who does not see them, and where numbers stand."""
+
+import re
+from decimal import Decimal
+
+import pytest
+
+from helpers import charts, page
+
+WHITE, BLACK = "#ffffff", "#111111"  # the grounds of JupyterLab's themes
+
+
+def light(colour: str) -> float:
+    """Relative luminance, as WCAG 2 defines it."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    return sum(w * (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4) for w, p in zip((0.2126, 0.7152, 0.0722), parts, strict=True))
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((light(one), light(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("ground", [WHITE, BLACK])
+def test_colours_can_be_told_from_both_grounds(ground):
+    assert contrast(charts.INK, ground) > 3.9
+    assert all(contrast(colour, ground) > 3 for colour in charts.COLOURS)
+
+
+def test_a_picture_carries_its_words_as_html_and_as_text():
+    picture = charts.bars({"a": 1, "b": 2}, title="t", unit="u", alt='The bar of "b" is twice as long as that of <a>.')
+    assert 'alt="The bar of &quot;b&quot; is twice as long as that of &lt;a&gt;."' in picture._repr_html_()
+    assert repr(picture) == 'Picture: The bar of "b" is twice as long as that of <a>.'
+    assert picture.png.startswith(b"\x89PNG")
+
+
+def test_lines_are_told_apart_by_more_than_their_colour():
+    assert len(set(charts.MARKERS)) == len(charts.COLOURS)
+
+
+@pytest.mark.parametrize(
+    ("draw", "axis"),
+    [
+        (lambda value: charts.bars({"a": value}, title="t", unit="u", alt="-", limit=10), "xlim"),
+        (lambda value: charts.grouped_bars({"s": {"a": value}}, title="t", unit="u", alt="-", limit=10), "xlim"),
+        (lambda value: charts.lines({"s": [value]}, x=[1], title="t", x_label="x", y_label="y", alt="-", limit=10), "ylim"),
+    ],
+)
+def test_an_axis_with_a_limit_stays_where_it_is(draw, axis, monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
+    draw(1), draw(9)
+    first, second = (getattr(figure.axes[0], f"get_{axis}")() for figure in figures)
+    assert first == second and first[0] == 0 and first[1] >= 10
+
+
+def test_columns_of_numbers_stand_to_the_right_in_every_table():
+    html = page.table(("model", "in", "USD", "share", "day"), [("a", "1,234", "0.10 USD", "-", "2026-01-01"), ("b", "", "unknown", "4.5%", "7")])
+    assert re.findall(r'<th scope="col" style="text-align:(\w+)">', html) == ["left", "right", "right", "right", "left"]
+
+
+def test_long_names_in_a_table_may_go_on_in_the_next_line():
+    html = page.table(("what",), [("AuthenticationError",), ("invalid_api_key",), ("us.anthropic.claude-haiku-5-5",), ("a <b>",), ("0.25",)])
+    cells = re.findall("<td[^>]*>(.*?)</td>", html)
+    assert cells == ["Authentication<wbr>Error", "invalid_<wbr>api_<wbr>key", "us.<wbr>anthropic.<wbr>claude-haiku-5-5", "a &lt;b&gt;", "0.25"]
+
+
+def test_numbers_have_the_digits_that_one_reads():
+    written = {1234567: "1,234,567", 1234.5: "1,234", 303.21: "303", 99.96: "100", 64.04: "64.0", 4.2: "4.20", 0.01234: "0.0123", 0.0: "0.00", -2.5: "-2.50"}
+    assert {value: charts._number(value) for value in written} == written
+    assert [charts._number(Decimal(value)) for value in ("1234.5", "6", "0.0500", "0.00012345678")] == ["1,234.50", "6.00", "0.05", "0.000123"]
+
+
+def test_the_log_and_the_bill_have_their_numbers_to_the_right(gateway):
+    from openai import OpenAI
+
+    from helpers.costs import Bill
+
+    OpenAI().chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Hi"}])
+    for shown, numbers in ((gateway.meter.log(), {"#", "status", "in", "out"}), (Bill(gateway.meter.log()), {"answered", "input", "of which cached", "output", "live"})):
+        assert set(re.findall(r'text-align:right">([^<]+)</th>', shown._repr_html_())) == numbers
+
+
+def test_sliders_have_their_whole_names_and_what_they_draw_is_shown(capsys):
+    drawn = charts.interact(temperature=(0.1, 2.0), top_p=(0.1, 1.0))(lambda temperature=1.0, top_p=0.5: f"drawn at {temperature} and {top_p}")
+    controls = drawn.widget.children[:-1]
+    assert [control.description for control in controls] == ["temperature", "top_p"]
+    assert {control.style.description_width for control in controls} == {"initial"}
+    assert "drawn at 1.0 and 0.5" in capsys.readouterr().out
+
+
+def test_values_side_by_side_come_under_each_other_on_a_narrow_page():
+    html = charts.side_by_side({"one": {"key": "value"}, "two": "text"}).data
+    assert "flex-wrap:wrap" in html and "word-break:normal" in html
