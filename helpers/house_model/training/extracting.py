@@ -52,11 +52,7 @@ def order(rng: random.Random, held_out: bool) -> Example:
     if rng.random() < 0.25:
         extra = rng.choice(("price", "customer", "day", "color", "product"))
         told.setdefault(extra, _order_value(rng, extra, held_out))
-    pieces = [str(told[field]) for field in ("quantity", "color") if field in told]
-    thing = " ".join([*pieces, str(told.get("product", "of them" if pieces else "something"))])
-    if "product" in told and "color" in told and rng.random() < 0.3:
-        thing = " ".join([*pieces[:-1], str(told["product"]), rng.choice(("in", ", color", "of the color")), str(told["color"])]).replace(" ,", ",")
-    text = fill(rng.choice(group_part("extract_orders", "what", held_out)), thing=thing)
+    text = fill(rng.choice(group_part("extract_orders", "what", held_out)), thing=_thing(rng, told))
     for field in rng.sample(("price", "day"), 2):
         if field in told:
             piece = fill(rng.choice(group_part("extract_orders", field, held_out)), **{field: str(told[field])})
@@ -65,6 +61,18 @@ def order(rng: random.Random, held_out: bool) -> Example:
     if "customer" in told:
         text = fill(rng.choice(group_part("extract_orders", "customer", held_out)), customer=str(told["customer"])) + f" {text}"
     return _extraction(rng, text, {field: told.get(field) for field in asked}, held_out)
+
+
+def _thing(rng: random.Random, told: Found) -> str:
+    """What is ordered: how many of what in which color, as far as it is told."""
+    quantity, color, product = told.get("quantity"), told.get("color"), told.get("product")
+    number = [] if quantity is None else [str(quantity)]
+    if product is None:
+        words = [*number, "of them"] if number else ["something"]
+        return " ".join(words if color is None else [*words, "in", str(color)])
+    if color is not None and rng.random() < 0.3:
+        return " ".join([*number, str(product), "in", str(color)])
+    return " ".join([*number, *([] if color is None else [str(color)]), str(product)])
 
 
 def _asked(rng: random.Random, fields: list[str], usual: tuple[str, ...]) -> list[str]:
