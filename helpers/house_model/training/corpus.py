@@ -145,22 +145,22 @@ def _without_some_words(rng: random.Random, text: str) -> str:
 
 
 @cache
-def choices(wording: str = "Ask") -> tuple[tuple[list[str], dict[str, int]], ...]:
-    """The prompts with many good answers: their wordings ("Ask", or "Held out"), and the weight of each answer."""
-    found: list[tuple[list[str], dict[str, int]]] = []
+def choices(wording: str = "Ask") -> tuple[tuple[str, list[str], dict[str, int]], ...]:
+    """The prompts with many good answers: a name, their wordings ("Ask", or "Held out"), and the weight of each answer."""
+    found: list[tuple[str, list[str], dict[str, int]]] = []
     for line in CHOICES.read_text(encoding="utf-8").splitlines():
         head, _, text = line.partition(": ")
         if line.startswith("## "):
-            found.append(([], {}))
+            found.append((line[3:].strip(), [], {}))
         elif head == wording:
-            found[-1][0].append(text)
+            found[-1][1].append(text)
         elif head.isdigit():
-            found[-1][1][text.replace("\\n", "\n")] = int(head)
+            found[-1][2][text.replace("\\n", "\n")] = int(head)
     return tuple(found)
 
 
 def _choice(rng: random.Random) -> Example:
-    wordings, answers = rng.choice(choices())
+    _, wordings, answers = rng.choice(choices())
     answer = rng.choices(list(answers), list(answers.values()))[0]
     return Example((("user", as_typed(rng, rng.choice(wordings))),), answer, "choice", ())
 
