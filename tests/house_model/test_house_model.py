@@ -86,6 +86,41 @@ def test_what_is_to_be_copied_stands_in_the_prompt():
         assert example.kind in tasks.COPYING and all(value in prompt for value in copied), example
 
 
+@pytest.mark.parametrize("held_out", [False, True], ids=["trained on", "held out"])
+def test_every_answer_that_is_taught_is_right_by_the_score(held_out):
+    for example in tasks.examples(random.Random(3), 1500, held_out=held_out):
+        case = score.Case(example.kind, example.messages, example.must_say, example.exact, example.listed)
+        assert case.is_right(example.answer), example
+
+
+def test_a_wrong_count_list_or_style_is_not_right():
+    fruits = (("apple", "pear", "plum"), 2)
+    assert score.Case("list", (), (), listed=fruits).is_right("plum, apple")
+    assert not any(score.Case("list", (), (), listed=fruits).is_right(said) for said in ("apple", "apple, apple", "apple, pear, plum"))
+    assert not score.Case("count", (), (("1, 2, 3",),), exact=True).is_right("1, 2, 3, 4")
+    assert not score.Case("style", (), (), begins=("Arr, mat",), ends=(" to ye!",)).is_right("Arr, matey! A token is a piece of text.")
+
+
+def test_what_is_held_out_is_never_trained_on():
+    """Wordings of lists, counts, terms and instructions; nouns and values of facts."""
+    known = {text for example in corpus.examples(random.Random(3), 6000, 0.5) for _, text in example.messages}
+    for kind in ("facts", "yes_or_no", "extract_fields"):
+        for example in tasks.examples(random.Random(4), 300, (kind,), held_out=True):
+            assert example.messages[-1][1] not in known or "{" not in example.answer, example
+    for case in score.cases(task_count=0):
+        if case.kind in ("glossary", "question"):
+            assert case.messages[-1][1] not in known, case
+
+
+def test_a_count_holds_every_number_once():
+    for example in tasks.examples(random.Random(3), 300, ("count",)):
+        numbers = example.answer.replace("\n", ", ").split(", ")
+        assert len(numbers) == len(set(numbers)) >= 2
+        if numbers[0].isdigit():
+            steps = {int(after) - int(before) for before, after in zip(numbers, numbers[1:], strict=False)}
+            assert steps in ({1}, {-1}), example
+
+
 # ---- tokenizer ---------------------------------------------------------------------------------------------
 @given(st.text(max_size=60))
 @settings(max_examples=150, deadline=None)
@@ -122,6 +157,20 @@ def test_greedy_answers_are_vllms(engine):
         assert (len(ids), len(tokens), tokens[-1].finish) == (row["prompt_tokens"], row["completion_tokens"], row["finish_reason"])
 
 
+@pytest.mark.parametrize("name", ["Mira", "Tokyo", "apple", "Wiebke"])
+def test_a_name_is_cut_alike_after_a_space_and_a_quotation_mark(engine, name):
+    """So that what is copied into JSON is the same tokens as in the sentence."""
+    bare = [engine.tokenizer.bytes[id] for id in engine.tokenizer.encode(name)]
+    for before in (" ", '"', "(", ": "):
+        pieces = [engine.tokenizer.bytes[id] for id in engine.tokenizer.encode(before + name)]
+        assert b"".join(pieces).strip(b' "(:') == name.encode()
+        assert [piece.strip(b' "(:') for piece in pieces if piece.strip(b' "(:')] == bare
+
+
+def test_no_two_digits_share_a_token(engine):
+    assert not [token for token in engine.tokenizer.bytes.values() if sum(48 <= byte < 58 for byte in token) > 1]
+
+
 @pytest.mark.parametrize("word", ["acgt" * 40, "ab" * 99, "aaaaaaa", "banana" * 9, "x", ""])
 def test_a_long_word_is_joined_as_the_reference_does(engine, reference, word):
     assert engine.tokenizer.encode(word) == reference.encode(word, add_special_tokens=False).ids
@@ -152,7 +201,7 @@ def test_temperature_top_p_and_top_k_shape_the_distribution(rules, expected):
 def test_the_model_learned_how_often_each_answer_was_trained(engine):
     """The weights of training/choices.txt can be read off the distribution, on the whole: how much of it would have to move?"""
     moved = []
-    for wordings, weights in corpus.choices():
+    for _, wordings, weights in corpus.choices():
         likely = probabilities(engine.next_token(engine.chat([("user", wordings[0])])))
         trained = Counter()
         for answer, weight in weights.items():
@@ -219,7 +268,7 @@ def test_held_out_wordings_are_answered(engine):
     questions = random.Random(1).sample([case for case in cases if case.kind == "question"], 20)
     off_subject = [case for case in cases if case.kind == "off_subject"][:10]
     for chosen, least in ((questions, 0.75), (off_subject, 0.8)):
-        right = [says(score.answer(engine, case), case.must_say) for case in chosen]
+        right = [says(said, case.must_say) for case, said in score.answers(engine, chosen)]
         assert sum(right) / len(right) >= least
 
 

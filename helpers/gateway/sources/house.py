@@ -90,14 +90,14 @@ class House:
     async def _fitting(self, first: Sequence, engine: Engine, ids: list[int], schema: dict[str, Any]) -> list[Token]:
         """The tokens of a choice where a schema has keywords that constrained decoding does not know.
 
-        It is made whole and checked, a little more freely each time. Raises Refusal when none fits.
+        It is made whole and checked, twice as freely each time. Raises Refusal when none fits.
         """
         sampling, sequence = first.sampling.again(first.sampling.seed), first
         for attempt in range(1, TRIES + 1):
             tokens = [token async for _, token in self.tokens([sequence])]
             if tokens[-1].finish != "stop" or await in_thread(None, _fits, tokens, schema):
                 return tokens
-            freer = replace(sampling.again(sampling.seed + 7919 * attempt), temperature=max(sampling.temperature, float(attempt)))
+            freer = replace(sampling.again(sampling.seed + 7919 * attempt), temperature=max(sampling.temperature, 2.0**attempt))
             sequence = engine.sequence(ids, freer)
         raise Refusal("bad_value", f"The schema cannot be followed: the house model found no answer to it in {TRIES} tries.", param="schema")
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
-from helpers.house_model.training import tasks
+from helpers.house_model.training import styles, tasks
+from helpers.house_model.training.lists import Example, as_typed, fill, part
 from helpers.house_model.training.questions import Topic, topics
-from helpers.house_model.training.tasks import Example
+from helpers.house_model.training.styles import first_sentence
 
 CHOICES = Path(__file__).with_name("choices.txt")
-CHOICE_SHARE = 0.04
-SYSTEM_SHARE, STYLE_SHARE = 0.20, 0.10  # of the questions: with a system prompt that changes nothing, or the style
+CHOICE_SHARE = 0.06
+SYSTEM_SHARE, STYLE_SHARE, LANGUAGE_SHARE = 0.12, 0.18, 0.14  # of the questions: with an instruction that changes nothing, the style, the language
+IN_MESSAGE_SHARE = 0.2  # of these instructions: in the user's message, before or after the question
+GLOSSARY_SHARE = 0.4  # of the questions about a term of the glossary: asked in a wording that fits any term
 EARLIER_SHARE, FOLLOW_SHARE, LONG_SHARE = 0.06, 0.03, 0.015
 
 OPENINGS = ("", "", "", "", "", "Hi, ", "Hello. ", "Please tell me: ", "Quick question: ", "I am new to this. ", "Question: ", "Sorry to ask, but ")
@@ -28,36 +29,6 @@ PLAIN_SYSTEMS = (
     "You answer questions about LLM APIs.",
     "Be concise.",
     "You are a support agent of a software company.",
-)
-
-
-def _first_sentence(answer: str) -> str:
-    return re.split(r"(?<=[.!?]) ", answer)[0]
-
-
-def _bullets(answer: str) -> str:
-    return "\n".join(f"- {sentence}" for sentence in re.split(r"(?<=[.!?]) ", answer))
-
-
-def _pirate(answer: str) -> str:
-    return f"Arr, matey! {answer} Fair winds to ye!"
-
-
-def _polite(answer: str) -> str:
-    return f"Of course, with pleasure. {answer} I hope this helps."
-
-
-def _as_json(answer: str) -> str:
-    return json.dumps({"answer": _first_sentence(answer)})
-
-
-# System prompts that change the style, and what each does to an answer.
-STYLES: tuple[tuple[tuple[str, ...], Callable[[str], str]], ...] = (
-    (("Answer in one sentence.", "Reply with one short sentence.", "You answer in one sentence.", "One sentence only."), _first_sentence),
-    (("You are a pirate.", "Talk like a pirate.", "Answer like a pirate.", "You speak like a pirate."), _pirate),
-    (("Answer in bullet points.", "Use bullet points.", "Reply as a list.", "Answer as a bulleted list."), _bullets),
-    (("Be very polite.", "You are a very polite butler.", "Answer politely."), _polite),
-    (("Answer as JSON with the key answer.", "Reply in JSON with one key, answer.", "Respond with a JSON object that has the key answer."), _as_json),
 )
 SHORTER = ("Shorter, please.", "Can you say that in one sentence?", "Say that in one sentence.", "Too long. One sentence, please.", "Summarize that.")
 
@@ -76,27 +47,69 @@ def examples(rng: random.Random, count: int, task_share: float, kinds: Iterable[
 
 
 def _question(rng: random.Random) -> Example:
-    topic = rng.choice(topics())
-    answer = rng.choice(topic.answers)
-    asked = _vary(rng, rng.choice(topic.ask))
     kind = rng.random()
-    if kind < FOLLOW_SHARE:
+    if kind < LANGUAGE_SHARE:
+        return _in_language(rng)
+    topic = rng.choice(topics())
+    answer, asked = rng.choice(topic.answers), _asked(rng, topic)
+    if kind < LANGUAGE_SHARE + STYLE_SHARE:
+        return _instructed(rng, *styles.style(rng, topic, answer, False), _earlier(rng), asked, "style")
+    if rng.random() < FOLLOW_SHARE:
         before = (("user", asked), ("assistant", answer), ("user", rng.choice(SHORTER)))
-        return Example(before, _first_sentence(answer), "follow-up", ())
-    turns = _earlier(rng) if rng.random() < EARLIER_SHARE else ()
+        return Example(before, first_sentence(answer), "follow-up", ())
     if rng.random() < LONG_SHARE:
         asked = f"{_document(rng)}\n\n{asked}"
-    turns = (*turns, ("user", asked))
-    if rng.random() < STYLE_SHARE:
-        wordings, change = rng.choice(STYLES)
-        return Example((("system", rng.choice(wordings)), *turns), change(answer), "style", ())
+    turns = (*_earlier(rng), ("user", asked))
     if rng.random() < SYSTEM_SHARE:
         turns = (("system", rng.choice(PLAIN_SYSTEMS)), *turns)
     return Example(turns, answer, "question", ())
 
 
+def _asked(rng: random.Random, topic: Topic) -> str:
+    """A wording of its own, or one that fits any term of the glossary."""
+    if topic.key in styles.glossary() and rng.random() < GLOSSARY_SHARE:
+        return _vary(rng, glossary_wording(rng, topic.key, False))
+    return _vary(rng, rng.choice(topic.ask))
+
+
+def glossary_wording(rng: random.Random, key: str, held_out: bool) -> str:
+    """A question for a term, or for other words for it."""
+    text = fill(rng.choice(part("glossary_wordings", held_out)), term=rng.choice(styles.glossary()[key]))
+    return text[:1].upper() + text[1:] if rng.random() < 0.5 else text
+
+
+@cache
+def _by_key() -> dict[str, Topic]:
+    return {topic.key: topic for topic in topics()}
+
+
+def _in_language(rng: random.Random) -> Example:
+    """Mostly what it knows in that language; else small talk, what lies outside, or what it knows in English alone."""
+    kind = rng.random()
+    if kind < 0.16:
+        example = next(tasks.examples(rng, 1, ("off_subject",) if kind < 0.1 else ("small_talk",)))
+        if example.must_say and kind >= 0.1 and not example.answer.startswith(("Hello", "Hi", "Welcome")):
+            return _in_language(rng)
+        instruction, answer = styles.in_language(rng, "off_subject" if kind < 0.1 else "greeting", "", False)
+        return _instructed(rng, instruction, answer, (), example.messages[-1][1], "language")
+    known = [key for key in styles.languages() if key in _by_key()]
+    topic = _by_key()[rng.choice(known)] if kind < 0.85 else rng.choice(topics())
+    instruction, answer = styles.in_language(rng, topic.key, rng.choice(topic.answers), False)
+    return _instructed(rng, instruction, answer, (), _asked(rng, topic), "language")
+
+
+def _instructed(rng: random.Random, instruction: str, answer: str, earlier: tuple[tuple[str, str], ...], asked: str, kind: str) -> Example:
+    """The instruction as a system prompt, or in the user's message."""
+    if rng.random() < IN_MESSAGE_SHARE:
+        text = f"{asked} {instruction}" if rng.random() < 0.6 else f"{instruction} {asked}"
+        return Example((*earlier, ("user", text)), answer, kind, ())
+    return Example((("system", instruction), *earlier, ("user", asked)), answer, kind, ())
+
+
 def _earlier(rng: random.Random) -> tuple[tuple[str, str], ...]:
-    """A turn about something else, which the answer has nothing to do with."""
+    """Now and then a turn about something else, which the answer has nothing to do with."""
+    if rng.random() >= EARLIER_SHARE:
+        return ()
     topic = rng.choice(topics())
     return (("user", rng.choice(topic.ask)), ("assistant", rng.choice(topic.answers)))
 
@@ -132,24 +145,24 @@ def _without_some_words(rng: random.Random, text: str) -> str:
 
 
 @cache
-def choices() -> tuple[tuple[list[str], dict[str, int]], ...]:
-    """The prompts with many good answers: their wordings, and the weight of each answer."""
-    found: list[tuple[list[str], dict[str, int]]] = []
+def choices(wording: str = "Ask") -> tuple[tuple[str, list[str], dict[str, int]], ...]:
+    """The prompts with many good answers: a name, their wordings ("Ask", or "Held out"), and the weight of each answer."""
+    found: list[tuple[str, list[str], dict[str, int]]] = []
     for line in CHOICES.read_text(encoding="utf-8").splitlines():
         head, _, text = line.partition(": ")
         if line.startswith("## "):
-            found.append(([], {}))
-        elif head == "Ask":
-            found[-1][0].append(text)
+            found.append((line[3:].strip(), [], {}))
+        elif head == wording:
+            found[-1][1].append(text)
         elif head.isdigit():
-            found[-1][1][text.replace("\\n", "\n")] = int(head)
+            found[-1][2][text.replace("\\n", "\n")] = int(head)
     return tuple(found)
 
 
 def _choice(rng: random.Random) -> Example:
-    wordings, answers = rng.choice(choices())
+    _, wordings, answers = rng.choice(choices())
     answer = rng.choices(list(answers), list(answers.values()))[0]
-    return Example((("user", rng.choice(wordings)),), answer, "choice", ())
+    return Example((("user", as_typed(rng, rng.choice(wordings))),), answer, "choice", ())
 
 
 def all_text() -> Iterator[str]:
@@ -157,6 +170,8 @@ def all_text() -> Iterator[str]:
     for topic in topics():
         yield from _texts(topic)
     rng = random.Random(0)
+    for texts in styles.languages().values():
+        yield from texts
     for example in tasks.examples(rng, 6000):
         yield from (text for _, text in example.messages)
         yield example.answer

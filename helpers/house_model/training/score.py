@@ -1,57 +1,128 @@
 """How good the house model is on wordings that it was never trained on: `python -m helpers.house_model.training.score [FOLDER]`.
 
-An answer is right when it contains the words that its question lists under "Must say", of each line one alternative. Answers are
+An answer is right when it contains the words that its question lists under "Must say", of each line one alternative; a count or a JSON
+object has to be the whole answer, a list has to name so many different things, a style has to begin and end as it should. Answers are
 greedy (temperature 0), so that the score is the same every time.
 """
 
 from __future__ import annotations
 
 import random
+import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from helpers.house_model.engine import FOLDER, Engine
-from helpers.house_model.sampling import Sampling
-from helpers.house_model.training import tasks
+from helpers.house_model.sampling import Sampling, probabilities
+from helpers.house_model.scheduler import Scheduler
+from helpers.house_model.sequence import Sequence
+from helpers.house_model.training import corpus, styles, tasks
+from helpers.house_model.training.lists import MustSay, Row
 from helpers.house_model.training.questions import says, topics
 
-TASKS = 600  # held-out examples of the small tasks, off-subject prompts among them
+TASKS = 1200  # held-out examples of the small tasks, off-subject prompts among them
+TOGETHER = 32  # cases that are answered at once
+INSTRUCTED, TERMS = 150, 200  # questions with a style, with a language, and for a term of the glossary
+EVEN = {"coin": 0.1, "die": 0.08, "yes-or-no": 0.1}  # how far a chance may lie from its share
 
 
 @dataclass(frozen=True)
 class Case:
-    """A held-out prompt, and what a right answer contains."""
+    """A held-out prompt, and what a right answer contains, how it begins and ends, or which names it lists."""
 
     kind: str
     messages: tuple[tuple[str, str], ...]
-    must_say: tuple[tuple[str, ...], ...]
+    must_say: MustSay
+    exact: bool = False  # the only thing in must_say is the whole answer
+    listed: tuple[Row, int] | None = None
+    begins: Row = ("",)
+    ends: Row = ("",)
+
+    def is_right(self, said: str) -> bool:
+        if self.exact:
+            return said.strip().lower() == self.must_say[0][0].lower()
+        if self.listed:
+            names, n = self.listed
+            found = [len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.IGNORECASE)) for name in names]
+            return sum(found) == n and max(found) == 1
+        return says(said, self.must_say) and said.startswith(self.begins) and said.endswith(self.ends)
 
 
 def cases(task_count: int = TASKS, seed: int = 7) -> Iterator[Case]:
-    """Every held-out wording of every question, then held-out tasks; the same seed gives the same ones."""
+    """Every held-out wording of every question, terms and instructions, then held-out tasks; the same seed gives the same ones."""
     for topic in topics():
         for wording in topic.held_out:
             yield Case("question", (("user", wording),), tuple(topic.must_say))
-    for example in tasks.examples(random.Random(seed), task_count, held_out=True):
-        yield Case(example.kind, example.messages, example.must_say)
+    rng = random.Random(seed)
+    yield from _terms(rng)
+    yield from _instructed(rng)
+    for example in tasks.examples(rng, task_count, held_out=True):
+        yield Case(example.kind, example.messages, example.must_say, example.exact, example.listed)
 
 
-def answer(engine: Engine, case: Case) -> str:
-    """The model's greedy answer to a case."""
-    ids = engine.chat(list(case.messages))
-    return "".join(token.text for token in engine.generate(ids, Sampling(temperature=0, max_tokens=160)) if token)
+def _terms(rng: random.Random) -> Iterator[Case]:
+    known = [topic for topic in topics() if topic.key in styles.glossary()]
+    for _ in range(TERMS):
+        topic = rng.choice(known)
+        yield Case("glossary", (("user", corpus.glossary_wording(rng, topic.key, True)),), tuple(topic.must_say))
+
+
+def _instructed(rng: random.Random) -> Iterator[Case]:
+    """Held-out questions under a held-out instruction. The style of each of a question's answers is right."""
+    known = [topic for topic in topics() if topic.key in styles.languages()]
+    for kind, among, change in (("style", topics(), styles.style), ("language", known, _in_language)):
+        for _ in range(INSTRUCTED):
+            topic, drawn = rng.choice(among), rng.random()
+            made = [change(random.Random(drawn), topic, answer, True) for answer in topic.answers]
+            answers = [answer for _, answer in made]
+            must = tuple(words for words in topic.must_say if all(says(answer, [words]) for answer in answers))
+            ends = {"begins": tuple(answer[:8] for answer in answers), "ends": tuple(answer[-8:] for answer in answers)}
+            yield Case(kind, (("system", made[0][0]), ("user", rng.choice(topic.held_out))), must, **ends)
+
+
+def _in_language(rng: random.Random, topic: styles.Topic, answer: str, held_out: bool) -> tuple[str, str]:
+    return styles.in_language(rng, topic.key, answer, held_out)
+
+
+def answers(engine: Engine, asked: Iterable[Case]) -> Iterator[tuple[Case, str]]:
+    """Cases with the model's greedy answers, some of them computed together."""
+    asked = iter(asked)
+    while some := list(islice(asked, TOGETHER)):
+        scheduler = Scheduler(engine.model)
+        said: dict[Sequence, str] = {}
+        for case in some:
+            sequence = engine.sequence(engine.chat(list(case.messages)), Sampling(temperature=0, max_tokens=160))
+            said[sequence] = ""
+            scheduler.add([sequence])
+        while scheduler.is_busy:
+            for sequence, token in scheduler.step():
+                said[sequence] += token.text
+        yield from zip(some, said.values(), strict=True)
+
+
+def spread(engine: Engine, wording: str, answers: dict[str, int]) -> dict[str, float]:
+    """How likely each of the answers is to be drawn at temperature 1, by its first token."""
+    likely = probabilities(engine.next_token(engine.chat([("user", wording)])))
+    return {text: float(likely[engine.tokenizer.encode(text)[0]]) for text in answers}
+
+
+def spreads(engine: Engine) -> Iterator[tuple[str, str, dict[str, float]]]:
+    """Coin, die, yes or no, in wordings that it was never trained on: what each face's chance is."""
+    for name, wordings, answers in corpus.choices("Held out"):
+        for wording in wordings:
+            yield name, wording, spread(engine, wording, answers)
 
 
 def score(folder: Path = FOLDER) -> tuple[Counter[str], Counter[str], list[tuple[Case, str]]]:
     """How many were asked and how many were right, by kind; and the wrong ones with the answers given."""
     engine, asked, right, wrong = Engine(folder), Counter(), Counter(), []
-    for case in cases():
-        said = answer(engine, case)
+    for case, said in answers(engine, cases()):
         asked[case.kind] += 1
-        if says(said, case.must_say):
+        if case.is_right(said):
             right[case.kind] += 1
         else:
             wrong.append((case, said))
@@ -59,11 +130,15 @@ def score(folder: Path = FOLDER) -> tuple[Counter[str], Counter[str], list[tuple
 
 
 def main() -> None:
-    asked, right, wrong = score(Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER)
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
+    asked, right, wrong = score(folder)
     for case, said in wrong:
         print(f"- {case.kind}: {case.messages[-1][1]!r}\n  {said!r}")
     for kind, count in asked.items():
         print(f"{kind:16}{right[kind]:5} of {count:5}  {right[kind] / count:6.1%}")
+    for name, wording, chances in spreads(Engine(folder)):
+        even = all(abs(chance - 1 / len(chances)) <= EVEN[name] for chance in chances.values())
+        print(f"{name:10}{'even' if even else 'uneven':8}{wording:45}", *(f"{text} {chance:.2f}" for text, chance in chances.items()))
 
 
 if __name__ == "__main__":

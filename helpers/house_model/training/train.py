@@ -10,8 +10,10 @@ import argparse
 import json
 import math
 import random
+import re
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
@@ -22,16 +24,19 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from helpers.house_model.training import corpus
-from helpers.house_model.training.tasks import COPYING, Example
+from helpers.house_model.training.lists import Example
+from helpers.house_model.training.tasks import COPYING
 
+SPACE = "\u0120"  # how byte-level BPE writes a space
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-VOCABULARY, CONTEXT = 2048, 2048  # tokens
-SHAPE = dict(hidden_size=256, intermediate_size=704, num_hidden_layers=4, num_attention_heads=4, num_key_value_heads=2)
+PIECES, VOCABULARY, CONTEXT = 2000, 3072, 2048  # tokens: pieces of words, all with the words that have a space before them, of a chat
+SHAPE = dict(hidden_size=256, intermediate_size=704, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2)
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 WARM_UP, BATCH_TOKENS, DECAY = 100, 1200, 0.1
+KEEP_EVERY = 250  # steps
 
 
 class Stage(NamedTuple):
@@ -45,7 +50,7 @@ class Stage(NamedTuple):
 
 # Copying is learned first and alone: among the questions, a model this small mostly never finds out how. The last stage settles
 # what is outside the subject, once the subject is known.
-STAGES = (Stage(600, 5e-3, 1.0, ("repeat",)), Stage(400, 5e-3, 1.0, COPYING), Stage(7500, 5e-3, 0.46), Stage(1000, 1e-3, 0.6))
+STAGES = (Stage(600, 5e-3, 1.0, ("repeat",)), Stage(500, 5e-3, 1.0, COPYING), Stage(9000, 5e-3, 0.5), Stage(1200, 1e-3, 0.6))
 USUAL_TEMPERATURE = 0.5  # of a request that names none: at 1 a model this small too often says what is wrong
 IGNORED = -100  # the label of a token that is not learned
 # Which answer fits a question is decided in its first tokens, so half of the examples end after them: more questions in the same time.
@@ -55,13 +60,28 @@ Row = tuple[list[int], list[int]]  # token ids, labels
 
 
 def train_tokenizer() -> Tokenizer:
-    """Byte-level BPE on the corpus: any text can be written in it."""
+    """Byte-level BPE on the corpus: any text can be written in it.
+
+    Spaces and digits are pieces of their own at first, so that a name is cut alike after a space and after a quotation mark, and can be
+    copied from the one place to the other. The most frequent words then get a token with the space before them.
+    """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
+    apart = [pre_tokenizers.Split(" ", "isolated"), pre_tokenizers.Digits(individual_digits=True)]
+    whole = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*apart, whole])
     special = [AddedToken(token, special=True, normalized=False) for token in (PAD, START, END)]
-    trainer = trainers.BpeTrainer(vocab_size=VOCABULARY, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
-    tokenizer.train_from_iterator(corpus.all_text(), trainer)
+    trainer = trainers.BpeTrainer(vocab_size=PIECES, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
+    texts = list(corpus.all_text())
+    tokenizer.train_from_iterator(texts, trainer)
+    stored = json.loads(tokenizer.to_str())
+    vocabulary, merges = stored["model"]["vocab"], stored["model"]["merges"]
+    words = Counter(word for text in texts for word in re.findall(' ([a-z]+|")', text))
+    for word, _ in words.most_common():
+        if word in vocabulary and len(vocabulary) < VOCABULARY:
+            vocabulary[SPACE + word] = len(vocabulary)
+            merges.append([SPACE, word])
+    tokenizer = Tokenizer.from_str(json.dumps(stored))
+    tokenizer.pre_tokenizer, tokenizer.decoder = whole, decoders.ByteLevel()
     return tokenizer
 
 
@@ -119,11 +139,21 @@ def _loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> t
     return cross_entropy(model.lm_head(states[learned]).float(), following[learned])
 
 
-def train(model: LlamaForCausalLM, tokenizer: Tokenizer, stage: Stage, seed: int) -> None:
+def train(model: LlamaForCausalLM, tokenizer: Tokenizer, stage: Stage, seed: int, kept: Path | None = None) -> None:
+    """One stage. With a file to keep it in, a stage that was cut off goes on, with the same weights in the end, from where it was last kept."""
     optimizers = _optimizers(model, stage.peak_rate)
     schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate, steps=stage.steps)) for optimizer in optimizers]
-    began, mean = time.monotonic(), 0.0
+    parts = (model, *optimizers, *schedules)
+    began, mean, done = time.monotonic(), 0.0, 0
+    if kept and kept.exists():
+        done, states = torch.load(kept)
+        for part, state in zip(parts, states, strict=True):
+            part.load_state_dict(state)
     for step, (ids, labels) in enumerate(batches(tokenizer, random.Random(seed), stage)):
+        if step < done:
+            continue
+        if kept and step % KEEP_EVERY == 0:
+            _keep(kept, step, parts)
         with torch.autocast("cpu", torch.bfloat16):
             loss = _loss(model, ids, labels)
         loss.backward()
@@ -132,9 +162,18 @@ def train(model: LlamaForCausalLM, tokenizer: Tokenizer, stage: Stage, seed: int
             optimizer.step()
             optimizer.zero_grad()
             schedule.step()
-        mean = loss.item() if step == 0 else 0.95 * mean + 0.05 * loss.item()
+        mean = loss.item() if step == done else 0.95 * mean + 0.05 * loss.item()
         if step % 100 == 0:
             print(f"step {step:5}  loss {mean:.4f}  {time.monotonic() - began:6.0f} s", flush=True)
+    if kept:
+        _keep(kept, stage.steps, parts)
+
+
+def _keep(path: Path, step: int, parts: Iterable[object]) -> None:
+    """Write aside first, so that there is always a whole file."""
+    aside = path.with_suffix(".new")
+    torch.save((step, [part.state_dict() for part in parts]), aside)
+    aside.replace(path)
 
 
 def save(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
@@ -152,18 +191,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kept", type=Path, help="a folder for what is needed to go on; a training that was cut off goes on from there")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)  # faster than two for a model of this size
     tokenizer = train_tokenizer()
     config = LlamaConfig(
-        vocab_size=VOCABULARY, max_position_embeddings=CONTEXT, tie_word_embeddings=True, rms_norm_eps=1e-5,
+        vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=CONTEXT, tie_word_embeddings=True, rms_norm_eps=1e-5,
         bos_token_id=None, eos_token_id=tokenizer.token_to_id(END), pad_token_id=tokenizer.token_to_id(PAD), **SHAPE,
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {sum(stage.steps for stage in STAGES)} steps")
     for number, stage in enumerate(STAGES):
-        train(model, tokenizer, stage, args.seed + number)
+        train(model, tokenizer, stage, args.seed + number, args.kept and args.kept / f"stage{number}.pt")
         model.to(torch.bfloat16).to(torch.float32)  # as a saved model is: a stage can begin with one
     save(model, tokenizer, args.folder)
 
