@@ -173,6 +173,9 @@ class HouseAnswer(Answer):
             for _ in going:
                 places.release()
 
+    def stop(self) -> None:
+        """Its usage is what it has generated, and no more is."""
+
     async def thought(self) -> None:
         """The house model does not think before it answers."""
 
