@@ -79,7 +79,7 @@ def test_every_picture_is_shown_and_described(path):
     for cell in nbformat.read(path, as_version=4).cells:
         if cell.cell_type == "code":
             calls = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("helpers.charts.")]
-            drawn = [call for call in calls if ast.unparse(call.func).endswith((".bars", ".grouped_bars", ".lines"))]
+            drawn = [call for call in calls if ast.unparse(call.func).endswith((".bars", ".grouped_bars", ".lines", ".timeline"))]
             assert all(any(word.arg == "alt" and len(ast.literal_eval(word.value)) > 40 for word in call.keywords) for call in drawn)
             shown = [output for output in cell.outputs if {"image/png", "text/html"} & set(output.get("data", {}))]
             assert shown or not calls, f"nobody sees this, as it is not the last line of its cell: {cell.source}"
