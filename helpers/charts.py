@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 from io import BytesIO
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML
@@ -190,6 +191,20 @@ def _end(set_limits: Callable[..., Any], limit: float | None) -> None:
     """Let an axis run from nothing to its limit, if there is one."""
     if limit is not None:
         set_limits(0, float(limit))
+
+
+def timeline(lanes: Mapping[str, Sequence[float]], *, title: str, alt: str) -> Picture:
+    """One lane a stream, the first at the top: a mark at each second at which a piece came. `alt` says in words what the picture shows."""
+    figure, axes = _axes(0.5 * len(lanes) + 1.2, title)
+    for place, (seconds, colour) in enumerate(zip(lanes.values(), cycle(COLOURS), strict=False)):
+        axes.hlines(place, 0, max(seconds, default=0), color=INK, alpha=0.35, linewidth=1)
+        axes.plot(list(seconds), [place] * len(seconds), linestyle="", marker="|", markersize=14, color=colour)
+    axes.set_yticks(range(len(lanes)), list(lanes))
+    axes.set_ylim(len(lanes) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_xlabel("seconds since the request")
+    axes.grid(axis="x", color=INK, alpha=0.25)
+    return _picture(figure, alt)
 
 
 def _axes(height: float, title: str) -> tuple[Figure, Axes]:

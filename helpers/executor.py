@@ -15,6 +15,7 @@ ENGINE = "course"
 LOOK = 2  # seconds after which it is looked again whether the reply to a cell has come
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})  # the kernel warns of a connection that is not
+SCRIPT = "application/javascript"
 BILL = "[str(course.bill.spent), str(course.bill.live)]"
 
 
@@ -61,7 +62,10 @@ class Client(PapermillNotebookClient):
                 cell.outputs = [still for output in cell.outputs for still in self._still(output)]
 
     def _still(self, output: nbformat.NotebookNode) -> list[nbformat.NotebookNode]:
-        widget = output.get("data", {}).pop(WIDGET, None)
+        data = output.get("data", {})
+        if SCRIPT in data:  # it gives sliders their names
+            return []
+        widget = data.pop(WIDGET, None)
         shown = self._shown(widget["model_id"]) if widget else []
         return shown or [output]
 

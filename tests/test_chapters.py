@@ -13,7 +13,7 @@ import nbformat
 import papermill
 import pytest
 
-from helpers import models
+from helpers import executor, models
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -21,21 +21,24 @@ OTHER_MODELS = {
     "00_start_here": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5"},
     "01_api_landscape": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct"},
     "02_openai_chat_completions": {"model": "gpt-6.1-terra", "thinking_model": "gpt-6.2-sol"},
+    "03a_streaming": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
+    "03b_inside_a_stream": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "gemini_model": "gemini-4-argon", "bedrock_model": "global.anthropic.claude-haiku-5-5"},
+    "03c_broken_streams": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
     "00_start_here": {"gpt-6.1-terra": 1, "house": 5},
-    "01_api_landscape": {"house": 1},
+    "01_api_landscape": {"house": 2},
     "02_openai_chat_completions": {"house": 4},
+    "03a_streaming": {"house": 2},
+    "03b_inside_a_stream": {},
+    "03c_broken_streams": {},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
-# Seconds after which papermill looks whether the reply to a cell has come: it answers a widget through the socket on which it
-# waits for that reply, and then may not be told of it (23 of 600 cells with a slider, on a busy machine). Without this, it waits for ever.
-PATIENCE = 20
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
-PICTURES = ("helpers.charts.bars", "helpers.charts.grouped_bars", "helpers.charts.lines")
+PICTURES = ("helpers.charts.bars", "helpers.charts.grouped_bars", "helpers.charts.lines", "helpers.charts.timeline")
 # Characters of a line of code that JupyterLab 4.6 shows in a window of 1,400 pixels with the list of files open. Measured: 120, at
 # 7.83 pixels each (DejaVu Sans Mono, 13 px); where a system rounds that to 8, it is 117.
 WIDEST = 117
@@ -50,7 +53,8 @@ def printed(notebook: nbformat.NotebookNode) -> str:
 def run(path: Path, to: Path, parameters: dict[str, str]) -> nbformat.NotebookNode:
     """A chapter run in its own folder's place. Raises what a cell raises."""
     folder = ROOT / "notebooks"
-    return papermill.execute_notebook(path, to, parameters, cwd=folder, progress_bar=False, execution_timeout=PATIENCE)
+    executor.register()
+    return papermill.execute_notebook(path, to, parameters, engine_name=executor.ENGINE, cwd=folder, progress_bar=False)
 
 
 def code_of(path: Path) -> list[nbformat.NotebookNode]:

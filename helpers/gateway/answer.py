@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import inf
 
 from helpers.gateway import tokens
 from helpers.gateway.exchange import Draft, Provenance, Question, Usage
@@ -97,6 +98,20 @@ class Answer:
         """Return when the last token is due; a plain answer takes as long as a streamed one."""
         longest = max([c.thinking_tokens + c.text_tokens for c in self.choices], default=0)
         await self.wait_until(self.pace * (self.question.model.ttft + longest / self.question.model.tokens_per_second))
+
+    def stop(self) -> None:
+        """Nobody reads on: what is not written by now never will be, and is no part of the usage."""
+        written = [min(self._tokens_by_now(), choice.thinking_tokens + choice.text_tokens) for choice in self.choices]
+        thinking = [min(count, choice.thinking_tokens) for count, choice in zip(written, self.choices, strict=True)]
+        self.usage = replace(self.usage, output_tokens=sum(written), thinking_tokens=sum(thinking))
+
+    def _tokens_by_now(self) -> int | float:
+        """How many tokens of a choice can be written since the answer began; at no pace, all."""
+        if not self.pace:
+            return inf
+        model = self.question.model
+        seconds = (time.monotonic() - self.started) / self.pace - model.ttft
+        return int(seconds * model.tokens_per_second) + 1 if seconds >= 0 else 0
 
     async def wait_until(self, due: float) -> None:
         remaining = self.started + due - time.monotonic()

@@ -19,8 +19,8 @@ REFUSALS = {
     "outage": "overloaded",
 }
 # Done to the connection or to the stream.
-DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "overloaded_in_stream")
-IN_ANSWER = ("stalled", "stream_cut", "overloaded_in_stream")  # once it has begun, after some events
+DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "stream_ended", "overloaded_in_stream")
+IN_ANSWER = ("stalled", "stream_cut", "stream_ended", "overloaded_in_stream")  # once it has begun, after some events
 MOST = 1000  # faults that are set at once
 KINDS = (*REFUSALS, *DISTURBANCES)
 
@@ -33,7 +33,7 @@ class Fault:
     provider: str | None = None
     times: int | None = None
     seconds: float = 0.0  # slow: the delay; rate_limited: the wait it asks for; outage: how long it lasts
-    chunk: int = 3  # stalled, stream_cut, overloaded_in_stream: after how many events; before the last one of a shorter stream
+    chunk: int = 3  # those IN_ANSWER: after how many events; before the last one of a shorter stream
     until: float | None = field(default=None, repr=False, init=False)
 
     def refusal(self) -> Refusal | None:
@@ -82,12 +82,12 @@ class Faults:
             if fault not in self._set:
                 self._set.insert(0, fault)
 
-    def strike(self, provider: str) -> Fault | None:
-        """The fault for a request that just came in, counted down."""
+    def strike(self, provider: str, *, stream: bool = True) -> Fault | None:
+        """The fault for a request that just came in, counted down. A stream that ends too soon waits for a stream."""
         now = self._clock.now()
         self._set = [fault for fault in self._set if fault.until is None or fault.until > now]
         for fault in self._set:
-            if fault.provider in (None, provider):
+            if fault.provider in (None, provider) and (stream or fault.kind != "stream_ended"):
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times == 0:

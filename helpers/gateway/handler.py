@@ -135,7 +135,7 @@ class Handler:
             _check_key(dialect.key(call))
             if route.handle is None:
                 question = await self._read(route, call, entry)
-                fault = self.faults.strike(dialect.provider)
+                fault = self.faults.strike(dialect.provider, stream=question.stream)
                 entry.fault = fault.kind if fault else ""
                 if fault:
                     await self._before(fault, question)
@@ -165,6 +165,10 @@ class Handler:
         entry.status = response.status
         try:
             await self._send(request, response, entry, dialect, fault)
+        except (ConnectionError, asyncio.CancelledError):
+            if response.when_left:
+                response.when_left()
+            raise
         finally:
             if response.when_sent:
                 response.when_sent()
@@ -212,7 +216,8 @@ class Handler:
         settle = partial(self._settle, question, answer, entry)
         if question.stream:
             head = self._head(dialect, call, question, answer, levels)
-            return Response(200, head, stream=_metered(route.stream(question, answer), answer, entry), when_sent=settle)
+            left = answer.stop if dialect.stops_when_left else None
+            return Response(200, head, stream=_metered(route.stream(question, answer), answer, entry), when_sent=settle, when_left=left)
         try:
             await answer.finished()
             entry.usage = answer.usage  # before the client has the answer and looks into the log
@@ -308,6 +313,8 @@ class Handler:
                 entry.note = f"the stream is short: it struck before its last event, after {sent}"
             if fault.kind == "overloaded_in_stream":
                 return await self._end(Refusal("overloaded"), request, response, dialect)
+            if fault.kind == "stream_ended":  # properly, as a proxy may do: no error on the connection, and no end of the answer
+                return await request.finish()
             if fault.kind == "stalled":
                 await asyncio.sleep(STALL)
             request.close()

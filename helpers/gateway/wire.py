@@ -79,6 +79,7 @@ class Response:
     body: bytes = b""
     stream: AsyncIterator[bytes] | None = None
     when_sent: Callable[[], None] | None = None  # called once the answer has gone, or its client has
+    when_left: Callable[[], None] | None = None  # called before that, where its client went first
 
 
 class Cut(Exception):
@@ -115,6 +116,7 @@ class Dialect:
     mount = ""
     json_type = "application/json"
     stream_type = "text/event-stream; charset=utf-8"
+    stops_when_left = True  # whether a model stops, and its bill, when the client of a stream leaves
 
     def routes(self) -> list[Route]:
         raise NotImplementedError

@@ -18,7 +18,9 @@ from google.genai import errors, types
 
 from helpers import environment, models
 from helpers.costs import Bill
+from helpers.gateway.answer import Answer, Choice
 from helpers.gateway.dialects.bedrock import eventstream
+from helpers.gateway.exchange import Provenance, Question, Usage
 from helpers.gateway.faults import KINDS
 from helpers.gateway.server import Gateway
 
@@ -371,6 +373,97 @@ def test_a_stream_that_is_cut_is_not_retried(gateway, ask, error):
     with pytest.raises(error):
         ask()
     assert len(gateway.meter.log()) == 1
+
+
+@pytest.mark.parametrize("ask", [openai_stream, anthropic_stream, gemini_stream, bedrock_stream])
+def test_a_stream_that_ends_too_soon_is_no_error_to_any_sdk(gateway, ask):
+    whole = ask()
+    gateway.fault("stream_ended", chunk=1 if ask is gemini_stream else 5)
+    assert whole.startswith(ask()) and ask() == whole
+    assert [entry.fault for entry in gateway.meter.log()] == ["", "stream_ended", ""]
+
+
+def test_what_ends_too_soon_has_no_finish_reason(gateway):
+    gateway.fault("stream_ended", times=None, chunk=4)
+    chunks = list(openai.OpenAI().chat.completions.create(model="gpt-6-luna", messages=MESSAGES, stream=True, stream_options={"include_usage": True}))
+    assert len(chunks) == 4 and not any(chunk.usage or chunk.choices[0].finish_reason for chunk in chunks)
+    with anthropic.Anthropic().messages.stream(model="claude-haiku-5-5", max_tokens=200, messages=MESSAGES) as stream:
+        assert stream.get_final_message().stop_reason is None
+    [*_, last] = bedrock_client().converse_stream(**CONVERSE)["stream"]
+    assert not last.keys() & {"messageStop", "metadata"}
+
+
+def test_a_stream_that_ends_too_soon_waits_for_a_stream(gateway):
+    gateway.fault("stream_ended", chunk=2)
+    openai_plain()
+    openai_plain()
+    openai_stream()
+    assert [entry.fault for entry in gateway.meter.log()] == ["", "", "stream_ended"]
+
+
+# ---- clients that leave ----------------------------------------------------------------------------------------
+def left(gateway, seconds=5.0):
+    """The last entry of the log, once the gateway has noticed that the client is gone."""
+    until = time.monotonic() + seconds
+    while not (entry := gateway.meter.log()[-1]).note and time.monotonic() < until:
+        time.sleep(0.01)
+    assert entry.note == "the client went away"
+    return entry
+
+
+def leave_openai():
+    with openai.OpenAI().chat.completions.create(model="gpt-6-luna", messages=MESSAGES, stream=True) as stream:
+        next(stream)
+
+
+def leave_anthropic():
+    with anthropic.Anthropic().messages.stream(model="claude-haiku-5-5", max_tokens=200, messages=MESSAGES) as stream:
+        next(stream)
+
+
+def leave_gemini():
+    url = f"{os.environ['GOOGLE_GEMINI_BASE_URL']}/v1/models/gemini-3.5-flash-lite:streamGenerateContent?alt=sse"
+    with httpx2.stream("POST", url, headers={"x-goog-api-key": "any"}, json={"contents": [{"parts": [{"text": PROMPT}]}]}):
+        pass
+
+
+def leave_bedrock():
+    stream = bedrock_client().converse_stream(**CONVERSE)["stream"]
+    next(iter(stream))
+    stream.close()
+
+
+@pytest.mark.parametrize(
+    ("ask", "leave", "goes_on"),
+    [(openai_plain, leave_openai, False), (anthropic_plain, leave_anthropic, False), (gemini_plain, leave_gemini, True), (bedrock_plain, leave_bedrock, True)],
+)
+def test_a_client_that_leaves_before_the_first_token_pays_where_the_provider_goes_on(gateway, ask, leave, goes_on):
+    ask()
+    gateway.pace = 50
+    leave()
+    whole, entry = gateway.meter.log()[0].usage, left(gateway).usage
+    assert (entry.input_tokens, entry.output_tokens) == (whole.input_tokens, whole.output_tokens if goes_on else 0)
+
+
+def test_a_client_that_leaves_pays_for_what_was_written_by_then(gateway):
+    text = "An HTTP request, a header, a status code: what are they?"
+    asked = {"model": "house", "messages": [{"role": "user", "content": text}], "stream": True, "temperature": 0}
+    client = openai.OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"])
+    whole = sum(bool(chunk.choices[0].delta.content) for chunk in client.chat.completions.create(**asked))
+    with client.chat.completions.create(**asked) as stream:
+        next(chunk for chunk in stream if chunk.choices[0].delta.content)
+    assert 1 <= left(gateway).usage.output_tokens <= whole
+
+
+def test_what_is_written_by_now_follows_the_pace():
+    question = Question("openai", models.get("gpt-6-luna", "openai"), messages=(), stream=True)
+    answer = Answer(question, Provenance("scripted"), [Choice("", "stop", thinking_tokens=12, text_tokens=100)], Usage(5, output_tokens=112, thinking_tokens=12), pace=2.0)
+    model = question.model
+    for tokens, thinking in ((0, 0), (7, 7), (50, 12), (112, 12)):
+        seconds = 0 if not tokens else model.ttft + (tokens - 0.5) / model.tokens_per_second
+        answer.started = time.monotonic() - answer.pace * seconds
+        answer.stop()
+        assert (answer.usage.output_tokens, answer.usage.thinking_tokens, answer.usage.input_tokens) == (tokens, thinking, 5)
 
 
 @pytest.mark.parametrize("chunk", [1, 4])

@@ -204,6 +204,9 @@ class HouseAnswer(Answer):
             async for index, token in self.tokens:
                 yield self._take(index, token)
 
+    def stop(self) -> None:
+        """Its usage is what it has generated, and no more is."""
+
     async def thought(self) -> None:
         """The house model does not think before it answers."""
 

@@ -27,6 +27,7 @@ class Bedrock(Dialect):
     provider = "bedrock"
     mount = "/bedrock"
     stream_type = "application/vnd.amazon.eventstream"
+    stops_when_left = False
 
     def routes(self) -> list[Route]:
         one = "/model/(?P<model>[^/]+)"

@@ -26,6 +26,7 @@ class Gemini(Dialect):
     mount = "/gemini"
     json_type = "application/json; charset=UTF-8"
     stream_type = "text/event-stream"
+    stops_when_left = False
 
     def routes(self) -> list[Route]:
         one = VERSION + "/models/(?P<model>[^/:]+)"
