@@ -1,7 +1,8 @@
 """Answers kept in the repository: one JSON object a line, sorted, matched on meaning.
 
 A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
-provider's wire format; one that names an effort is given to questions with that effort alone. A captured one holds the bytes that a real server sent, with their timing, and
+provider's wire format; one that names an effort is given to questions with that effort alone, one that names a function calls it
+with its text as the arguments, and one that names a refusal is broken off for that reason. A captured one holds the bytes that a real server sent, with their timing, and
 matches only a request with the same limits, stops and stream flag. Captured outranks scripted.
 """
 
@@ -32,7 +33,11 @@ CHUNK = {**PAIR, "items": [{"type": "number", "minimum": 0}, {"anyOf": [{"type":
 MESSAGE = {**PAIR, "items": [{"type": "string"}, {"anyOf": [{"type": "string"}, {"type": "array", "items": {**PAIR, "items": {"type": "string"}}}]}]}
 SCRIPTED = {
     "required": ["text"],
-    "properties": {"text": {"type": "string"}, "thinking_tokens": {"type": "integer", "minimum": 0}, "effort": {"type": "string"}},
+    "properties": {
+        "text": {"type": "string"},
+        "thinking_tokens": {"type": "integer", "minimum": 0},
+        **{name: {"type": "string"} for name in ("effort", "function", "refusal")},
+    },
 }
 CAPTURED = {
     "required": ["status", "headers", "chunks"],
@@ -213,7 +218,8 @@ def _texts(said: Any) -> Iterable[str]:
 def _draft(recording: Recording, question: Question) -> Draft:
     answers = [recording.next(question.effort) for _ in range(question.n)]
     thinking = answers[0].get("thinking_tokens", 0)
-    return Draft(tuple(answer["text"] for answer in answers), recording.provenance, thinking)
+    more = {name: answers[0][name] for name in ("function", "refusal") if name in answers[0]}
+    return Draft(tuple(answer["text"] for answer in answers), recording.provenance, thinking, **more)
 
 
 def _captured(recording: Recording) -> Captured:
