@@ -17,6 +17,9 @@ OTHER_MODELS = {
     "00_start_here": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5"},
     "01_api_landscape": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct"},
     "02_openai_chat_completions": {"model": "gpt-6.1-terra", "thinking_model": "gpt-6.2-sol"},
+    "05a_anthropic_messages": {"model": "claude-opus-5-5", "older_model": "claude-haiku-4-5"},
+    "05b_anthropic_tools_images": {"model": "claude-haiku-4-5"},
+    "05c_from_openai_to_anthropic": {"model": "claude-opus-5-5", "openai_model": "gpt-6.1-terra"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -24,6 +27,9 @@ HOUSE = {
     "00_start_here": {"gpt-6.1-terra": 1, "house": 5},
     "01_api_landscape": {"house": 1},
     "02_openai_chat_completions": {"house": 4},
+    "05a_anthropic_messages": {"claude-opus-5-5": 1},
+    "05b_anthropic_tools_images": {"claude-haiku-4-5": 1},
+    "05c_from_openai_to_anthropic": {"claude-opus-5-5": 1, "gpt-6.1-terra": 1},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 # Seconds after which papermill looks whether the reply to a cell has come: it answers a widget through the socket on which it
