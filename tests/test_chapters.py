@@ -24,6 +24,9 @@ OTHER_MODELS = {
     "03a_streaming": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
     "03b_inside_a_stream": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "gemini_model": "gemini-4-argon", "bedrock_model": "global.anthropic.claude-haiku-5-5"},
     "03c_broken_streams": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
+    "05a_anthropic_messages": {"model": "claude-opus-5-5", "older_model": "claude-haiku-4-5"},
+    "05b_anthropic_tools_images": {"model": "claude-haiku-4-5"},
+    "05c_from_openai_to_anthropic": {"model": "claude-opus-5-5", "openai_model": "gpt-6.1-terra"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -34,6 +37,9 @@ HOUSE = {
     "03a_streaming": {"house": 2},
     "03b_inside_a_stream": {},
     "03c_broken_streams": {},
+    "05a_anthropic_messages": {"claude-opus-5-5": 1},
+    "05b_anthropic_tools_images": {"claude-haiku-4-5": 1},
+    "05c_from_openai_to_anthropic": {"claude-opus-5-5": 1, "gpt-6.1-terra": 1},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"

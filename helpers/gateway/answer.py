@@ -27,11 +27,12 @@ class Choice:
     """One of the n answers. Where it calls a function, `function` is its name and `text` the arguments as JSON."""
 
     text: str
-    finish: str  # stop | length | stop_sequence | call
+    finish: str  # stop | length | stop_sequence | call | refusal
     stop_sequence: str | None = None
     thinking_tokens: int = 0
     text_tokens: int = 0
     function: str | None = None
+    refusal: str | None = None
     scores: list[TokenScore] = field(default_factory=list)
 
 
@@ -121,7 +122,7 @@ class Answer:
 
 def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Answer:
     """Apply the request's limits to a draft. `cached` holds the input side of the usage."""
-    choices = [_choice(question, draft.texts[i % len(draft.texts)], draft.thinking_tokens) for i in range(question.n)]
+    choices = [_choice(question, draft, draft.texts[i % len(draft.texts)]) for i in range(question.n)]
     thinking = sum([choice.thinking_tokens for choice in choices])
     usage = Usage(
         input_tokens=cached.input_tokens,
@@ -137,7 +138,17 @@ def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Ans
 EFFORT = {"none": 0.0, "minimal": 0.1, "low": 0.4, "medium": 1.0, "high": 2.0, "xhigh": 3.0, "max": 4.0}
 
 
-def _choice(question: Question, text: str, thinking: int) -> Choice:
+def _choice(question: Question, draft: Draft, text: str) -> Choice:
+    """A text of the draft within the limits; a call or a refusal, where it is one. Of a call that the limit cut, its beginning."""
+    choice = _limited(question, text, draft.thinking_tokens)
+    choice.function = draft.function if choice.text else None
+    if choice.finish == "stop":
+        choice.finish = "refusal" if draft.refusal else "call" if choice.function else "stop"
+        choice.refusal = draft.refusal
+    return choice
+
+
+def _limited(question: Question, text: str, thinking: int) -> Choice:
     ratio = question.model.token_ratio
     thinking = round(thinking * EFFORT[question.effort])
     if question.thinking_limit is not None:

@@ -175,6 +175,8 @@ class Draft:
     texts: tuple[str, ...]  # one per choice; fewer than n are used in turn
     provenance: Provenance
     thinking_tokens: int = 0
+    function: str | None = None  # that it calls; the text is then the arguments as JSON
+    refusal: str | None = None  # why the provider breaks it off, as a category of Anthropic's
 
 
 class Refusal(Exception):

@@ -1,9 +1,11 @@
 """Answers kept in the repository: one JSON object a line, sorted, matched on meaning.
 
 A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
-provider's wire format; one that names an effort is given to questions with that effort alone. A captured one holds the bytes that a real server sent, with their timing, and
-matches only a request with the same limits, stops and stream flag. Captured outranks scripted. Where nothing matches, a scripted
-recording in nearly the same words does (wordings.py): a line that names `providers` is for all their models; its `openings` may stand for its first message, its `wordings` for its last.
+provider's wire format; one that names an effort is given to questions with that effort alone, one that names a function calls it
+with its text as the arguments, and one that names a refusal is broken off for that reason. A captured one holds the bytes that a real
+server sent, with their timing, and matches only a request with the same limits, stops and stream flag. Captured outranks scripted.
+Where nothing matches, a scripted recording in nearly the same words does (wordings.py): a line that names `providers` is for all their
+models; its `openings` may stand for its first message, its `wordings` for its last.
 """
 
 from __future__ import annotations
@@ -38,7 +40,11 @@ CHUNK = {**PAIR, "items": [{"type": "number", "minimum": 0}, {"anyOf": [{"type":
 MESSAGE = {**PAIR, "items": [{"type": "string"}, {"anyOf": [{"type": "string"}, {"type": "array", "items": {**PAIR, "items": {"type": "string"}}}]}]}
 SCRIPTED = {
     "required": ["text"],
-    "properties": {"text": {"type": "string"}, "thinking_tokens": {"type": "integer", "minimum": 0}, "effort": {"type": "string"}},
+    "properties": {
+        "text": {"type": "string"},
+        "thinking_tokens": {"type": "integer", "minimum": 0},
+        **{name: {"type": "string"} for name in ("effort", "function", "refusal")},
+    },
 }
 CAPTURED = {
     "required": ["status", "headers", "chunks"],
@@ -300,7 +306,8 @@ def _is_short(line: dict[str, Any]) -> bool:
 def _draft(recording: Recording, question: Question, slots: dict[str, str] | None = None) -> Draft:
     answers = [recording.next(question.effort) for _ in range(question.n)]
     thinking = answers[0].get("thinking_tokens", 0)
-    return Draft(tuple(_filled(answer["text"], slots or {}) for answer in answers), recording.provenance, thinking)
+    more = {name: answers[0][name] for name in ("function", "refusal") if name in answers[0]}
+    return Draft(tuple(_filled(answer["text"], slots or {}) for answer in answers), recording.provenance, thinking, **more)
 
 
 def _filled(text: str, slots: dict[str, str]) -> str:

@@ -167,6 +167,11 @@ def stop_reason(choice: Choice) -> str:
     return {"stop": "end_turn", "length": "max_tokens", "call": "tool_use"}.get(choice.finish, choice.finish)
 
 
+def stop_details(choice: Choice) -> dict[str, Any] | None:
+    """The category of a refusal; an explanation need not be there."""
+    return {"type": "refusal", "category": choice.refusal, "explanation": None} if choice.refusal else None
+
+
 def thinking_block() -> dict[str, Any]:
     """A thinking block as the 5.x models send it: no text, and a signature that only the provider can read."""
     return {"type": "thinking", "thinking": "", "signature": base64.b64encode(secrets.token_bytes(96)).decode()}
@@ -190,7 +195,7 @@ def message_body(answer: Answer, message_id: str) -> dict[str, Any]:
         "content": content(answer.question, choice),
         "stop_reason": stop_reason(choice),
         "stop_sequence": choice.stop_sequence,
-        "stop_details": None,
+        "stop_details": stop_details(choice),
         "usage": usage_body(answer.usage, answer.question),
     }
 
@@ -225,7 +230,7 @@ async def stream_events(answer: Answer, message_id: str) -> AsyncIterator[dict[s
 def message_delta(answer: Answer) -> dict[str, Any]:
     """The event that says why an answer has ended. Its usage is cumulative: the input counts are those of message_start again."""
     choice = answer.choices[0]
-    delta = {"stop_reason": stop_reason(choice), "stop_sequence": choice.stop_sequence, "stop_details": None}
+    delta = {"stop_reason": stop_reason(choice), "stop_sequence": choice.stop_sequence, "stop_details": stop_details(choice)}
     usage = usage_body(answer.usage, answer.question)
     repeated = {name: value for name, value in usage.items() if name not in ("cache_creation", "service_tier", "inference_geo")}
     return {"type": "message_delta", "delta": delta, "usage": repeated}

@@ -33,6 +33,7 @@ def check(messages: list[dict[str, Any]], model: Model, *, thinks: bool) -> None
 
     The messages were checked for their form. Those of the role system stand between turns.
     """
+    _check_system(messages)
     turns = _turns(messages)
     _check_ids(turns)
     for before, turn in zip([None, *turns], turns, strict=False):
@@ -41,6 +42,30 @@ def check(messages: list[dict[str, Any]], model: Model, *, thinks: bool) -> None
         _check_calls(turn, after)
     if turns:
         _check_last(turns, model, thinks)
+
+
+def _check_system(messages: list[dict[str, Any]]) -> None:
+    """Instructions amid a conversation come after what the user or a tool said, and are last or before a turn of Claude's.
+
+    Source: Anthropic's page on mid-conversation system messages, of May 2026; the words follow the style.
+    """
+    for index, said in enumerate(messages):
+        before = messages[index - 1] if index else None
+        after = messages[index + 1]["role"] if index + 1 < len(messages) else "assistant"
+        if said["role"] == "system" and not (_may_precede(before) and after != "user"):
+            text = (
+                f"messages.{index}: a `system` message must come immediately after a `user` message, "
+                "and be the last message or be followed by an `assistant` message. Use the top-level `system` parameter for the initial prompt."
+            )
+            raise Refusal("bad_value", text, param=f"messages.{index}")
+
+
+def _may_precede(said: dict[str, Any] | None) -> bool:
+    """Whether instructions may follow: after a user's message, after others of theirs, and after a turn that Anthropic's own tools end."""
+    if said is None:
+        return False
+    ends_with = said["content"][-1]["type"] if isinstance(said["content"], list) and said["content"] else "text"
+    return said["role"] != "assistant" or ends_with == "server_tool_use" or is_server_result(ends_with)
 
 
 def _turns(messages: list[dict[str, Any]]) -> list[Turn]:
