@@ -146,7 +146,8 @@ class Gateway(Handler):
 
         kind: rate_limited (for `seconds`, 1 unless given), overloaded, server_error, wrong_key, out_of_credit, outage
         (for `seconds` of the course's clock), slow (by `seconds`, 5 unless given), stalled, connection_reset, stream_cut,
-        overloaded_in_stream. The last two, and stalled, strike after `chunk` events of a stream, and in a shorter stream
+        overloaded_in_stream, slow_batch (the next batch runs for `seconds` of the course's clock; two days unless given,
+        so that it expires). stream_cut, overloaded_in_stream and stalled strike after `chunk` events of a stream, and in a shorter stream
         before its last one. Raises ValueError for any other, and for wrong numbers.
         """
         fault = Fault(kind, provider, None if kind == "outage" else times, seconds, chunk)

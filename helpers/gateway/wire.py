@@ -21,6 +21,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.faults import Faults
 from helpers.gateway.lazy import lazy
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level
@@ -33,6 +34,7 @@ class Services(Protocol):
 
     clock: Clock
     batches: Batches
+    faults: Faults
     prompt_cache: PromptCache
 
     async def answer(self, question: Question) -> Answer: ...

@@ -48,7 +48,8 @@ class AnthropicBatches:
         async def run(item: Item) -> None:
             await self._run(call, item)
 
-        batch = call.services.batches.create(random_id("msgbatch_01", 22), "anthropic", items, run)
+        slow = call.services.faults.strike_batch("anthropic")
+        batch = call.services.batches.create(random_id("msgbatch_01", 22), "anthropic", items, run, slow=slow)
         return self._dialect.ok(self._body(call, batch, "validating"))
 
     async def list(self, call: Call) -> Response:
@@ -125,7 +126,8 @@ class AnthropicBatches:
 
 def _results(batch: Batch) -> bytes:
     """The results as lines."""
-    rows = ({"custom_id": item.custom_id, "result": item.result or {"type": "canceled"}} for item in batch.items)
+    undone = {"type": _undone(batch)}
+    rows = ({"custom_id": item.custom_id, "result": item.result or undone} for item in batch.order)
     return b"".join(compact(row) + b"\n" for row in rows)
 
 
@@ -133,13 +135,18 @@ def _counts(batch: Batch, ended: bool) -> dict[str, int]:
     """All in processing until the whole batch ends; only then are they told apart."""
     counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
     for item in batch.items:
-        name = {True: "succeeded", False: "errored", None: "canceled"}[item.ok] if ended else "processing"
+        name = {True: "succeeded", False: "errored", None: _undone(batch)}[item.ok] if ended else "processing"
         counts[name] += 1
     return counts
 
 
+def _undone(batch: Batch) -> str:
+    """What became of the requests that were not answered."""
+    return "expired" if batch.cancelled is None else "canceled"
+
+
 def _status(state: str) -> str:
-    return {"ended": "ended", "cancelled": "ended", "cancelling": "canceling"}.get(state, "in_progress")
+    return {"ended": "ended", "expired": "ended", "cancelled": "ended", "cancelling": "canceling"}.get(state, "in_progress")
 
 
 async def _settle(call: Call, batch: Batch) -> str:
