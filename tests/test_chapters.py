@@ -17,6 +17,9 @@ OTHER_MODELS = {
     "00_start_here": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5"},
     "01_api_landscape": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct"},
     "02_openai_chat_completions": {"model": "gpt-6.1-terra", "thinking_model": "gpt-6.2-sol"},
+    "04a_batch": {"model": "gpt-6.1-terra"},
+    "04b_batch_elsewhere": {"anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash"},
+    "04c_batch_costs": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -24,6 +27,9 @@ HOUSE = {
     "00_start_here": {"gpt-6.1-terra": 1, "house": 5},
     "01_api_landscape": {"house": 1},
     "02_openai_chat_completions": {"house": 4},
+    "04a_batch": {},
+    "04b_batch_elsewhere": {},
+    "04c_batch_costs": {},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 # Seconds after which papermill looks whether the reply to a cell has come: it answers a widget through the socket on which it
