@@ -52,6 +52,20 @@ class AnthropicBatches:
         batch = call.services.batches.create(random_id("msgbatch_01", 22), "anthropic", items, run, slow=slow)
         return self._dialect.ok(self._body(call, batch, "validating"))
 
+    def questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        """The questions of a batch that is to be made, each with its body. Raises Refusal."""
+        self._version(call)
+        check(call.json)
+        return [(self._question(call, request["params"]), request["params"]) for request in call.json["requests"]]
+
+    def _question(self, call: Call, params: dict[str, Any]) -> Question:
+        """The question of a request. Of one that this gateway refuses, which a provider might not, a short one with its model and limit."""
+        try:
+            return ready(self._read(call.with_json(params)))
+        except Refusal:
+            kept = {name: params[name] for name in ("model", "max_tokens") if name in params}
+            return ready(self._read(call.with_json({**kept, "messages": [{"role": "user", "content": "-"}]})))
+
     async def list(self, call: Call) -> Response:
         rows = [await self._settled(call, b) for b in call.services.batches.of("anthropic")]
         ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {"first_id": None, "last_id": None}

@@ -72,6 +72,12 @@ class GeminiBatches:
         batch = call.services.batches.create(f"batches/{id}", "gemini", items, run, window=WINDOW, slow=slow, **details)
         return self._dialect.ok(_body(batch, "validating"))
 
+    def questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        """The questions of a batch that is to be made, each with its body; none where they stand in a file. Raises Refusal."""
+        given = _checked(call)["batch"]["inputConfig"]
+        bodies = [] if "fileName" in given else [item.request["request"] for item in _requests(given)]
+        return [(ready(self._read(call.with_json(body))), body) for body in bodies]
+
     async def list(self, call: Call) -> Response:
         rows = [await _settled(call, b) for b in call.services.batches.of("gemini")]
         return self._dialect.ok({"operations": rows} if rows else {})

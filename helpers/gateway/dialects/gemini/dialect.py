@@ -31,6 +31,7 @@ class Gemini(Dialect):
     def routes(self) -> list[Route]:
         one = VERSION + "/models/(?P<model>[^/:]+)"
         self.caches = GeminiCaches(self)
+        self._batches = GeminiBatches(self, self.named_model, self.read)
         return [
             route("POST", one + ":generateContent", "generate", read=self.read, write=self.write, weigh=self.caches.weigh),
             route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream, weigh=self.caches.weigh),
@@ -39,8 +40,11 @@ class Gemini(Dialect):
             route("GET", one, "model", handle=self.get_model),
             *self.caches.routes(VERSION),
             *GeminiFiles(self, lambda: _timing(12)).routes(VERSION),
-            *GeminiBatches(self, self.named_model, self.read).routes(VERSION),
+            *self._batches.routes(VERSION),
         ]
+
+    def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        return self._batches.questions(call)
 
     def key(self, call: Call) -> str | None:
         bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()

@@ -18,6 +18,8 @@ ENDPOINTS = (
     "/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations",
     "/v1/images/generations", "/v1/images/edits", "/v1/videos",
 )  # fmt: skip
+LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+SHORT = {"/v1/chat/completions": {"messages": [{"role": "user", "content": "-"}]}, "/v1/responses": {"input": "-"}}
 OVER = ("completed", "expired", "cancelled")  # there are files then
 # Why a request was not answered. The codes and the first sentence are OpenAI's (its batch guide, its API reference).
 UNDONE = {
@@ -108,6 +110,27 @@ class OpenAIBatches:
 
         return await call.services.work(len(file.content), batch_lines.read, file.content, body["endpoint"], knows)
 
+    def questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        """The questions of a batch that is to be made, each with its body; none where its file is not here, or has a mistake."""
+        check(call.json)
+        file, endpoint = files.find(call, call.json["input_file_id"]), call.json["endpoint"]
+        if file is None or endpoint not in self._answerers:
+            return []
+        lines = batch_lines.read(file.content, endpoint, lambda name: models.find(self._dialect.provider, name) is not None)
+        if lines.problems or any(_names_twice(item.request) for item in lines.items):
+            return []
+        found = [parse_json(item.request)["body"] for item in lines.items]
+        return [(self._question(call, endpoint, body), body) for body in found]
+
+    def _question(self, call: Call, endpoint: str, body: dict[str, Any]) -> Question:
+        """The question of a body. Of one that this gateway refuses, which a provider might not, a short one with its model and limit."""
+        read, _ = self._answerers[endpoint]
+        try:
+            return ready(read(call.with_json(body)))
+        except Refusal:
+            kept = {name: body[name] for name in ("model", *LIMITS) if name in body}
+            return ready(read(call.with_json({**kept, **SHORT[endpoint]})))
+
     async def _run(self, call: Call, endpoint: str, item: Item) -> None:
         """Answer one line, with the body and the status that the endpoint itself would have given."""
         read, write = self._answerers[endpoint]
@@ -132,6 +155,20 @@ class OpenAIBatches:
                 batch.details["ending"] = asyncio.create_task(_write_outputs(call, batch))
             await asyncio.shield(batch.details["ending"])  # a client that goes away does not end it
         return await call.services.work(call.services.batches.size(batch), _body, batch, status)
+
+
+def _names_twice(line: str) -> bool:
+    """Whether JSON has an object with two fields of one name: which of them counts is for the provider to say."""
+    twice = False
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
+        fields = dict(pairs)
+        twice = twice or len(fields) < len(pairs)
+        return fields
+
+    json.loads(line, object_pairs_hook=note)
+    return twice
 
 
 def _body(batch: Batch, status: str) -> dict[str, Any]:

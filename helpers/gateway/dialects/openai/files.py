@@ -61,6 +61,12 @@ class OpenAIFiles:
         return Response(200, [*headers, *self._base_headers()], file.content)
 
 
+def batch_file(call: Call) -> File | None:
+    """The file that a call uploads for a batch; None for one with another purpose. Raises Refusal."""
+    file = _uploaded(call)
+    return file if file.purpose == "batch" else None
+
+
 def find(call: Call, id: str) -> File | None:
     """A file that is still kept, by the course's clock."""
     file = call.services.batches.files.get(id)
