@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from helpers import models
@@ -21,8 +22,9 @@ REFUSALS = {
 # Done to the connection or to the stream.
 DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "stream_ended", "overloaded_in_stream")
 IN_ANSWER = ("stalled", "stream_cut", "stream_ended", "overloaded_in_stream")  # once it has begun, after some events
+IN_BATCH = ("slow_batch",)  # done to a batch when it is made; all others are done to questions
 MOST = 1000  # faults that are set at once
-KINDS = (*REFUSALS, *DISTURBANCES)
+KINDS = (*REFUSALS, *DISTURBANCES, *IN_BATCH)
 
 
 @dataclass(eq=False)
@@ -32,7 +34,7 @@ class Fault:
     kind: str
     provider: str | None = None
     times: int | None = None
-    seconds: float = 0.0  # slow: the delay; rate_limited: the wait it asks for; outage: how long it lasts
+    seconds: float = 0.0  # slow: the delay; slow_batch: how long it runs; rate_limited: the wait it asks for; outage: how long it lasts
     chunk: int = 3  # those IN_ANSWER: after how many events; before the last one of a shorter stream
     until: float | None = field(default=None, repr=False, init=False)
 
@@ -82,12 +84,19 @@ class Faults:
             if fault not in self._set:
                 self._set.insert(0, fault)
 
+    def strike_batch(self, provider: str) -> Fault | None:
+        """The fault for a batch that is being made, counted down."""
+        return self._strike(provider, lambda kind: kind in IN_BATCH)
+
     def strike(self, provider: str, *, stream: bool = True) -> Fault | None:
-        """The fault for a request that just came in, counted down. A stream that ends too soon waits for a stream."""
+        """The fault for a question that just came in, counted down. A stream that ends too soon waits for a stream."""
+        return self._strike(provider, lambda kind: kind not in IN_BATCH and (stream or kind != "stream_ended"))
+
+    def _strike(self, provider: str, fits: Callable[[str], bool]) -> Fault | None:
         now = self._clock.now()
         self._set = [fault for fault in self._set if fault.until is None or fault.until > now]
         for fault in self._set:
-            if fault.provider in (None, provider) and (stream or fault.kind != "stream_ended"):
+            if fault.provider in (None, provider) and fits(fault.kind):
                 if fault.times is not None:
                     fault.times -= 1
                     if fault.times == 0:

@@ -145,9 +145,10 @@ class Gateway(Handler):
         """Do something wrong with the next `times` questions (None: with all, until clear_faults).
 
         kind: rate_limited (for `seconds`, 1 unless given), overloaded, server_error, wrong_key, out_of_credit, outage
-        (for `seconds` of the course's clock), slow (by `seconds`, 5 unless given), connection_reset, stalled, stream_cut,
-        stream_ended (without an error, too soon), overloaded_in_stream. The last four strike after `chunk` events of a
-        stream, and in a shorter stream before its last one. Raises ValueError for any other, and for wrong numbers.
+        (for `seconds` of the course's clock), slow (by `seconds`, 5 unless given), slow_batch (the next batch runs for `seconds` of
+        the course's clock; two days unless given, so that it expires), connection_reset, stalled, stream_cut, stream_ended
+        (without an error, too soon), overloaded_in_stream. The last four strike after `chunk` events of a stream, and in a
+        shorter stream before its last one. Raises ValueError for any other, and for wrong numbers.
         """
         fault = Fault(kind, provider, None if kind == "outage" else times, seconds, chunk)
         self.in_loop(lambda: self.faults.add(fault))

@@ -18,9 +18,10 @@ from pydantic_core import to_json
 
 from helpers import models
 from helpers.gateway.answer import Answer
-from helpers.gateway.batches import Batches
+from helpers.gateway.batches import Batches, File
 from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.faults import Faults
 from helpers.gateway.lazy import lazy
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level
@@ -33,6 +34,7 @@ class Services(Protocol):
 
     clock: Clock
     batches: Batches
+    faults: Faults
     prompt_cache: PromptCache
 
     async def answer(self, question: Question) -> Answer: ...
@@ -158,6 +160,14 @@ class Dialect:
             return [json.loads(body)]
         lines = (line[5:].strip() for line in body.replace(b"\r\n", b"\n").split(b"\n") if line.startswith(b"data:"))
         return [json.loads(line) for line in lines if line and line != b"[DONE]"]
+
+    def batch_file(self, call: Call) -> File | None:
+        """The file that a call uploads for a batch; None where it uploads something else, or a part."""
+        return None
+
+    def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        """The questions in a call that makes a batch, each with its body; none where they are not known. Raises Refusal."""
+        return []
 
     def stated_usage(self, body: bytes, content_type: str) -> Usage | None:
         """The usage that the bytes of an answer state; None where they are not in the provider's format, such as a proxy's page."""

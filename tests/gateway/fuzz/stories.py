@@ -83,6 +83,31 @@ def inline_batch(r: Random) -> Scene:
     yield Request("DELETE", batch)
 
 
+def file_batch(r: Random) -> Scene:
+    """A file that goes up to Gemini in pieces, becomes a job, and is read and deleted."""
+    requests = [{"key": f"k{n}", "request": bodies.contents(r)} for n in range(r.choice((1, 2, 5)))]
+    written = [mutate.written(r, mutate.mutated(r, line) if r.random() < 0.3 else line) for line in requests]
+    content = r.choice((b"\n", b"\n", b"\r\n")).join(written)
+    start = post("/gemini/upload/v1beta/files", {"file": bodies.some(r, displayName="d", name="files/mine", mimeType="application/jsonl")})
+    start.headers |= {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"}
+    answer = yield spoilt(r, start) if r.random() < 0.3 else start
+    place = dict((name.lower(), value) for name, value in answer.headers.items()).get("x-goog-upload-url", "/gemini/upload/v1beta/files?upload_id=none")
+    cut = r.choice((0, len(content) // 2, len(content)))
+    for offset, piece, command in ((0, content[:cut], "upload"), (cut, content[cut:], "upload, finalize")):
+        request = Request("POST", "/gemini/" + place.partition("/gemini/")[2], piece)
+        request.headers |= {"x-goog-upload-offset": str(offset), "x-goog-upload-command": command}
+        answer = yield mutate.disturbed(r, request) if r.random() < 0.2 else request
+    file = read_of(answer, "file", "name")
+    order = post(named(r, GEMINI + ":batchGenerateContent"), {"batch": {"inputConfig": {"fileName": file}}})
+    job = "/gemini/v1beta/" + read_of((yield spoilt(r, order) if r.random() < 0.3 else order), "name")
+    yield post("/course/advance", LATER)
+    answer = yield Request("GET", job)
+    yield Request("GET", f"/gemini/v1beta/{read_of(answer, 'response', 'responsesFile')}:download?alt=media")
+    for method in ("GET", "DELETE"):
+        yield Request(method, f"/gemini/v1beta/{file}")
+    yield Request("DELETE", job)
+
+
 def cached(r: Random) -> Scene:
     """An explicit cache that is made, used, prolonged and deleted."""
     made = post("/gemini/v1beta/cachedContents", {**bodies.cache(r), "model": "models/gemini-2.5-flash"})

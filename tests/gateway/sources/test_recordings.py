@@ -22,7 +22,7 @@ from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.recordings import FOLDER, VARIATIONS, Recordings, lines
 
 FILES = sorted(FOLDER.glob("*.jsonl"))
-LINES = [(f"{path.name}:{number}", text) for path in FILES if path.name != VARIATIONS for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)]
+LINES = [(f"{path.name}:{number}", text) for path in FILES if path.name != VARIATIONS for number, text in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1)]
 HELLO, ANSWER = "Say hello in five words.", "Hello, it's nice meeting you."
 COFFEE = "Suggest a name for a coffee shop near a data center. Answer with the name only."
 NAMES = ["Byte & Brew", "The Warm Cache", "Uptime Espresso", "Rack & Roast"]

@@ -388,12 +388,11 @@ def test_tools_of_the_client_are_passed_on(make, name):
     assert answer.status_code == 200, answer.text
 
 
-def test_batches_files_and_caches_are_not_passed_on_but_what_is_free_is(make, provider):
+def test_caches_are_not_passed_on_but_what_is_free_is(make, provider):
     gateway = make("live")
-    with pytest.raises(openai.BadRequestError, match="cannot be priced"):
-        openai.OpenAI().files.create(file=("in.jsonl", b"{}\n"), purpose="batch")
-    with pytest.raises(anthropic.BadRequestError, match="cannot be priced"):
-        anthropic.Anthropic().messages.batches.create(requests=[{"custom_id": "one", "params": CLAUDE}])
+    client = genai.Client()
+    with pytest.raises(genai.errors.ClientError, match="cannot be priced"):
+        client.caches.create(model=GEMINI, config={"contents": PROMPT})
     assert len(provider.meter.log()) == 0
     assert openai.OpenAI().models.list().data
     assert anthropic.Anthropic().messages.count_tokens(model=CLAUDE["model"], messages=MESSAGES).input_tokens > 0

@@ -48,8 +48,23 @@ class AnthropicBatches:
         async def run(item: Item) -> None:
             await self._run(call, item)
 
-        batch = call.services.batches.create(random_id("msgbatch_01", 22), "anthropic", items, run)
+        slow = call.services.faults.strike_batch("anthropic")
+        batch = call.services.batches.create(random_id("msgbatch_01", 22), "anthropic", items, run, slow=slow)
         return self._dialect.ok(self._body(call, batch, "validating"))
+
+    def questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        """The questions of a batch that is to be made, each with its body. Raises Refusal."""
+        self._version(call)
+        check(call.json)
+        return [(self._question(call, request["params"]), request["params"]) for request in call.json["requests"]]
+
+    def _question(self, call: Call, params: dict[str, Any]) -> Question:
+        """The question of a request. Of one that this gateway refuses, which a provider might not, a short one with its model and limit."""
+        try:
+            return ready(self._read(call.with_json(params)))
+        except Refusal:
+            kept = {name: params[name] for name in ("model", "max_tokens") if name in params}
+            return ready(self._read(call.with_json({**kept, "messages": [{"role": "user", "content": "-"}]})))
 
     async def list(self, call: Call) -> Response:
         rows = [await self._settled(call, b) for b in call.services.batches.of("anthropic")]
@@ -125,7 +140,8 @@ class AnthropicBatches:
 
 def _results(batch: Batch) -> bytes:
     """The results as lines."""
-    rows = ({"custom_id": item.custom_id, "result": item.result or {"type": "canceled"}} for item in batch.items)
+    undone = {"type": _undone(batch)}
+    rows = ({"custom_id": item.custom_id, "result": item.result or undone} for item in batch.order)
     return b"".join(compact(row) + b"\n" for row in rows)
 
 
@@ -133,13 +149,18 @@ def _counts(batch: Batch, ended: bool) -> dict[str, int]:
     """All in processing until the whole batch ends; only then are they told apart."""
     counts = dict.fromkeys(("processing", "succeeded", "errored", "canceled", "expired"), 0)
     for item in batch.items:
-        name = {True: "succeeded", False: "errored", None: "canceled"}[item.ok] if ended else "processing"
+        name = {True: "succeeded", False: "errored", None: _undone(batch)}[item.ok] if ended else "processing"
         counts[name] += 1
     return counts
 
 
+def _undone(batch: Batch) -> str:
+    """What became of the requests that were not answered."""
+    return "expired" if batch.cancelled is None else "canceled"
+
+
 def _status(state: str) -> str:
-    return {"ended": "ended", "cancelled": "ended", "cancelling": "canceling"}.get(state, "in_progress")
+    return {"ended": "ended", "expired": "ended", "cancelled": "ended", "cancelling": "canceling"}.get(state, "in_progress")
 
 
 async def _settle(call: Call, batch: Batch) -> str:

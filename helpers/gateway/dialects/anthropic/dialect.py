@@ -26,13 +26,17 @@ class Anthropic(Dialect):
     mount = "/anthropic"
 
     def routes(self) -> list[Route]:
+        self._batches = AnthropicBatches(self, self.version, self.read)
         return [
             route("POST", "/v1/messages", "messages", read=self.read, write=self.write, stream=self.stream),
             route("POST", "/v1/messages/count_tokens", "count tokens", handle=self.count),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
-            *AnthropicBatches(self, self.version, self.read).routes(),
+            *self._batches.routes(),
         ]
+
+    def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        return self._batches.questions(call)
 
     def key(self, call: Call) -> str | None:
         bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()

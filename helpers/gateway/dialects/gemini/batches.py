@@ -1,27 +1,32 @@
-"""Gemini's batches: inline requests, an operation that is polled, inline results."""
+"""Gemini's batches: requests in the body or in a file, an operation that is polled, results in it or in a file."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from helpers.gateway.batches import Batch, Item
+from helpers.gateway.batches import DAY, Batch, File, Item
+from helpers.gateway.dialects.gemini import files
 from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini.caches import timestamp
 from helpers.gateway.dialects.gemini.errors import batch_error
 from helpers.gateway.dialects.gemini.fields import GENERATE, normalised
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, checker, list_of, shape
 from helpers.gateway.exchange import Question, Refusal, ready
-from helpers.gateway.wire import Call, Dialect, Read, Response, Route, random_id, route
+from helpers.gateway.wire import Call, Dialect, Read, Response, Route, compact, parse_json, random_id, route
 from helpers.models import Model
 
+WINDOW = 2 * DAY  # seconds: a job expires that "was running or pending for more than 48 hours" (Batch API guide, as of 2026-11)
 ONE = shape("request", closed=True, request=GENERATE, metadata=OBJECT)
 INPUT = shape(closed=True, requests=shape("requests", closed=True, requests=list_of(ONE)), fileName=STRING)
 MORE = {name: ANY for name in ("priority", "webhookConfig")}
 BATCH = shape("inputConfig", closed=True, displayName=STRING, inputConfig=INPUT, model=STRING, name=STRING, **MORE)
 CREATE = shape("batch", closed=True, batch=BATCH)
 check = checker(CREATE)
+LINE = shape("request", closed=True, key=STRING, request=GENERATE)
+check_line = checker(LINE)
 GOOGLE = "type.googleapis.com/google.ai.generativelanguage.v1main."
 STATES = {
     "validating": "PENDING",
@@ -30,11 +35,12 @@ STATES = {
     "cancelling": "RUNNING",
     "cancelled": "CANCELLED",
     "ended": "SUCCEEDED",
+    "expired": "EXPIRED",
 }
 
 
 class GeminiBatches:
-    """The routes of batchGenerateContent and batches/. Requests in a file are not offered."""
+    """The routes of batchGenerateContent and batches/."""
 
     def __init__(self, dialect: Dialect, named_model: Callable[[Call], Model], read: Read) -> None:
         """`named_model` finds the model in a call's path; `read` reads the question of an inline request."""
@@ -50,20 +56,27 @@ class GeminiBatches:
             route("DELETE", one, "batch", handle=self.delete),
         ]
 
-    def create(self, call: Call) -> Response:
+    async def create(self, call: Call) -> Response:
         model = self._named_model(call)
-        body = normalised(call.json, CREATE)
-        check(body)
-        requests = _requests(body["batch"]["inputConfig"])
-        items = [Item(str(number), request) for number, request in enumerate(requests)]
+        body = await call.services.work(len(call.body), _checked, call)
+        given = body["batch"]["inputConfig"]
+        file = files.named(call, "files/" + given["fileName"].removeprefix("files/")) if "fileName" in given else None
+        items = await call.services.work(len(file.content), _lines, file) if file else _requests(given)
 
         async def run(item: Item) -> None:
-            await self._run(call, item)
+            await (self._run_line if file else self._run)(call, item)
 
         id = random_id("", 36, "abcdefghijklmnopqrstuvwxyz0123456789")
-        details = {"model": model.id, "name": body["batch"].get("displayName", "")}
-        batch = call.services.batches.create(f"batches/{id}", "gemini", items, run, **details)
+        details = {"model": model.id, "name": body["batch"].get("displayName", ""), "file": f"files/batch-{id}" if file else None}
+        slow = call.services.faults.strike_batch("gemini")
+        batch = call.services.batches.create(f"batches/{id}", "gemini", items, run, window=WINDOW, slow=slow, **details)
         return self._dialect.ok(_body(batch, "validating"))
+
+    def questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        """The questions of a batch that is to be made, each with its body; none where they stand in a file. Raises Refusal."""
+        given = _checked(call)["batch"]["inputConfig"]
+        bodies = [] if "fileName" in given else [item.request["request"] for item in _requests(given)]
+        return [(ready(self._read(call.with_json(body))), body) for body in bodies]
 
     async def list(self, call: Call) -> Response:
         rows = [await _settled(call, b) for b in call.services.batches.of("gemini")]
@@ -90,37 +103,91 @@ class GeminiBatches:
 
     async def _run(self, call: Call, item: Item) -> None:
         metadata = {"metadata": item.request["metadata"]} if "metadata" in item.request else {}
+        await self._answer(call, item, lambda: item.request["request"], metadata)
+
+    async def _run_line(self, call: Call, item: Item) -> None:
+        """A line of a file. One that is no request is an error of its own."""
+        named: dict[str, Any] = {}
+
+        def request() -> dict[str, Any]:
+            line = _parsed(item.request)
+            if isinstance(line.get("key"), str):
+                named["key"] = line["key"]
+            check_line(line)
+            return line["request"]
+
+        await self._answer(call, item, request, named)
+
+    async def _answer(self, call: Call, item: Item, request: Callable[[], dict[str, Any]], named: dict[str, Any]) -> None:
+        """Answer one request; its result bears what it was named by."""
 
         def question() -> Question:
-            return ready(replace(self._read(call.with_json(item.request["request"])), batch=True))
+            return ready(replace(self._read(call.with_json(request())), batch=True))
 
         try:
             answer = await call.services.answer(await call.services.work(item.size, question))
-            item.ok, item.result = True, {"response": bodies.response_body(answer), **metadata}
+            item.ok, item.result = True, {"response": bodies.response_body(answer), **named}
         except Refusal as refusal:
-            item.ok, item.result = False, {"error": batch_error(refusal, call), **metadata}
+            item.ok, item.result = False, {"error": batch_error(refusal, call), **named}
 
 
-def _requests(config: dict[str, Any]) -> list[dict[str, Any]]:
-    """The requests that stand in the body. Raises Refusal for a file: this gateway keeps none."""
-    if "fileName" in config:
-        name = config["fileName"].removeprefix("files/")
-        raise Refusal("forbidden", f"You do not have permission to access the File {name} or it may not exist.")
+def _checked(call: Call) -> dict[str, Any]:
+    body = normalised(call.json, CREATE)
+    check(body)
+    return body
+
+
+def _requests(config: dict[str, Any]) -> list[Item]:
+    """The requests that stand in the body. Raises Refusal where there are none."""
     requests = config.get("requests", {}).get("requests")
     if not requests:
         raise Refusal("missing", param="batch.inputConfig.requests")
-    return requests
+    return [Item(str(number), request) for number, request in enumerate(requests)]
+
+
+def _lines(file: File) -> list[Item]:
+    """The lines of a file, as text, which takes a tenth of the memory. Raises Refusal where there are none."""
+    lines = [line for line in file.content.decode("utf-8", "replace").split("\n") if line.strip()]
+    if not lines:
+        raise Refusal("bad_value", f"The file {file.id} has no requests.", param="batch.inputConfig.fileName")
+    return [Item(str(number), line) for number, line in enumerate(lines)]
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """A line as its fields are named. Raises Refusal for one that is no JSON object."""
+    try:
+        line = parse_json(text)
+    except ValueError as error:
+        raise Refusal("bad_json", str(error)) from None
+    if not isinstance(line, dict):
+        raise Refusal("bad_json", "the line is not a JSON object")
+    return normalised(line, LINE)
 
 
 async def _settled(call: Call, batch: Batch) -> dict[str, Any]:
-    """A batch as it is now."""
+    """A batch as it is now, with its file when it has succeeded."""
     state = await batch.settle(call.services.clock.now())
+    if state == "ended" and batch.details["file"]:
+        if "ending" not in batch.details:
+            batch.details["ending"] = asyncio.create_task(_write_file(call, batch))
+        await asyncio.shield(batch.details["ending"])  # a client that goes away does not end it
     return await call.services.work(call.services.batches.size(batch), _body, batch, state)
+
+
+async def _write_file(call: Call, batch: Batch) -> None:
+    """The results as a file of lines, in the order of the requests; once, and off the event loop."""
+
+    def content() -> bytes:
+        return b"".join(compact(item.result) + b"\n" for item in batch.items)
+
+    name, now = batch.details["file"], call.services.clock.now()
+    lines = await call.services.work(call.services.batches.size(batch), content)
+    call.services.batches.files[name] = File(name, name, files.GENERATED, lines, now, now + files.KEPT, "gemini", "application/jsonl")
 
 
 def _body(batch: Batch, state: str) -> dict[str, Any]:
     name = STATES[state]
-    ended = name in ("SUCCEEDED", "CANCELLED")
+    ended = name in ("SUCCEEDED", "CANCELLED", "EXPIRED")
     metadata = {
         "@type": GOOGLE + "GenerateContentBatch",
         "model": f"models/{batch.details['model']}",
@@ -137,9 +204,12 @@ def _body(batch: Batch, state: str) -> dict[str, Any]:
         body["done"] = True
     if name == "CANCELLED":
         body["error"] = {"code": 1, "message": "The operation was cancelled."}
+    if name == "EXPIRED":
+        body["error"] = {"code": 4, "message": "The operation expired."}
     if name == "SUCCEEDED":
-        # The results stand twice: Google's SDK reads those in the metadata.
-        metadata["output"] = {"inlinedResponses": {"inlinedResponses": [item.result for item in batch.items]}}
+        # The results, or the name of their file, stand twice: Google's SDK reads those in the metadata.
+        inline = {"inlinedResponses": {"inlinedResponses": [item.result for item in batch.items]}}
+        metadata["output"] = {"responsesFile": batch.details["file"]} if batch.details["file"] else inline
         body["response"] = {"@type": GOOGLE + "GenerateContentBatchOutput", **metadata["output"]}
     return body
 
@@ -148,7 +218,7 @@ def _stats(batch: Batch, ended: bool) -> dict[str, str]:
     """Counts as strings, as JSON carries 64-bit numbers; zeros are left out."""
     counts = {
         "requestCount": len(batch.items),
-        "pendingRequestCount": 0 if ended else len(batch.items),
+        "pendingRequestCount": 0 if ended else len(batch.items) - batch.answered,
         "successfulRequestCount": sum(item.ok is True for item in batch.items),
         "failedRequestCount": sum(item.ok is False for item in batch.items),
     }

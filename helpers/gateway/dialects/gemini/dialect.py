@@ -13,6 +13,7 @@ from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini.batches import GeminiBatches
 from helpers.gateway.dialects.gemini.caches import GeminiCaches
 from helpers.gateway.dialects.gemini.errors import error_body
+from helpers.gateway.dialects.gemini.files import GeminiFiles
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
@@ -31,6 +32,7 @@ class Gemini(Dialect):
     def routes(self) -> list[Route]:
         one = VERSION + "/models/(?P<model>[^/:]+)"
         self.caches = GeminiCaches(self)
+        self._batches = GeminiBatches(self, self.named_model, self.read)
         return [
             route("POST", one + ":generateContent", "generate", read=self.read, write=self.write, weigh=self.caches.weigh),
             route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream, weigh=self.caches.weigh),
@@ -38,12 +40,17 @@ class Gemini(Dialect):
             route("GET", VERSION + "/models", "models", handle=self.list_models),
             route("GET", one, "model", handle=self.get_model),
             *self.caches.routes(VERSION),
-            *GeminiBatches(self, self.named_model, self.read).routes(VERSION),
+            *GeminiFiles(self, lambda: _timing(12)).routes(VERSION),
+            *self._batches.routes(VERSION),
         ]
+
+    def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        return self._batches.questions(call)
 
     def key(self, call: Call) -> str | None:
         bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
-        return call.headers.get("x-goog-api-key") or call.query.get("key") or bearer or None
+        # The pieces of an upload carry no key: the address that they are sent to is one.
+        return call.headers.get("x-goog-api-key") or call.query.get("key") or bearer or call.query.get("upload_id") or None
 
     # ---- generate --------------------------------------------------------
     def read(self, call: Call) -> Question:

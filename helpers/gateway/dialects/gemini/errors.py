@@ -19,6 +19,7 @@ STATUS = {
     "FAILED_PRECONDITION": 400,
     "PERMISSION_DENIED": 403,
     "NOT_FOUND": 404,
+    "ALREADY_EXISTS": 409,
     "RESOURCE_EXHAUSTED": 429,
     "INTERNAL": 500,
     "UNAVAILABLE": 503,
@@ -27,6 +28,7 @@ STATUS = {
 RPC_CODES = {
     "INVALID_ARGUMENT": 3,
     "NOT_FOUND": 5,
+    "ALREADY_EXISTS": 6,
     "PERMISSION_DENIED": 7,
     "RESOURCE_EXHAUSTED": 8,
     "FAILED_PRECONDITION": 9,
@@ -109,6 +111,8 @@ def words(refusal: Refusal, call: Call | None) -> tuple[str, str, Details]:
             return "NOT_FOUND", f"Requested entity was not found: {facts['method']} {facts['path']}", []
         case "not_found":
             return "NOT_FOUND", refusal.message, []
+        case "conflict":
+            return "ALREADY_EXISTS", refusal.message, []
         case "forbidden":
             return "PERMISSION_DENIED", refusal.message, []
         case "no_recording":

@@ -18,6 +18,17 @@ ENDPOINTS = (
     "/v1/responses", "/v1/chat/completions", "/v1/embeddings", "/v1/completions", "/v1/moderations",
     "/v1/images/generations", "/v1/images/edits", "/v1/videos",
 )  # fmt: skip
+LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
+SHORT = {"/v1/chat/completions": {"messages": [{"role": "user", "content": "-"}]}, "/v1/responses": {"input": "-"}}
+OVER = ("completed", "expired", "cancelled")  # there are files then
+# Why a request was not answered. The codes and the first sentence are OpenAI's (its batch guide, its API reference).
+UNDONE = {
+    code: {"code": code, "message": message}
+    for code, message in (
+        ("batch_expired", "This request could not be executed before the completion window expired."),
+        ("batch_cancelled", "This request was not executed before the batch was cancelled."),
+    )
+}
 METADATA = {"type": "object", "additionalProperties": STRING, "maxProperties": 16}
 check = checker(
     shape(
@@ -60,7 +71,8 @@ class OpenAIBatches:
 
         details = {"body": body, "problems": lines.problems, "model": lines.model}
         items = [] if lines.problems else lines.items
-        batch = call.services.batches.create(hex_id("batch_", 32), self._dialect.provider, items, run, **details)
+        provider, slow = self._dialect.provider, None if lines.problems else call.services.faults.strike_batch(self._dialect.provider)
+        batch = call.services.batches.create(hex_id("batch_", 32), provider, items, run, slow=slow, **details)
         batch.failed = bool(lines.problems)
         return self._dialect.ok(_body(batch, "validating"))
 
@@ -98,6 +110,27 @@ class OpenAIBatches:
 
         return await call.services.work(len(file.content), batch_lines.read, file.content, body["endpoint"], knows)
 
+    def questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        """The questions of a batch that is to be made, each with its body; none where its file is not here, or has a mistake."""
+        check(call.json)
+        file, endpoint = files.find(call, call.json["input_file_id"]), call.json["endpoint"]
+        if file is None or endpoint not in self._answerers:
+            return []
+        lines = batch_lines.read(file.content, endpoint, lambda name: models.find(self._dialect.provider, name) is not None)
+        if lines.problems or any(_names_twice(item.request) for item in lines.items):
+            return []
+        found = [parse_json(item.request)["body"] for item in lines.items]
+        return [(self._question(call, endpoint, body), body) for body in found]
+
+    def _question(self, call: Call, endpoint: str, body: dict[str, Any]) -> Question:
+        """The question of a body. Of one that this gateway refuses, which a provider might not, a short one with its model and limit."""
+        read, _ = self._answerers[endpoint]
+        try:
+            return ready(read(call.with_json(body)))
+        except Refusal:
+            kept = {name: body[name] for name in ("model", *LIMITS) if name in body}
+            return ready(read(call.with_json({**kept, **SHORT[endpoint]})))
+
     async def _run(self, call: Call, endpoint: str, item: Item) -> None:
         """Answer one line, with the body and the status that the endpoint itself would have given."""
         read, write = self._answerers[endpoint]
@@ -115,13 +148,27 @@ class OpenAIBatches:
         item.result = {"status_code": status, "request_id": hex_id("req_", 32), "body": body}
 
     async def _settled(self, call: Call, batch: Batch) -> dict[str, Any]:
-        """A batch as it is now, with its files when it has completed."""
+        """A batch as it is now, with its files when it is over."""
         status = _status(await batch.settle(call.services.clock.now()))
-        if status == "completed":
+        if status in OVER:
             if "ending" not in batch.details:
                 batch.details["ending"] = asyncio.create_task(_write_outputs(call, batch))
             await asyncio.shield(batch.details["ending"])  # a client that goes away does not end it
         return await call.services.work(call.services.batches.size(batch), _body, batch, status)
+
+
+def _names_twice(line: str) -> bool:
+    """Whether JSON has an object with two fields of one name: which of them counts is for the provider to say."""
+    twice = False
+
+    def note(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        nonlocal twice
+        fields = dict(pairs)
+        twice = twice or len(fields) < len(pairs)
+        return fields
+
+    json.loads(line, object_pairs_hook=note)
+    return twice
 
 
 def _body(batch: Batch, status: str) -> dict[str, Any]:
@@ -141,10 +188,10 @@ def _body(batch: Batch, status: str) -> dict[str, Any]:
         "created_at": int(batch.created),
         "in_progress_at": int(batch.started) if started else None,
         "expires_at": int(batch.created) + int(DAY),
-        "finalizing_at": int(batch.finalizing) if status in ("finalizing", "completed") else None,
+        "finalizing_at": int(min(batch.finalizing, batch.expires)) if status in ("finalizing", "completed", "expired") else None,
         "completed_at": int(batch.ended) if status == "completed" else None,
         "failed_at": int(batch.started) if status == "failed" else None,
-        "expired_at": None,
+        "expired_at": int(batch.ended) if status == "expired" else None,
         "cancelling_at": int(batch.cancelled) if batch.cancelled else None,
         "cancelled_at": int(batch.ended) if status == "cancelled" else None,
         "request_counts": {"total": len(batch.items) if started else 0, "completed": completed, "failed": failed},
@@ -169,9 +216,10 @@ async def _write_outputs(call: Call, batch: Batch) -> None:
 
 def _outputs(batch: Batch, now: float) -> dict[str, File]:
     out, asked = {}, batch.details["body"].get("output_expires_after")
-    for name, ok in (("output", True), ("error", False)):
-        items = [item for item in batch.items if item.ok is ok]
-        rows = [{"id": hex_id("batch_req_", 32), "custom_id": i.custom_id, "response": i.result, "error": None} for i in items]
+    why = UNDONE["batch_expired" if batch.cancelled is None else "batch_cancelled"]
+    for name, kinds in (("output", (True,)), ("error", (False, None))):
+        items = [item for item in batch.order if item.ok in kinds]
+        rows = [{"id": hex_id("batch_req_", 32), "custom_id": i.custom_id, "response": i.result, "error": why if i.ok is None else None} for i in items]
         if rows:
             content = "".join(json.dumps(row) + "\n" for row in rows).encode()
             gone = files.expires(now, "batch_output", asked)

@@ -9,10 +9,11 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer
+from helpers.gateway.batches import File
 from helpers.gateway.dialects.openai import chat, rules, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.errors import go_duration, words
-from helpers.gateway.dialects.openai.files import OpenAIFiles
+from helpers.gateway.dialects.openai.files import OpenAIFiles, batch_file
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
@@ -35,14 +36,21 @@ class OpenAI(Dialect):
             "/v1/chat/completions": (self.read_chat, self.write_chat),
             "/v1/responses": (responses.read, responses.write),
         }
+        self._batches = OpenAIBatches(self, batched)
         return [
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
             *responses.routes(),
             *OpenAIFiles(self, self.base_headers).routes(),
-            *OpenAIBatches(self, batched).routes(),
+            *self._batches.routes(),
         ]
+
+    def batch_file(self, call: Call) -> File | None:
+        return batch_file(call)
+
+    def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
+        return self._batches.questions(call)
 
     def key(self, call: Call) -> str | None:
         scheme, _, key = call.headers.get("authorization", "").partition(" ")

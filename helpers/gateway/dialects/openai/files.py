@@ -43,7 +43,8 @@ class OpenAIFiles:
 
     async def list(self, call: Call) -> Response:
         purpose = call.query.get("purpose")
-        kept = [file for file in reversed(call.services.batches.files.values()) if not file.is_gone(call.services.clock.now())]
+        now = call.services.clock.now()
+        kept = [file for file in reversed(call.services.batches.files.values()) if file.provider == "openai" and not file.is_gone(now)]
         return self._dialect.ok({"object": "list", "data": [_body(f) for f in kept if purpose in (None, f.purpose)], "has_more": False})
 
     async def get(self, call: Call) -> Response:
@@ -60,10 +61,16 @@ class OpenAIFiles:
         return Response(200, [*headers, *self._base_headers()], file.content)
 
 
+def batch_file(call: Call) -> File | None:
+    """The file that a call uploads for a batch; None for one with another purpose. Raises Refusal."""
+    file = _uploaded(call)
+    return file if file.purpose == "batch" else None
+
+
 def find(call: Call, id: str) -> File | None:
     """A file that is still kept, by the course's clock."""
     file = call.services.batches.files.get(id)
-    return None if file is None or file.is_gone(call.services.clock.now()) else file
+    return None if file is None or file.provider != "openai" or file.is_gone(call.services.clock.now()) else file
 
 
 def expires(created: float, purpose: str, asked: dict[str, Any] | None) -> float | None:

@@ -52,7 +52,7 @@ def test_batch_life_cycle(client, gateway, slow_batches):
     assert (done.request_counts.total, done.request_counts.completed, done.request_counts.failed) == (3, 2, 1)
     assert done.created_at < done.in_progress_at < done.finalizing_at < done.completed_at
     good = lines_of(client, done.output_file_id)
-    assert list(good) == ["a", "c"] and good["a"]["response"]["status_code"] == 200 and good["a"]["error"] is None
+    assert sorted(good) == ["a", "c"] and good["a"]["response"]["status_code"] == 200 and good["a"]["error"] is None
     assert good["a"]["response"]["body"]["object"] == "chat.completion"
     bad = lines_of(client, done.error_file_id)["b"]["response"]
     assert (bad["status_code"], bad["body"]["error"]["code"]) == (400, "unsupported_parameter")
