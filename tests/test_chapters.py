@@ -6,6 +6,7 @@ import ast
 import re
 import statistics
 from collections import Counter
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
 
@@ -48,6 +49,7 @@ HOUSE = {
     "05c_from_openai_to_anthropic": {"claude-opus-5-5": 1, "gpt-6.1-terra": 1},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
+CALLS_A_FUNCTION = "05c_from_openai_to_anthropic"  # by an OpenAI model too; it says that not all of them do
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
 PICTURES = ("helpers.charts.bars", "helpers.charts.grouped_bars", "helpers.charts.lines", "helpers.charts.timeline")
@@ -88,16 +90,23 @@ def test_a_chapter_runs_with_other_models_and_answers_come_from_where_it_says(pa
 def others(id: str) -> list[str]:
     """The models that the same provider still serves and that take other parameters or think otherwise: one of each kind."""
     given = models.get(id)
-    served = [model for model in models.of(given.provider) if not model.is_retired(models.facts_date())]
+    served = [model for model in models.of(given.provider) if not (model.is_retired(models.facts_date()) or model.profile_only)]
     kinds = {(model.thinks, model.efforts, model.accepts): model.id for model in served}
     del kinds[given.thinks, given.efforts, given.accepts]
     return list(kinds.values())
+
+
+def calls_functions(model: models.Model) -> bool:
+    """Whether it does so in chat completions: those that cannot stop thinking do not."""
+    return "tools" in model.accepts or model.efforts[:1] in ((), ("none",))
 
 
 def variants(path: Path) -> list[dict[str, str]]:
     """Parameters with which each kind of model has its turn, those of several providers at once."""
     given = ast.parse(next(cell.source for cell in code_of(path) if "parameters" in cell.metadata.get("tags", ()))).body
     kinds = {line.targets[0].id: others(line.value.value) for line in given if line.targets[0].id.endswith("model")}
+    if path.stem == CALLS_A_FUNCTION:
+        kinds["openai_model"] = [id for id in kinds["openai_model"] if calls_functions(models.get(id))]
     turns = max(map(len, kinds.values()))
     return [{name: ids[turn % len(ids)] for name, ids in kinds.items() if ids} for turn in range(turns)]
 
@@ -105,6 +114,13 @@ def variants(path: Path) -> list[dict[str, str]]:
 @pytest.mark.parametrize(("path", "parameters"), [(path, parameters) for path in CHAPTERS for parameters in variants(path)])
 def test_a_chapter_runs_with_every_kind_of_model_of_its_providers(path, parameters, tmp_path):
     run(path, tmp_path / path.name, parameters)
+
+
+@chapters
+def test_a_chapter_runs_more_than_a_year_later(path, tmp_path, monkeypatch):
+    """Models that have ended by then are said so, and nothing breaks."""
+    monkeypatch.setenv("COURSE_DATE", (models.facts_date() + timedelta(days=400)).isoformat())
+    run(path, tmp_path / path.name, {})
 
 
 @chapters

@@ -67,7 +67,8 @@ def gemini_plain(timeout=None, **options):
 def gemini_stream(timeout=None):
     # A prompt without a recording: its answer is long enough to come in several pieces.
     client = genai.Client(http_options=types.HttpOptions(timeout=timeout and int(timeout * 1000)))
-    stream = client.models.generate_content_stream(model="gemini-3.5-flash-lite", contents="A prompt that nobody recorded.")
+    steady = types.GenerateContentConfig(temperature=0)
+    stream = client.models.generate_content_stream(model="gemini-3.5-flash-lite", contents="A prompt that nobody recorded.", config=steady)
     return "".join(piece.text for piece in stream)
 
 

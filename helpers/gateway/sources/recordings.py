@@ -185,7 +185,7 @@ class Recordings:
                     self._wordings.add([(line["provider"], model)], line["messages"], self._scripted[name])
 
     def _variation(self, line: dict[str, Any]) -> Recording:
-        name = key_of({"providers": line["providers"], "messages": line["messages"]})
+        name = key_of({"provider": line["providers"], "model": "", "messages": line["messages"], "tools": []})
         return self._variations.setdefault(name, Recording(line, name))
 
     def _exact(self) -> Iterable[Recording]:
