@@ -87,7 +87,6 @@ class Course:
             ("Next", "run the cells; course.bill shows what you have spent"),
         ]
 
-
     def _keys(self) -> str:
         """Which providers the learner has a key for: yes or no, and no part of any."""
         upstream = self.gateway.upstream

@@ -9,18 +9,20 @@ from html import escape
 # A few words of style for the whole page. The status card carries it, as every chapter shows that first.
 # - Printed sentences and long names in tables wrap at words; JupyterLab breaks them anywhere, or cuts them in a narrow window.
 # - In a narrow window tables are a little smaller, so that none has to be scrolled.
+# - A progress bar is no wider than the page.
 # - Links within sentences are underlined, so that they are known by more than their colour.
 # - The middle tones of pictures, which have to do on white too, are lighter on a dark page.
 STYLE = """<style>
 .jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
-.jp-RenderedHTMLCommon :is(p, li) a:any-link { text-decoration: underline; }
+.jp-RenderedHTMLCommon :is(p, li, td) a:any-link { text-decoration: underline; }
+.jp-RenderedHTMLCommon progress { max-width: 100%; }
 .jp-RenderedHTMLCommon :is(td, th) { padding: 0.4em 0.25em; }
 .jp-RenderedHTMLCommon :is(td, th) code { white-space: normal; overflow-wrap: anywhere; }
 @media (max-width: 1000px) { .jp-RenderedHTMLCommon table { font-size: 12px; } }
 [data-jp-theme-light="false"] img.course-picture { filter: brightness(1.5); }
 </style>"""
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+( USD|%)?")
-JOINTS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d][_./])(?=\w)")  # of names, where their parts meet
+JOINTS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d][_./])(?=\w)|(?<=\w-)(?=\w)")  # of names, where their parts meet
 NO_NUMBER = ("", "-", "cut", "unknown")  # what stands in a column of numbers where there is none
 
 

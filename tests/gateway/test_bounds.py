@@ -1,6 +1,5 @@
 """However large a request is, others are answered meanwhile; and nothing that the gateway keeps grows for ever."""
 
-import asyncio
 import http.client
 import itertools
 import json

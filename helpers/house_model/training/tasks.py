@@ -8,8 +8,25 @@ from functools import lru_cache
 
 from helpers.house_model.training import counting, extracting, facts, naming
 from helpers.house_model.training.lists import (
-    INVENTED_SHARE, Example, Maker, MustSay, Row, all_plain, as_typed, capital, fill, group_part, grouped, invented, must_say, part, plain,
-    proper_name, rows, single, split,
+    INVENTED_SHARE,
+    Example,
+    Maker,
+    MustSay,
+    Row,
+    all_plain,
+    as_typed,
+    capital,
+    fill,
+    group_part,
+    grouped,
+    invented,
+    must_say,
+    part,
+    plain,
+    proper_name,
+    rows,
+    single,
+    split,
 )  # fmt: skip
 
 STRANGE_SHARE = 0.5

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import anthropic
 import boto3
-import openai
 import nbformat
+import openai
 import pytest
 from google import genai
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.gateway.batches import DAY, Batch, File, Item
-from helpers.gateway.dialects.gemini import files
 from helpers.gateway.dialects.gemini import contents as bodies
+from helpers.gateway.dialects.gemini import files
 from helpers.gateway.dialects.gemini.caches import timestamp
 from helpers.gateway.dialects.gemini.errors import batch_error
 from helpers.gateway.dialects.gemini.fields import GENERATE, normalised
