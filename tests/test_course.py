@@ -262,9 +262,9 @@ def test_log_and_bill_show_themselves(kernel):
     helpers.ask("anthropic", "Say hello in five words.")
     with pytest.raises(openai.NotFoundError):
         openai.OpenAI().chat.completions.create(**HELLO | {"model": "<b>"})
-    for text in (str(course.log()), course.log()._repr_html_()):
+    for text in (str(course.log()), course.log()._repr_html_().replace("<wbr>", "")):
         assert "claude-haiku-5-5" in text and "scripted" in text and "404" in text and "<b>" not in text
-    for text in (str(course.bill), course.bill._repr_html_()):
+    for text in (str(course.bill), course.bill._repr_html_().replace("<wbr>", "")):
         assert "0.00 USD" in text and "claude-haiku-5-5" in text
     assert len(course.log()) == 2 and len(course.log().only(provider="openai", status=404)) == 1
 
