@@ -17,7 +17,12 @@ myst_heading_anchors = 3
 myst_links_external_new_tab = True
 
 html_theme = "sphinx_book_theme"
-html_theme_options = {"show_toc_level": 2, "use_download_button": True, "use_fullscreen_button": False}
+html_theme_options = {
+    "show_toc_level": 2,
+    "use_fullscreen_button": False,
+    "navbar_persistent": [],  # a second field for the search
+    "footer_content_items": [],
+}
 html_static_path = ["static"]
 html_css_files = ["course.css"]
 html_copy_source = False
