@@ -317,7 +317,7 @@ def test_offline_the_bill_spends_nothing_and_states_the_live_amount(gateway):
     expected = sum(helpers.cost(entry.usage, "gpt-6-luna", "openai", on=TODAY) for entry in entries)
     assert bill.spent == 0 and bill.live == expected > 0
     assert "Spent: 0.00 USD." in str(bill)
-    for text in (str(bill), bill._repr_html_()):
+    for text in (str(bill), bill._repr_html_().replace("<wbr>", "")):
         assert dollars(expected) in text and str(TODAY) in text and "gpt-6-luna" in text
 
 
