@@ -15,7 +15,7 @@ help:
 	@echo 'make bench   time what a learner waits for'
 	@echo 'make bench-setup   time the set-up, with uv and with pip, in folders of its own (needs a network)'
 	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux; 4 GB, 8 for a GPU)'
-	@echo 'make house-model   train the house model anew (needs a network for PyTorch; about an hour)'
+	@echo 'make house-model   train the house model anew (needs a network for PyTorch; more than an hour)'
 	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
 	@echo 'make clean   remove .venv, .vllm, .training, build/ and caches'
 
@@ -34,7 +34,7 @@ endif
 	@bare=; for python in $(or $(strip $(PYTHON)),python3 python3.13 python3.12 python3.11); do \
 	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || continue; \
 	    if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
-	        echo "Building .venv with $$("$$python" --version): about 170 packages, 180 MB to fetch, once."; \
+	        echo "Building .venv with $$("$$python" --version): about 190 packages, 200 MB to fetch, once."; \
 	        echo 'On a fast line that takes less than a minute, on a slow one some minutes.'; \
 	        exec "$$python" -m venv --clear .venv; \
 	    fi; \
@@ -76,7 +76,7 @@ bench-setup: setup
 vllm:
 	@PYTHON='$(strip $(PYTHON))' helpers/serving/install.sh
 
-# The weights are in the repository; this makes them anew, for whoever changes what the model is taught. About an hour on one core.
+# The weights are in the repository; this makes them anew, for whoever changes what the model is taught. More than an hour on one core.
 # PyTorch is needed for this alone, so it lives in an environment of its own. The .venv then says how good the new model is.
 TRAINING := torch==2.13.0 transformers==5.19.0 tokenizers==0.23.3
 house-model: setup

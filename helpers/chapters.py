@@ -72,11 +72,11 @@ def run(chapters: list[Path], to: Path, given: dict[str, Any]) -> Iterator[Ran]:
     to.mkdir(parents=True, exist_ok=True)
     taken = {path: _taken(path, given) for path in chapters}
     for name in given:
-        if not any(name in values for values in taken.values()):
+        if not any(name in of_chapter for of_chapter in taken.values()):
             raise ValueError(f"none of these chapters has a parameter {name!r}; they have {', '.join(_names(chapters))}")
     # Processes, as papermill changes the working directory; spawned, as a gateway in this process must not be forked.
     with ProcessPoolExecutor(min(len(chapters), os.cpu_count() or 1), multiprocessing.get_context("spawn")) as pool:
-        running = {pool.submit(execute, path, to / path.name, values): path for path, values in taken.items()}
+        running = {pool.submit(execute, path, to / path.name, of_chapter): path for path, of_chapter in taken.items()}
         for done in as_completed(running):
             try:
                 yield done.result()

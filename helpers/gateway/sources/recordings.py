@@ -307,7 +307,8 @@ def _draft(recording: Recording, question: Question, slots: dict[str, str] | Non
     answers = [recording.next(question.effort) for _ in range(question.n)]
     thinking = answers[0].get("thinking_tokens", 0)
     more = {name: answers[0][name] for name in ("function", "refusal") if name in answers[0]}
-    return Draft(tuple(_filled(answer["text"], slots or {}) for answer in answers), recording.provenance, thinking, **more)
+    texts = [_filled(answer["text"], slots) if slots else answer["text"] for answer in answers]
+    return Draft(tuple(texts), recording.provenance, thinking, **more)
 
 
 def _filled(text: str, slots: dict[str, str]) -> str:

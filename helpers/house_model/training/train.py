@@ -1,4 +1,4 @@
-"""Train the house model: `python -m helpers.house_model.training.train FOLDER`, on one core, in about an hour.
+"""Train the house model: `python -m helpers.house_model.training.train FOLDER`, on one core, in more than an hour.
 
 It needs torch, transformers, tokenizers and safetensors, which the course itself does not (`make house-model` installs them in an
 environment of their own). The same seed on the same machine and versions gives the same weights.
