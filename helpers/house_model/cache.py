@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 import numpy as np
 
 Array = np.ndarray
 BLOCK = 16  # tokens of a block, as in vLLM on a GPU
 FIRST_ROOM = 64  # tokens that a cache has room for at first
+ROOMS = (64, 128, 256)  # tokens of a place in each stack; a longer past is so much to compute that it does not matter to look at it alone
 Key = tuple[int, tuple[int, ...]]
 
 
@@ -28,9 +30,12 @@ class KVCache:
         """See to it that so many tokens more fit."""
         layers, heads, room, size = self._stored.shape
         if self.used + more > room:
-            wider = np.empty((layers, heads, max(self.used + more, 2 * room), size), np.float32)
-            wider[:, :, : self.used] = self._stored[:, :, : self.used]
-            self._stored = wider
+            self.move(np.empty((layers, heads, max(self.used + more, 2 * room), size), np.float32))
+
+    def move(self, to: Array) -> None:
+        """Stand somewhere else from now on."""
+        to[:, :, : self.used] = self._stored[:, :, : self.used]
+        self._stored = to
 
     def layer(self, number: int, new: Array) -> tuple[Array, Array]:
         """The keys and the values of a layer, with those of new tokens, (token, head, size), after them."""
@@ -48,6 +53,60 @@ class KVCache:
         self.make_room(BLOCK)
         self._stored[:, :, self.used : self.used + BLOCK] = block
         self.used += BLOCK
+
+
+class Stack:
+    """The caches of several sequences that write, one after the other in one array without a gap: one product serves them all."""
+
+    def __init__(self, layers: int, most: int, heads: int, room: int, size: int) -> None:
+        self._heads, self.room = heads, room
+        self._stored = np.zeros((layers, most, 2 * heads, room, size), np.float32)  # takes memory where it is written to
+        self.caches: list[KVCache] = []  # in the order in which they stand
+
+    def add(self, cache: KVCache) -> None:
+        """Give a cache the next place."""
+        cache.move(self._stored[:, len(self.caches)])
+        self.caches.append(cache)
+
+    def remove(self, cache: KVCache) -> None:
+        """Give a cache an array of its own. The last one takes its place."""
+        place, last = self.caches.index(cache), self.caches.pop()
+        cache.move(np.empty_like(self._stored[:, place]))
+        if last is not cache:
+            last.move(self._stored[:, place])
+            self.caches[place] = last
+
+    def measure(self) -> None:
+        """Before one token more of each is read: where it goes, and what of the places each one does not look at, as it is longer than its past."""
+        self._places = np.array([cache.used for cache in self.caches])
+        unseen = np.arange(self._places.max() + 1) > self._places[:, None]
+        self.mask = np.where(unseen, np.float32(-np.inf), np.float32(0))[:, None, None]  # (place, kv head, query head, token)
+
+    def layer(self, number: int, new: Array) -> tuple[Array, Array]:
+        """The keys and the values of a layer, (place, head, token, size), with those of the new tokens, (place, head, size), in them."""
+        count, longest = len(new), self.mask.shape[-1]
+        self._stored[number, np.arange(count), :, self._places] = new
+        stored = self._stored[number, :count, :, :longest]
+        return stored[:, : self._heads], stored[:, self._heads :]
+
+
+class Stacks:
+    """A stack for every size of caches, so that a short one is not computed as if it were long."""
+
+    def __init__(self, layers: int, most: int, heads: int, size: int) -> None:
+        self._stacks = [Stack(layers, most, heads, room, size) for room in ROOMS]
+
+    def arrange(self, caches: Sequence[KVCache]) -> list[Stack]:
+        """Let these caches and no others stand where one token more fits, the longest by themselves. Returns the stacks with more than one."""
+        for stack in self._stacks:
+            for cache in [cache for cache in stack.caches if cache not in caches or cache.used == stack.room]:
+                stack.remove(cache)
+        placed = {cache for stack in self._stacks for cache in stack.caches}
+        for cache in caches:
+            stack = next((stack for stack in self._stacks if cache.used < stack.room), None)
+            if stack and cache not in placed:
+                stack.add(cache)
+        return [stack for stack in self._stacks if len(stack.caches) > 1]
 
 
 def key(before: Key | None, ids: list[int]) -> Key:
