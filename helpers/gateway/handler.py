@@ -54,11 +54,11 @@ class Handler:
         self.prompt_cache = PromptCache(self.clock)
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
-        self.house = House()
         self.meter = Meter()
         self.port = 0
         self._worker = Worker()
         self.work = self._worker.do  # for the dialects too
+        self.house = House(self.work)
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
 
     @property

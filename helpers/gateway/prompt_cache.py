@@ -15,6 +15,7 @@ from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import MESSAGE_OVERHEAD, Question, Usage
 
 MOST_ENTRIES = 1_000_000  # prefixes; some 100 bytes each, and where a prompt is cached token by token, as many as it has tokens
+STORED_AT_ONCE = 10_000  # prefixes; other threads wait for a millisecond meanwhile
 MOST_EXPLICIT = 200_000_000  # bytes of caches with a name of their own
 SECONDS = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43_200, "10m": 600}
 Life = tuple[float, float]  # when a prefix expires, and its time to live in seconds
@@ -56,8 +57,9 @@ class PromptCache:
         first = -(-rule.min_tokens // rule.block_tokens)
         if len(hashes) < first:
             return Usage(input_tokens=prompt_tokens)
-        hit = next((n for n in range(len(hashes), first - 1, -1) if self._life(hashes[n - 1])), 0)
-        self._store(hashes[first - 1 :], SECONDS[rule.ttl])
+        names = hashes[first - 1 :]
+        hit = 0 if self._is_new(names) else next((n for n in range(len(hashes), first - 1, -1) if self._life(hashes[n - 1])), 0)
+        self._store(names, SECONDS[rule.ttl])
         # At least the last token of a prompt is always computed anew.
         read = min(hit * rule.block_tokens, prompt_tokens - 1)
         written = min(len(hashes) * rule.block_tokens, prompt_tokens) - read if rule.charges_writes else 0
@@ -91,6 +93,10 @@ class PromptCache:
         found = self._young.get(name) or self._old.get(name)
         return found if found and found[0] > self._clock.now() else None
 
+    def _is_new(self, names: list[int]) -> bool:
+        """Whether none of these prefixes is there. Of a long prompt that is sooner said than which is the longest one."""
+        return self._young.keys().isdisjoint(names) and self._old.keys().isdisjoint(names)
+
     def _renewed(self, name: int) -> bool:
         """Whether a prefix is there, which then lives on."""
         found = self._life(name)
@@ -99,9 +105,11 @@ class PromptCache:
         return found is not None
 
     def _store(self, names: list[int], ttl: float) -> None:
-        life = (self._clock.now() + ttl, ttl)
-        for name in names:
-            self._young[name] = life
+        life, start = (self._clock.now() + ttl, ttl), 0
+        while start < len(names):
+            end = start + min(STORED_AT_ONCE, MOST_ENTRIES // 2 - len(self._young))
+            self._young.update(dict.fromkeys(names[start:end], life))
+            start = end
             if len(self._young) >= MOST_ENTRIES // 2:
                 self._young, self._old = {}, self._young
 
