@@ -43,7 +43,7 @@ class Worker:
 def _politely(action: Callable[..., T], *arguments: Any) -> T:
     """Do it while all other threads get their turn soon."""
     usual = sys.getswitchinterval()
-    if usual <= 1.01 * TURN:  # it was read back in whole microseconds
+    if usual <= TURN:
         return action(*arguments)
     sys.setswitchinterval(TURN)
     try:

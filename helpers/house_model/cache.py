@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
 
 import numpy as np
 
 Array = np.ndarray
 BLOCK = 16  # tokens of a block, as in vLLM on a GPU
 FIRST_ROOM = 64  # tokens that a cache has room for at first
-ROOMS = (64, 128, 256)  # tokens of a place in each stack; a longer past is so much to compute that it does not matter to look at it alone
+ROOMS = (64, 128, 256)  # tokens of a place on each shelf; with a longer past there is so much to compute that a call of its own does not matter
 Key = tuple[int, tuple[int, ...]]
 
 
@@ -55,8 +54,8 @@ class KVCache:
         self.used += BLOCK
 
 
-class Stack:
-    """The caches of several sequences that write, one after the other in one array without a gap: one product serves them all."""
+class Shelf:
+    """Places of one size for the caches of sequences that write, all in one array: so one product serves them all. There is no gap."""
 
     def __init__(self, layers: int, most: int, heads: int, room: int, size: int) -> None:
         self._heads, self.room = heads, room
@@ -69,7 +68,7 @@ class Stack:
         self.caches.append(cache)
 
     def remove(self, cache: KVCache) -> None:
-        """Give a cache an array of its own. The last one takes its place."""
+        """Take a cache off: it gets an array of its own, and the last one gets its place."""
         place, last = self.caches.index(cache), self.caches.pop()
         cache.move(np.empty_like(self._stored[:, place]))
         if last is not cache:
@@ -77,36 +76,37 @@ class Stack:
             self.caches[place] = last
 
     def measure(self) -> None:
-        """Before one token more of each is read: where it goes, and what of the places each one does not look at, as it is longer than its past."""
+        """Before each one reads a token more: note where it goes, and what is to be hidden, as the places are longer than what stands there."""
         self._places = np.array([cache.used for cache in self.caches])
-        unseen = np.arange(self._places.max() + 1) > self._places[:, None]
-        self.mask = np.where(unseen, np.float32(-np.inf), np.float32(0))[:, None, None]  # (place, kv head, query head, token)
+        hidden = np.arange(self._places.max() + 1) > self._places[:, None]
+        self.mask = np.where(hidden, np.float32(-np.inf), np.float32(0))[:, None, None]  # (cache, kv head, query head, token), to be added
 
     def layer(self, number: int, new: Array) -> tuple[Array, Array]:
-        """The keys and the values of a layer, (place, head, token, size), with those of the new tokens, (place, head, size), in them."""
+        """The keys and the values of a layer, (cache, head, token, size), with those of a new token each, (cache, head, size), after them."""
         count, longest = len(new), self.mask.shape[-1]
         self._stored[number, np.arange(count), :, self._places] = new
         stored = self._stored[number, :count, :, :longest]
         return stored[:, : self._heads], stored[:, self._heads :]
 
 
-class Stacks:
-    """A stack for every size of caches, so that a short one is not computed as if it were long."""
+class Shelves:
+    """A shelf for each of some sizes: on one for all, a short cache would be computed as if it were as long as the longest."""
 
     def __init__(self, layers: int, most: int, heads: int, size: int) -> None:
-        self._stacks = [Stack(layers, most, heads, room, size) for room in ROOMS]
+        self._shelves = [Shelf(layers, most, heads, room, size) for room in ROOMS]
 
-    def arrange(self, caches: Sequence[KVCache]) -> list[Stack]:
-        """Let these caches and no others stand where one token more fits, the longest by themselves. Returns the stacks with more than one."""
-        for stack in self._stacks:
-            for cache in [cache for cache in stack.caches if cache not in caches or cache.used == stack.room]:
-                stack.remove(cache)
-        placed = {cache for stack in self._stacks for cache in stack.caches}
-        for cache in caches:
-            stack = next((stack for stack in self._stacks if cache.used < stack.room), None)
-            if stack and cache not in placed:
-                stack.add(cache)
-        return [stack for stack in self._stacks if len(stack.caches) > 1]
+    def arrange(self, caches: list[KVCache]) -> list[Shelf]:
+        """Put up these caches and no others, each where one token more fits. Those too long for all stand alone. Returns the shelves with several."""
+        wanted = set(caches)
+        for shelf in self._shelves:
+            for cache in [cache for cache in shelf.caches if cache not in wanted or cache.used == shelf.room]:
+                shelf.remove(cache)
+        standing = {cache for shelf in self._shelves for cache in shelf.caches}
+        for cache in [cache for cache in caches if cache not in standing]:
+            fitting = (shelf for shelf in self._shelves if cache.used < shelf.room)
+            if shelf := next(fitting, None):
+                shelf.add(cache)
+        return [shelf for shelf in self._shelves if len(shelf.caches) > 1]
 
 
 def key(before: Key | None, ids: list[int]) -> Key:

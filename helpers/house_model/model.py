@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from helpers.house_model.cache import Array, KVCache, Stack, Stacks
+from helpers.house_model.cache import Array, KVCache, Shelf, Shelves
 from helpers.house_model.threads import one_thread
 
 TILE = 64  # columns of weights that are multiplied at once
@@ -91,33 +92,33 @@ class Model:
         """An empty cache for one sequence."""
         return KVCache(len(self._layers), self.kv_heads, self.size)
 
-    def stacks(self, most: int) -> Stacks:
+    def shelves(self, most: int) -> Shelves:
         """Places for the caches of so many sequences that write."""
-        return Stacks(len(self._layers), most, self.kv_heads, self.size)
+        return Shelves(len(self._layers), most, self.kv_heads, self.size)
 
-    def forward(self, pieces: list[Piece], stacks: Iterable[Stack] = ()) -> Array:
+    def forward(self, pieces: list[Piece], shelves: Iterable[Shelf] = ()) -> Array:
         """Read a piece of every sequence, all in one pass: each weight is fetched once, whoever uses it.
 
-        Each piece whose cache stands in one of the stacks has one token, and no cache there is without a piece.
+        Each piece whose cache stands in one of the shelves has one token, and no cache there is without a piece.
         Returns a row for each piece: the scores (logits) of the token that follows its last one.
         """
         counts = [len(ids) for ids, _ in pieces]
         ends = np.cumsum(counts)
         rows = {cache: slice(end - count, end) for end, count, (_, cache) in zip(ends, counts, pieces, strict=True)}
-        together = [(stack, [rows.pop(cache).start for cache in stack.caches]) for stack in stacks]  # who is left in rows is computed alone
+        together = [(shelf, [rows.pop(cache).start for cache in shelf.caches]) for shelf in shelves]  # who is left in rows is computed alone
         places = [place for ids, cache in pieces for place in range(cache.used, cache.used + len(ids))]
         cos, sin = self._cos[places, None], self._sin[places, None]
         for ids, cache in pieces:
             cache.make_room(len(ids))
-        for stack, _ in together:
-            stack.measure()
+        for shelf, _ in together:
+            shelf.measure()
         x = self._embed[[id for ids, _ in pieces for id in ids]]
         mixed = np.empty((len(x), self.heads * self.size), np.float32)
         for number, layer in enumerate(self._layers):
             heads = layer.qkv(rms_norm(x, self._eps)).reshape(len(x), -1, self.size)
             rotate(heads[:, : self.heads + self.kv_heads], cos, sin)
-            for stack, lines in together:
-                mixed[lines] = self._attention_together(heads[lines], stack, number)
+            for shelf, lines in together:
+                mixed[lines] = self._attention_together(heads[lines], shelf, number)
             for cache, part in rows.items():
                 mixed[part] = self._attention(heads[part], cache, number)  # each sequence looks at its own past alone
             x = x + layer.out(mixed)
@@ -137,19 +138,18 @@ class Model:
             scores = np.matvec(keys[:, None], query)
         else:
             scores = query @ keys.swapaxes(1, 2)
-            # no token looks at one that comes after it
-            scores.reshape(self.kv_heads, -1, new, seen)[..., cache.used :] += np.triu(np.full((new, new), -1e30, np.float32), 1)
+            scores.reshape(self.kv_heads, -1, new, seen)[..., cache.used :] += later(new)
         scores -= scores.max(-1, keepdims=True)
         np.exp(scores, out=scores)  # with the division below: softmax
         mixed = scores @ values / scores.sum(-1, keepdims=True)
         return mixed.reshape(self.kv_heads, -1, new, self.size).transpose(2, 0, 1, 3).reshape(new, -1)
 
-    def _attention_together(self, heads: Array, stack: Stack, number: int) -> Array:
+    def _attention_together(self, heads: Array, shelf: Shelf, number: int) -> Array:
         """The same for several sequences with one new token each."""
-        keys, values = stack.layer(number, heads[:, self.heads :])
+        keys, values = shelf.layer(number, heads[:, self.heads :])
         query = heads[:, : self.heads].reshape(len(heads), self.kv_heads, -1, self.size)
         scores = np.matvec(keys[:, :, None], query)
-        scores += stack.mask
+        scores += shelf.mask
         scores -= scores.max(-1, keepdims=True)
         np.exp(scores, out=scores)
         mixed = scores @ values / scores.sum(-1, keepdims=True)
@@ -178,6 +178,12 @@ def rotate(x: Array, cos: Array, sin: Array) -> None:
     """Rotary positions: each pair of numbers is turned, where it stands, by an angle that grows with the token's place."""
     left, right = halves(x)
     left[...], right[...] = left * cos - right * sin, right * cos + left * sin
+
+
+@lru_cache(maxsize=2)
+def later(count: int) -> Array:
+    """To be added to the scores of some tokens for one another: no token looks at one that comes after it."""
+    return np.triu(np.full((count, count), -np.inf, np.float32), 1)
 
 
 def halves(x: Array) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ class Scheduler:
         self._model = model
         self.pool = BlockPool(prefix_bytes)
         self.most_running = max(1, min(MOST_RUNNING, MOST_BYTES // (model.context * model.token_bytes)))
-        self._stacks = model.stacks(self.most_running)
+        self._shelves = model.shelves(self.most_running)
         self.waiting: deque[deque[Sequence]] = deque()  # one queue a request, which has several sequences where it wants several choices
         self.running: list[Sequence] = []
 
@@ -66,9 +66,9 @@ class Scheduler:
 
     def _forward(self, planned: dict[Sequence, int]) -> Iterable[Array | Exception]:
         """The scores that follow what is planned for each sequence. Where the model fails it reads them one by one: then the error is of one alone."""
-        stacks = self._stacks.arrange([sequence.cache for sequence in planned if sequence.writes])
+        shelves = self._shelves.arrange([sequence.cache for sequence in planned if sequence.writes])
         try:
-            return self._model.forward([(s.ids[s.cache.used : s.cache.used + count], s.cache) for s, count in planned.items()], stacks)
+            return self._model.forward([(s.ids[s.cache.used : s.cache.used + count], s.cache) for s, count in planned.items()], shelves)
         except Exception as error:
             if len(planned) == 1:
                 return [error]
