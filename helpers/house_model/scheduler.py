@@ -11,7 +11,7 @@ from helpers.house_model.model import Model
 from helpers.house_model.sequence import Sequence, Token
 
 MOST_RUNNING = 64  # sequences that are computed together; the others wait for their turn
-MOST_BYTES = 540_000_000  # of their keys and values, were each as long as the context: of a larger model fewer run; their shelves take less than that again
+MOST_BYTES = 540_000_000  # of their keys and values, were each as long as the context: of a larger model fewer run (the shelves: 117 MB more)
 PREFIX_BYTES = 64_000_000  # of the prefix cache
 READING = 64  # tokens of prompts that one step reads, so that a long prompt does not hold up the others
 Outcome = tuple[Sequence, Token | Exception]
