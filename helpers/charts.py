@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 # On white and on JupyterLab's black alike: 4 to 1 for words, 3 to 1 for what is drawn. page.STYLE lightens them on black.
 INK = "#737373"
-COLOURS = ("#3b82f6", "#d97706", "#059669", "#a855f7")
-MARKERS = "osD^"  # so that a line is known by more than its colour
+COLOURS = ("#3b82f6", "#d97706", "#059669", "#a855f7", "#e11d74")
+MARKERS = "osD^v"  # so that a line is known by more than its colour
+ALIKE = 0.02  # of the height of a picture: lines that are nowhere further apart lie on each other
 INCHES, DOTS = 6.5, 160  # a picture's width, and its points an inch
 SHOWN = 100  # CSS pixels an inch: words in a picture are then about as large as those around it
 
@@ -52,7 +53,18 @@ class Picture:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> HTML:
     """A table; columns of numbers stand to the right."""
-    return HTML(page.table(columns, [[_number(value) if _is_number(value) else str(value) for value in row] for row in rows]))
+    shown = zip(*[_column(values) for values in zip(*rows, strict=True)], strict=True)
+    return HTML(page.table(columns, list(shown)))
+
+
+def _column(values: Sequence[Any]) -> list[str]:
+    """The cells of a column as text, its prices with as many decimals as the one that needs most."""
+    shown = [_number(value) if _is_number(value) else str(value) for value in values]
+    prices = [place for place, value in enumerate(values) if isinstance(value, Decimal)]
+    decimals = max((len(shown[place].partition(".")[2]) for place in prices), default=0)
+    for place in prices:
+        shown[place] = f"{values[place]:,.{decimals}f}"
+    return shown
 
 
 def _is_number(value: Any) -> bool:
@@ -134,7 +146,8 @@ def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str, limit:
     figure, axes = _axes(0.4 * len(values) + 1.1, title)
     names, heights = list(values), [float(value) for value in values.values()]
     drawn = axes.barh(names, heights, color=COLOURS[0])
-    axes.bar_label(drawn, labels=[f"{height:,.2f}" for height in heights], padding=4, color=INK)
+    decimals = 0 if all(height.is_integer() for height in heights) else 2
+    axes.bar_label(drawn, labels=[f"{height:,.{decimals}f}" for height in heights], padding=4, color=INK)
     axes.invert_yaxis()
     axes.set_xlabel(unit)
     axes.margins(x=0.2)
@@ -148,7 +161,7 @@ def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit:
     names = list(next(iter(series.values())))
     figure, axes = _axes(0.2 * len(names) * len(series) + 1.3, title)
     height = 0.8 / len(series)
-    for place, ((label, values), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
+    for place, ((label, values), colour) in enumerate(zip(series.items(), cycle(COLOURS), strict=False)):
         at = [row + height * (place - (len(series) - 1) / 2) for row in range(len(names))]
         axes.barh(at, [float(values[name]) for name in names], height=0.9 * height, color=colour, label=label)
     axes.set_yticks(range(len(names)), names)
@@ -173,8 +186,10 @@ def lines(
 ) -> Picture:
     """One line for each series over the same x. doubling: x doubles from step to step. `alt` and `limit` as with bars."""
     figure, axes = _axes(3.2, title)
-    for (name, values), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
-        axes.plot(x, [float(value) for value in values], marker=marker, markersize=4, color=colour, label=name)
+    drawn = [[float(value) for value in values] for values in series.values()]
+    for place, (name, colour, marker) in enumerate(zip(series, cycle(COLOURS), cycle(MARKERS), strict=False)):
+        above = _covering(drawn[place], drawn[place + 1 :], limit or max(map(max, drawn)))
+        axes.plot(x, drawn[place], marker=marker, markersize=4 + 4 * above, linewidth=1.5 + 3 * above, color=colour, label=name)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_ylim(bottom=0)
@@ -185,6 +200,11 @@ def lines(
     axes.legend(frameon=False, labelcolor=INK)
     _end(axes.set_ylim, limit)
     return _picture(figure, alt)
+
+
+def _covering(line: Sequence[float], later: Sequence[Sequence[float]], height: float) -> int:
+    """How many lines are drawn over this one: it is drawn wider than those, so that it is seen at all."""
+    return sum(max(abs(one - other) for one, other in zip(line, over, strict=True)) <= ALIKE * height for over in later)
 
 
 def _end(set_limits: Callable[..., Any], limit: float | None) -> None:

@@ -1,5 +1,6 @@
 """What a learner waits for, each measured beside what it is compared with: `make bench`."""
 
+import ast
 import asyncio
 import http.server
 import itertools
@@ -14,7 +15,9 @@ import time
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
+import nbformat
 import openai
 
 from helpers import models
@@ -208,6 +211,37 @@ def start_time():
     return ours - bare
 
 
+# ---- the chapters ------------------------------------------------------------------------------------------
+CHAPTERS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def imports_of(path):
+    """All import statements of a chapter's code."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    found = [node for source in cells for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join(dict.fromkeys(map(ast.unparse, found)))
+
+
+def chapters():
+    """Seconds of nbval over all chapters (the tests' conftest sets the pace to 0), and of starting the same kernels and importing the same packages.
+
+    One chapter after the other in both, and the kernels are started as nbval starts them.
+    """
+    from nbval.kernel import RunningKernel
+
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:xdist", *map(str, CHAPTERS)]
+    subprocess.run(command, check=True, cwd=CHAPTERS[0].parents[1], stdout=subprocess.DEVNULL)
+    between = time.perf_counter()
+    for path in CHAPTERS:
+        kernel = RunningKernel("python3", cwd=str(path.parent))
+        try:
+            assert kernel.await_reply(kernel.execute_cell_input(imports_of(path)), timeout=60)["content"]["status"] == "ok", path.name
+        finally:
+            kernel.stop()
+    return between - began, time.perf_counter() - between
+
+
 # ---- the house model ---------------------------------------------------------------------------------------
 TALK = [{"role": "user", "content": "Count from one to ten in words."}]
 
@@ -355,6 +389,7 @@ def main():
     ours, bare = plain_call()
     beside, alone, large = beside_the_largest()
     together, in_turn, house_together, house_in_turn = parallel_streams()
+    whole, bare_kernels = chapters()
     house = f"{house_together / house_in_turn:.2f} times ({house_together:.1f} and {house_in_turn:.1f} s)"
     rows = [
         ("a call to the gateway, against a bare server", against(quick(ours), quick(bare)), "at most 1.1 times"),
@@ -365,6 +400,7 @@ def main():
         ("first token of a stream, against its typical time", f"{1000 * first_token_lag():+.1f} ms", "within 10 ms"),
         ("import helpers, against a bare Python", f"{import_time():+.3f} s", "at most 0.1 s"),
         ("helpers.start() in a kernel, against an empty cell", f"{start_time():+.3f} s", "at most 0.3 s"),
+        ("all chapters, against their kernels and imports", f"{whole / bare_kernels:.2f} times ({whole:.0f} and {bare_kernels:.0f} s)", "at most 1.5 times"),
     ]
     for width, (ours, theirs) in side_by_side().items():
         share = f"{ours / theirs:.1f} times ({ours:.0f} and {theirs:.0f} tokens/s)" if theirs else f"{ours:.0f} tokens/s; no vLLM to compare with"

@@ -38,6 +38,40 @@ def test_lines_are_told_apart_by_more_than_their_colour():
     assert len(set(charts.MARKERS)) == len(charts.COLOURS)
 
 
+@pytest.fixture
+def drawn(monkeypatch):
+    """The axes of the pictures that a test draws."""
+    axes = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: axes.append(figure.axes[0]))
+    return axes
+
+
+def lines_of(**series):
+    charts.lines(series, x=range(3), title="t", x_label="x", y_label="y", alt="-")
+
+
+def test_a_line_that_another_one_covers_is_wider_than_it(drawn):
+    lines_of(covered=[10, 5, 1], above=[10, 5.1, 1], apart=[1, 5, 10])
+    covered, above, apart = drawn[0].lines
+    assert covered.get_linewidth() > above.get_linewidth() == apart.get_linewidth()
+    assert covered.get_markersize() > above.get_markersize()
+
+
+def test_no_line_and_no_lane_is_left_out_or_drawn_like_its_neighbours(drawn):
+    names = "abcdefg"
+    lines_of(**{name: [place] * 3 for place, name in enumerate(names)})
+    charts.timeline({name: [1, 2] for name in names}, title="t", alt="-")
+    for axes in drawn:
+        colours = [line.get_color() for line in axes.lines]
+        assert len(colours) == len(names) and len(set(colours[:5])) == 5
+
+
+def test_whole_numbers_at_bars_have_no_decimals(drawn):
+    charts.bars({"a": 60, "b": 1.0, "c": 1200}, title="t", unit="u", alt="-")
+    charts.bars({"a": 60, "b": 0.5}, title="t", unit="u", alt="-")
+    assert [[text.get_text() for text in axes.texts] for axes in drawn] == [["60", "1", "1,200"], ["60.00", "0.50"]]
+
+
 @pytest.mark.parametrize(
     ("draw", "axis"),
     [
@@ -69,6 +103,18 @@ def test_numbers_have_the_digits_that_one_reads():
     written = {1234567: "1,234,567", 1234.5: "1,234", 303.21: "303", 99.96: "100", 64.04: "64.0", 4.2: "4.20", 0.01234: "0.0123", 0.0: "0.00", -2.5: "-2.50"}
     assert {value: charts._number(value) for value in written} == written
     assert [charts._number(Decimal(value)) for value in ("1234.5", "6", "0.0500", "0.00012345678")] == ["1,234.50", "6.00", "0.05", "0.000123"]
+
+
+def test_prices_in_a_column_have_the_same_decimals():
+    html = charts.table(("what", "USD"), [(name, Decimal(usd)) for name, usd in (("a", "0.0305"), ("b", "0.3"), ("c", "2"), ("d", "0"))]).data
+    assert re.findall("<td[^>]*>([^<]*)</td>", html)[1::2] == ["0.0305", "0.3000", "2.0000", "0.0000"]
+    html = charts.table(("USD",), [(Decimal("0.30"),), (Decimal("1234.5"),), ("unknown",)]).data
+    assert re.findall("<td[^>]*>([^<]*)</td>", html) == ["0.30", "1,234.50", "unknown"]
+
+
+def test_a_cell_may_have_lines_and_one_between_backticks_is_code():
+    html = page.table(("what",), [("`len(a < b)`\n→ 3",), ("no `code` here",)])
+    assert re.findall("<td[^>]*>(.*?)</td>", html) == ["<code>len(a &lt; b)</code><br>→ 3", "no `code` here"]
 
 
 def test_the_log_and_the_bill_have_their_numbers_to_the_right(gateway):

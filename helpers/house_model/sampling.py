@@ -28,6 +28,26 @@ class Constraint(Protocol):
         """One like it, as far as it has got."""
 
 
+class Words:
+    """A constraint on one answer: these tokens and no others, the last of which ends it."""
+
+    def __init__(self, tokens: list[int], count: int) -> None:
+        """`count` is how many tokens there are to choose from."""
+        self._tokens, self._count, self._place = tokens, count, 0
+
+    def allowed(self) -> Array:
+        """True for the next of the tokens alone."""
+        return np.arange(self._count) == self._tokens[self._place]
+
+    def accept(self, token: int) -> None:
+        """Go on to the one after it."""
+        self._place += 1
+
+    def copy(self) -> Words:
+        """The same from the beginning."""
+        return Words(self._tokens, self._count)
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are chosen. temperature 0 takes the best; top_k 0 and top_p 1 leave all; stop holds texts that end the answer.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.bounded import Bounded
 from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage
+from helpers.gateway.sources.plain_words import plain_words
 from helpers.gateway.threads import in_thread
 from helpers.house_model.core import EngineCore
 
@@ -334,6 +335,8 @@ def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, A
 
         with _refusing():
             constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
+    elif question.model.id != MODEL and (said := plain_words(question)):
+        constraint = engine.words(said)
     return Sampling(
         temperature=float(given.get("temperature", engine.usual_temperature)),
         top_p=float(given.get("top_p", 1.0)),
