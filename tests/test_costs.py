@@ -372,6 +372,6 @@ def test_a_usage_that_cannot_be_has_no_cost(model, usage, named):
 
 
 def test_the_price_of_an_hour_in_an_explicit_cache_has_a_date():
-    hours = [costs.price("gemini-3.8-flash", on=day).cache_storage for day in ("2026-12-31", "2027-01-01")]
+    hours = [helpers.price("gemini-3.8-flash", on=day).cache_storage for day in ("2026-12-31", "2027-01-01")]
     assert hours == [Decimal("0.50"), Decimal("1.00")]
-    assert costs.price("gemini-3.5-flash-lite").cache_storage is None and costs.price("claude-haiku-5-5").cache_storage is None
+    assert helpers.price("gemini-3.5-flash-lite").cache_storage is None and helpers.price("claude-haiku-5-5").cache_storage is None
