@@ -52,7 +52,7 @@ HOUSE = {
 CALLS_A_FUNCTION = "05c_from_openai_to_anthropic"  # by an OpenAI model too; it says that not all of them do
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
-PICTURES = ("helpers.charts.bars", "helpers.charts.grouped_bars", "helpers.charts.lines", "helpers.charts.timeline")
+PICTURES = tuple(f"helpers.charts.{name}" for name in ("bars", "grouped_bars", "stacked_bars", "lines", "points", "timeline"))
 # Characters of a line of code that JupyterLab 4.6 shows in a window of 1,400 pixels with the list of files open. Measured: 120, at
 # 7.83 pixels each (DejaVu Sans Mono, 13 px); where a system rounds that to 8, it is 117.
 WIDEST = 117
