@@ -91,7 +91,8 @@ class PromptCache:
             if mark.tokens > done:
                 writes[mark.ttl] += mark.tokens - done
                 done = mark.tokens
-            self._store([mark.name], SECONDS[mark.ttl])
+            if not self._life(mark.name):  # what is there lives as long as it was written for
+                self._store([mark.name], SECONDS[mark.ttl])
         return Usage(
             input_tokens=prompt_tokens,
             cache_read_tokens=read,
@@ -169,8 +170,10 @@ def _marks(question: Question) -> list[Mark]:
         running = hash((running, tool))
         total += tokens.count(tool)
         out.append(Mark(running, round(total * question.model.token_ratio), ttl))
+    per_message, _ = MESSAGE_OVERHEAD.get(question.provider, (0, 0))
     for message in question.messages:
         running = hash((running, message.role))
+        total += per_message
         for part in message.parts:
             running = hash((running, part.kind, part.text))
             total += part.token_count()
