@@ -54,10 +54,10 @@ HOUSE = {
     "05a_anthropic_messages": {"claude-opus-5-5": 1},
     "05b_anthropic_tools_images": {"claude-haiku-4-5": 1},
     "05c_from_openai_to_anthropic": {"claude-opus-5-5": 1, "gpt-6.1-terra": 1},
-    "06a_prompt_caching": {"claude-sonnet-5-5": 0},
+    "06a_prompt_caching": {"claude-sonnet-5-5": 16, "claude-haiku-4-5": 1},  # with tools and pictures, one token each,
     "06b_caching_elsewhere": {},
     "06c_what_caching_saves": {},
-    "06d_measure_a_cache": {"house": 0},
+    "06d_measure_a_cache": {"house": 158},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 CALLS_A_FUNCTION = "05c_from_openai_to_anthropic"  # by an OpenAI model too; it says that not all of them do
