@@ -15,6 +15,7 @@ from decimal import Decimal
 from html import escape
 from io import BytesIO
 from itertools import cycle
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 INK = "#737373"
 COLOURS = ("#3b82f6", "#d97706", "#059669", "#a855f7", "#e11d74")
 MARKERS = "osD^v"  # so that a line is known by more than its colour
+PATTERNS = ("", "///", "..", "xx", "\\\\\\")  # and a part of a bar
 ALIKE = 0.02  # of the height of a picture: lines that are nowhere further apart lie on each other
 INCHES, DOTS = 6.5, 160  # a picture's width, and its points an inch
 SHOWN = 100  # CSS pixels an inch: words in a picture are then about as large as those around it
@@ -170,6 +172,38 @@ def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit:
     axes.grid(axis="x", color=INK, alpha=0.25)
     axes.legend(frameon=False, labelcolor=INK)
     _end(axes.set_xlim, limit)
+    return _picture(figure, alt)
+
+
+def stacked_bars(rows: Mapping[str, Mapping[str, float]], *, title: str, unit: str, alt: str) -> Picture:
+    """One horizontal bar a row, the first at the top, made of the parts that the first row names, each in a colour and a pattern. `alt` as with bars."""
+    parts = list(next(iter(rows.values())))
+    figure, axes = _axes(0.4 * len(rows) + 1.5, title)
+    begin = [0.0] * len(rows)
+    for part, colour, pattern in zip(parts, COLOURS, PATTERNS, strict=False):
+        widths = [float(values[part]) for values in rows.values()]
+        axes.barh(list(rows), widths, left=begin, color=colour, hatch=pattern, edgecolor="#d4d4d4", linewidth=0.5, label=part)
+        begin = [left + width for left, width in zip(begin, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.grid(axis="x", color=INK, alpha=0.25)
+    figure.legend(frameon=False, labelcolor=INK, ncols=len(parts), loc="outside lower center")
+    return _picture(figure, alt)
+
+
+def points(groups: Mapping[str, Sequence[float]], *, title: str, unit: str, alt: str) -> Picture:
+    """Every value as a point, one row a group, the first at the top, with a line at its median. `alt` as with bars."""
+    figure, axes = _axes(0.6 * len(groups) + 1.1, title)
+    for place, (values, colour) in enumerate(zip(groups.values(), cycle(COLOURS), strict=False)):
+        spread = [place + 0.3 * ((number * 7) % 11 - 5) / 5 for number in range(len(values))]  # so that none hides another
+        axes.plot(list(values), spread, linestyle="", marker="o", markersize=4, alpha=0.7, color=colour)
+        if values:
+            axes.vlines(median(values), place - 0.42, place + 0.42, color=INK, linewidth=2)
+    axes.set_yticks(range(len(groups)), list(groups))
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(unit)
+    axes.grid(axis="x", color=INK, alpha=0.25)
     return _picture(figure, alt)
 
 

@@ -42,6 +42,7 @@ class Price:
     cache_write_1h: Decimal | None
     date: date
     source: str
+    cache_storage: Decimal | None = None  # for an hour in which a million tokens stand in an explicit cache (Gemini)
 
 
 def price(model: str, provider: str | None = None, *, on: date | str | None = None, batch: bool = False) -> Price:
@@ -62,6 +63,7 @@ def price(model: str, provider: str | None = None, *, on: date | str | None = No
         cache_write_1h=_first_tier(rates.cache_write_1h_mtok),
         date=on,
         source=f"genai-prices {version('genai-prices')}",
+        cache_storage=_storage(model, provider, on),
     )
 
 
@@ -322,6 +324,14 @@ def _own_price(row: dict[str, Any], batch: bool, prompt_tokens: int = 0) -> Pric
     half = Decimal("0.5") if batch and not row.get("batch") else Decimal(1)  # a row for batches has their price as it is
     factors = {name: half * Decimal(long["output" if name == "output" else "input"]) if dearer else half for name in rates}
     return Price(**{name: rate and rate * factors[name] for name, rate in rates.items()}, date=date.fromisoformat(row["date"]), source=row["source"])
+
+
+def _storage(model: str, provider: str, on: date) -> Decimal | None:
+    """The price of an hour in an explicit cache on a day, which genai-prices has no unit for."""
+    id = models.get(model, provider).id
+    rows = [row for row in models.table()["storage_price"] if (row["provider"], row["id"]) == (provider, id)]
+    days = [row for row in rows if row.get("from", "") <= on.isoformat() <= row.get("until", "9999")]
+    return Decimal(days[0]["hour"]) if days else None
 
 
 def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool) -> PriceCalculation:

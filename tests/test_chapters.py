@@ -36,6 +36,13 @@ OTHER_MODELS = {
     "05a_anthropic_messages": {"model": "claude-opus-5-5", "older_model": "claude-haiku-4-5"},
     "05b_anthropic_tools_images": {"model": "claude-haiku-4-5"},
     "05c_from_openai_to_anthropic": {"model": "claude-opus-5-5", "openai_model": "gpt-6.1-terra"},
+    "06a_prompt_caching": {"model": "claude-sonnet-5-5"},
+    "06b_caching_elsewhere": {
+        "openai_model": "gpt-6.1-terra", "older_model": "gpt-4o-mini", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.5-flash-lite",
+        "bedrock_model": "us.anthropic.claude-sonnet-5-5",
+    },
+    "06c_what_caching_saves": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-fable-5-2", "gemini_model": "gemini-4-argon"},
+    "06d_measure_a_cache": {"model": "house"},  # of the others the course knows no real cache
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -52,11 +59,15 @@ HOUSE = {
     "05a_anthropic_messages": {"claude-opus-5-5": 1},
     "05b_anthropic_tools_images": {"claude-haiku-4-5": 1},
     "05c_from_openai_to_anthropic": {"claude-opus-5-5": 1, "gpt-6.1-terra": 1},
+    "06a_prompt_caching": {"claude-sonnet-5-5": 16, "claude-haiku-4-5": 1},  # with tools and pictures, one token each,
+    "06b_caching_elsewhere": {},
+    "06c_what_caching_saves": {},
+    "06d_measure_a_cache": {"house": 158},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
-PICTURES = ("helpers.charts.bars", "helpers.charts.grouped_bars", "helpers.charts.lines", "helpers.charts.timeline")
+PICTURES = tuple(f"helpers.charts.{name}" for name in ("bars", "grouped_bars", "stacked_bars", "lines", "points", "timeline"))
 # Characters of a line of code that JupyterLab 4.6 shows in a window of 1,400 pixels with the list of files open. Measured: 120, at
 # 7.83 pixels each (DejaVu Sans Mono, 13 px); where a system rounds that to 8, it is 117.
 WIDEST = 117

@@ -35,7 +35,24 @@ def test_a_picture_carries_its_words_as_html_and_as_text():
 
 
 def test_lines_are_told_apart_by_more_than_their_colour():
-    assert len(set(charts.MARKERS)) == len(charts.COLOURS)
+    assert len(set(charts.MARKERS)) == len(set(charts.PATTERNS)) == len(charts.COLOURS)
+
+
+def test_the_parts_of_a_stacked_bar_stand_end_to_end(monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
+    charts.stacked_bars({"a": {"x": 3, "y": Decimal(2)}, "b": {"x": 0, "y": 4}}, title="t", unit="u", alt="-")
+    drawn = [(bar.get_x(), bar.get_width()) for bar in figures[0].axes[0].patches]
+    assert drawn == [(0, 3), (0, 0), (3, 2), (0, 4)]
+
+
+def test_every_value_of_a_group_is_a_point(monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
+    charts.points({"cold": [3.0, 1.0, 2.0], "warm": []}, title="t", unit="s", alt="-")
+    cold, warm = figures[0].axes[0].lines
+    assert list(cold.get_xdata()) == [3, 1, 2] and len(warm.get_xdata()) == 0
+    assert figures[0].axes[0].collections[0].get_segments()[0][0][0] == 2, "a line at the median"
 
 
 @pytest.fixture

@@ -369,3 +369,9 @@ def test_the_name_that_an_answer_carries_has_a_price():
 def test_a_usage_that_cannot_be_has_no_cost(model, usage, named):
     with pytest.raises(ValueError, match=named):
         helpers.cost(usage, model)
+
+
+def test_the_price_of_an_hour_in_an_explicit_cache_has_a_date():
+    hours = [helpers.price("gemini-3.8-flash", on=day).cache_storage for day in ("2026-12-31", "2027-01-01")]
+    assert hours == [Decimal("0.50"), Decimal("1.00")]
+    assert helpers.price("gemini-3.5-flash-lite").cache_storage is None and helpers.price("claude-haiku-5-5").cache_storage is None

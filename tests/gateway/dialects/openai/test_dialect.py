@@ -105,6 +105,44 @@ def test_older_models_cache_in_blocks_of_128(client, gateway):
     assert cached(client, "gpt-4o")[1] == 0
 
 
+MARK = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+
+
+def test_in_explicit_mode_only_what_is_marked_is_cached(client):
+    def ask(question, *mark):
+        said = [{"type": "text", "text": LONG, **(MARK if mark else {})}, {"type": "text", "text": question}]
+        messages = [{"role": "user", "content": said}]
+        used = client.chat.completions.create(model="gpt-6-luna", messages=messages, prompt_cache_options={"mode": "explicit"}).usage
+        return used.prompt_tokens, used.prompt_tokens_details.cached_tokens, used.prompt_tokens_details.cache_write_tokens
+
+    assert [ask("Why?")[1:] for _ in range(2)] == [(0, 0), (0, 0)], "nothing marked, nothing cached"
+    prompt, read, written = ask("Why?", MARK)
+    assert read == 0 < written < prompt
+    assert ask("And how much does all of that cost?", MARK)[1:] == (written, 0)
+
+
+def test_in_explicit_mode_responses_cache_only_what_is_marked(client):
+    def ask(question, **mark):
+        said = [{"role": "user", "content": [{"type": "input_text", "text": LONG, **mark}, {"type": "input_text", "text": question}]}]
+        used = client.responses.create(model="gpt-6-luna", input=said, prompt_cache_options={"mode": "explicit"}).usage
+        return used.input_tokens_details.cached_tokens, used.input_tokens_details.cache_write_tokens
+
+    assert [ask("Why?") for _ in range(2)] == [(0, 0), (0, 0)]
+    read, written = ask("Why?", **MARK)
+    assert ask("And how much?", **MARK) == (written, 0) and read == 0 < written
+
+
+def test_only_the_last_four_marks_are_written(client):
+    def ask(*texts):
+        said = [{"type": "text", "text": text, **MARK} for text in texts]
+        asked = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": said}], "prompt_cache_options": {"mode": "explicit"}}
+        return client.chat.completions.create(**asked).usage.prompt_tokens_details
+
+    assert ask(LONG, "1", "2", "3", "4").cache_write_tokens
+    assert ask(LONG).cached_tokens == 0
+    assert ask(LONG, "1").cached_tokens
+
+
 def test_a_common_beginning_is_enough_and_a_changed_one_is_not(client):
     _, _, written = cached(client, "gpt-6-luna")
     _, read, more = cached(client, "gpt-6-luna", LONG + "And then some more.")
