@@ -7,6 +7,7 @@ A master is a notebook that nbgrader understands: its cells carry an id and a ro
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +68,12 @@ def is_check(cell: NotebookNode) -> bool:
     return bool(role.get("grade")) and not role.get("solution")
 
 
+def is_text(cell: NotebookNode) -> bool:
+    """Whether the learner answers in words here, for a person to read."""
+    role = cell.metadata.get("nbgrader", {})
+    return bool(role.get("grade")) and bool(role.get("solution"))
+
+
 def checks(notebook: NotebookNode) -> list[Check]:
     """All checks of a notebook, in order."""
     return [_check(cell) for cell in notebook.cells if is_check(cell)]
@@ -74,10 +81,10 @@ def checks(notebook: NotebookNode) -> list[Check]:
 
 def _check(cell: NotebookNode) -> Check:
     hidden = cell.source.strip().startswith(HIDDEN[0])
-    return Check(cell_id(cell), _what(cell), cell.metadata.nbgrader.points, bare(cell.source), hidden)
+    return Check(cell_id(cell), what(cell), cell.metadata.nbgrader.points, bare(cell.source), hidden)
 
 
-def _what(cell: NotebookNode) -> str:
+def what(cell: NotebookNode) -> str:
     """The words in `with check("..."):`."""
     block = _block(ast.parse(cell.source))
     if block is None:
@@ -94,6 +101,17 @@ def bare(source: str) -> str:
     place = tree.body.index(block)
     tree.body[place : place + 1] = block.body
     return ast.unparse(tree)
+
+
+def has_hidden(source: str) -> bool:
+    """Whether a check asks something that the exercise does not show."""
+    return HIDDEN[0] in source
+
+
+def public(source: str) -> str:
+    """A check as the exercise has it, without its hidden part; empty if it is hidden as a whole."""
+    kept = re.sub(rf"^[ \t]*{HIDDEN[0]}.*?{HIDDEN[1]}[^\n]*\n?", "", source, flags=re.DOTALL | re.MULTILINE)
+    return kept.rstrip() if _block(ast.parse(kept)) else ""
 
 
 def _block(tree: ast.Module) -> ast.With | None:
