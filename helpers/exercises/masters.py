@@ -74,10 +74,10 @@ def checks(notebook: NotebookNode) -> list[Check]:
 
 def _check(cell: NotebookNode) -> Check:
     hidden = cell.source.strip().startswith(HIDDEN[0])
-    return Check(cell_id(cell), _what(cell), cell.metadata.nbgrader.points, bare(cell.source), hidden)
+    return Check(cell_id(cell), what(cell), cell.metadata.nbgrader.points, bare(cell.source), hidden)
 
 
-def _what(cell: NotebookNode) -> str:
+def what(cell: NotebookNode) -> str:
     """The words in `with check("..."):`."""
     block = _block(ast.parse(cell.source))
     if block is None:
