@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 import traceback
+from dataclasses import fields, is_dataclass
 from types import FrameType, TracebackType
 
 PASSED, FAILED, UNWRITTEN = "passed:", "not yet:", "not written yet:"
@@ -29,6 +30,15 @@ class check:  # noqa: N801 - it stands in a `with` statement, as functions of co
         _failures[self._what] = said
         print(_line(self._what, said, error))
         return True
+
+
+def same(found: object, expected: object) -> bool:
+    """Whether two values are equal and of the same type, field by field: nothing that only claims to be equal is."""
+    if type(found) is not type(expected):
+        return False
+    if is_dataclass(expected):
+        return all(same(getattr(found, field.name), getattr(expected, field.name)) for field in fields(expected))
+    return bool(expected == found)
 
 
 def score(total: int) -> None:

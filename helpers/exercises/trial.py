@@ -42,7 +42,7 @@ def run(notebooks: Iterable[NotebookNode], keep_going: bool = False) -> Iterator
     """
     context = multiprocessing.get_context("forkserver" if os.name == "posix" else "spawn")
     if os.name == "posix":
-        context.set_forkserver_preload(["IPython.core.interactiveshell", "helpers.exercises.checks", "numpy", "openai", "anthropic"])
+        context.set_forkserver_preload(["helpers.exercises.warm"])
     cells = [[(masters.cell_id(cell), masters.is_check(cell), cell.source) for cell in notebook.cells if cell.cell_type == "code"] for notebook in notebooks]
     with ProcessPoolExecutor(os.cpu_count(), context, max_tasks_per_child=1) as pool:
         yield from pool.map(_try, cells, [keep_going] * len(cells))
