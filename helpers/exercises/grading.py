@@ -16,7 +16,7 @@ from helpers.exercises.kernel import Ended, Kernel, Reply
 from helpers.exercises.submissions import Step, Submission
 from helpers.exercises.walls import Limits
 
-GRADED, TAMPERED, ENDED, UNREADABLE = "graded", "tampered", "ended", "unreadable"
+GRADED, TAMPERED, ENDED, UNREADABLE, FAILED = "graded", "tampered", "ended", "unreadable", "failed"
 LONGEST = 600  # characters of what a check says
 NOT_REACHED = "It did not run."
 CHANGING = {r"0x[0-9a-fA-F]{6,}": "0x...", r"(127\.0\.0\.1|localhost):\d+": r"\1", r"\bpid[ =]\d+": "pid"}  # differs from run to run
@@ -86,6 +86,8 @@ def grade_one(submission: Submission, known: dict[str, NotebookNode], limits: Li
             _run(kernel, submissions.steps(submission, master), master, result)
     except Ended as error:
         result.state, result.why = ENDED, str(error)
+    except Exception as error:  # ours, not the learner's: it must not cost the others their results
+        result.state, result.why = FAILED, f"the grader failed: {type(error).__name__}: {error}"
     return result
 
 

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from helpers import page
-from helpers.exercises.grading import GRADED, TAMPERED, Outcome, Result
+from helpers.exercises.grading import ENDED, FAILED, GRADED, TAMPERED, UNREADABLE, Outcome, Result
 
 PAGES = "feedback"
 STYLE = """
@@ -24,8 +24,9 @@ p, td { overflow-wrap: anywhere; }
 STATES = {
     GRADED: "",
     TAMPERED: "It got no points. If that was not your intention, undo the change and hand it in again.",
-    "ended": "What was checked before that counts.",
-    "unreadable": "It could not be graded. Mend that and hand it in again.",
+    ENDED: "What was checked before that counts.",
+    UNREADABLE: "It could not be graded. Mend that and hand it in again.",
+    FAILED: "That is not your fault.",
 }
 
 
