@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from functools import partial
 
+from helpers.exercises import grading_command
+
 Run = Callable[[argparse.Namespace], int]
 
 
@@ -17,6 +19,7 @@ def add(commands: argparse._SubParsersAction) -> None:
     _add(inner, "build", build, "write exercises/ from solutions/")
     _add(inner, "check", check, "see whether the exercises are current, and their checks tell right from wrong", many=True)
     _add(inner, "progress", progress, "show what is done of all exercises, from the saved notebooks")
+    grading_command.add_grade(inner).set_defaults(run=partial(_guarded, grading_command.grade))
     again = _add(inner, "restart", restart, "begin an exercise anew; the attempt goes to exercises/attempts/")
     again.add_argument("exercise", metavar="EXERCISE", help="such as ex02")
 

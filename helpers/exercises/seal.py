@@ -16,7 +16,7 @@ from collections.abc import Iterable
 from nbformat import NotebookNode
 
 from helpers.exercises import masters
-from helpers.exercises.kernel import Kernel, Reply
+from helpers.exercises.kernel import START_SECONDS, Kernel, Reply
 
 MODULES = {"builtins", "decimal", "fractions", "json", "math", "re", "time", "datetime", "statistics", "IPython.core.interactiveshell", "ipykernel.ipkernel", "ipykernel.kernelbase", "jupyter_client.session"}
 BUILTINS = set(dir(builtins))
@@ -60,7 +60,7 @@ class Seal:
 
     def __init__(self, kernel: Kernel, modules: set[str]) -> None:
         self._kernel, self._modules, self._constants = kernel, sorted(modules), set[str]()
-        kernel.run("\n".join(f"try: __import__({name!r})\nexcept ImportError: pass" for name in ["helpers.exercises.given", *self._modules]), quiet=True)
+        kernel.run("\n".join(f"try: __import__({name!r})\nexcept ImportError: pass" for name in ["helpers.exercises.given", *self._modules]), START_SECONDS, quiet=True)
         self._before = self._look()
 
     def keep(self, names: list[str]) -> None:
@@ -75,12 +75,12 @@ class Seal:
 
     def broken(self) -> str:
         """What the notebook has changed that checks rely on; empty if nothing."""
-        if self._kernel.answered_twice:
-            return "a cell was answered twice"
         if not self._tells_right_from_wrong():
             return "what cannot hold holds, or the other way round"
         now = self._look()
-        return ", ".join([name for name, value in self._before.items() if now.get(name) != value][:5])
+        if changed := [name for name, value in self._before.items() if now.get(name) != value]:
+            return ", ".join(changed[:5])
+        return "a cell was answered twice" if self._kernel.answered_twice else ""
 
     def _tells_right_from_wrong(self) -> bool:
         number, word = secrets.randbelow(10**9), secrets.token_hex(8)
@@ -102,25 +102,25 @@ class Seal:
 
 
 def _course_look(modules: list[str], constants: list[str]) -> str:
-    """Runs in the kernel: an identity for each thing that could be replaced, as JSON."""
+    """Runs in the kernel: an identity for each thing that could be replaced, as JSON. It asks things for their type alone: some load themselves when asked more."""
     import json
     import sys
     import types
-    from builtins import callable, dict, getattr, hasattr, id, isinstance, list, property, repr, sorted, staticmethod, str, tuple, type, vars
+    from builtins import callable, dict, getattr, hasattr, id, issubclass, list, property, repr, sorted, staticmethod, str, tuple, type, vars
 
     def mark(thing):  # of a function, its code and its defaults too
         parts = (thing.__code__, thing.__defaults__, thing.__kwdefaults__) if type(thing) is types.FunctionType else ()
         return str([id(thing), *(id(part) for part in parts)])
 
     def members(name, owner):
-        return {f"{name}.{key}": mark(value) for key, value in list(vars(owner).items()) if callable(value) or isinstance(value, (property, staticmethod, classmethod))}
+        return {f"{name}.{key}": mark(value) for key, value in list(vars(owner).items()) if callable(value) or type(value) in (property, staticmethod, classmethod)}
 
     def inside(name, module):
         found = {name: mark(module)} | {f"{name}.{key}": mark(value) for key, value in list(vars(module).items()) if callable(value)}
         for key, value in list(vars(module).items()):
-            if isinstance(value, type) and value.__module__ == name:
+            if issubclass(type(value), type) and value.__module__ == name:
                 found |= members(f"{name}.{key}", value)
-            elif key.isupper() and isinstance(value, (str, int, float, tuple, list, dict, frozenset)):
+            elif key.isupper() and type(value) in (str, int, float, tuple, list, dict, frozenset):
                 found[f"{name}.{key}"] = str(hash(repr(value)))
         return found
 

@@ -103,7 +103,7 @@ def _cells(text: str) -> Iterator[Cell]:
         raise ValueError("it is not the JSON of a notebook") from None
     try:
         if isinstance(content, dict) and content.get("nbformat", 4) != 4:
-            content = nbformat.convert(nbformat.from_dict(content), 4)
+            content = nbformat.reads(text, as_version=4)
         cells = content["cells"]
         yield from [_cell(cell) for cell in cells]
     except Exception as error:  # somebody else's file: anything may be wrong with it
