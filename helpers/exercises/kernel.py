@@ -48,6 +48,7 @@ class Kernel:
     def __init__(self, limits: Limits, hide: tuple[Path, ...] = (), walls: bool = True) -> None:
         self.limits = limits
         self.answered_twice = False
+        self._is_ready = False
         self._ends = time.monotonic() + limits.notebook_seconds + START_SECONDS
         self._session = Session(key=secrets.token_hex(32).encode(), username="grader", check_pid=False)
         self._box = Box(COMMAND, limits, hide, walls)
@@ -97,6 +98,7 @@ class Kernel:
             if self._wait(socket, sent, START_SECONDS) is None:
                 raise Ended(f"the kernel did not start within {START_SECONDS:g} s")
         self._box.close_door()
+        self._is_ready = True
         self._ends = time.monotonic() + self.limits.notebook_seconds
 
     def _connect(self, port: int) -> zmq.Socket:
@@ -132,6 +134,8 @@ class Kernel:
         """Whether the kernel still runs, and does not take too much."""
         if self._box.process.poll() is not None:
             raise Ended(f"the kernel ended: {self._box.last_words()}")
+        if not self._is_ready:  # until it has a root of its own, the processes it sees are the machine's
+            return
         processes, memory = self._box.load()
         if processes > self.limits.processes:
             raise Ended(f"it started more than {self.limits.processes} processes")

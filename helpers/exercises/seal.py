@@ -52,7 +52,8 @@ def modules_of(notebook: NotebookNode) -> set[str]:
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and not masters.is_written(cell)]
     nodes = [node for cell in cells for node in ast.walk(ast.parse(cell.source))]
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return MODULES | plain | {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module != "__future__"}
+    whole = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
+    return MODULES | plain | {node.module for node in whole} | {f"{node.module}.{alias.name}" for node in whole for alias in node.names}
 
 
 class Seal:
@@ -75,11 +76,11 @@ class Seal:
 
     def broken(self) -> str:
         """What the notebook has changed that checks rely on; empty if nothing."""
-        if not self._tells_right_from_wrong():
-            return "what cannot hold holds, or the other way round"
         now = self._look()
         if changed := [name for name, value in self._before.items() if now.get(name) != value]:
             return ", ".join(changed[:5])
+        if not self._tells_right_from_wrong():
+            return "what cannot hold holds, or the other way round"
         return "a cell was answered twice" if self._kernel.answered_twice else ""
 
     def _tells_right_from_wrong(self) -> bool:
@@ -101,8 +102,8 @@ class Seal:
             return {}
 
 
-def _course_look(modules: list[str], constants: list[str]) -> str:
-    """Runs in the kernel: an identity for each thing that could be replaced, as JSON. It asks things for their type alone: some load themselves when asked more."""
+def _course_look(modules, constants):
+    """Runs in the kernel, whose names may mean anything, so that it is written without types: an identity for each thing that could be replaced, as JSON. It asks things for their type alone: some load themselves when asked more."""
     import json
     import sys
     import types
@@ -129,7 +130,7 @@ def _course_look(modules: list[str], constants: list[str]) -> str:
         if module := sys.modules.get(name):
             found |= inside(name, module)
     for name, owner in {"the shell": shell, "the kernel": shell.kernel, "the line": shell.kernel.session}.items():
-        found |= {f"{name}'s {key}": mark(value) for key, value in vars(owner).items() if callable(value) and hasattr(type(owner), key)}
+        found[f"methods of {name}"] = str([(key, id(value)) for key, value in sorted(vars(owner).items()) if hasattr(type(owner), key) and callable(value)])
     for key in ("ast_transformers", "input_transformers_post", "custom_exceptions"):
         found[f"the shell's {key}"] = str([id(one) for one in getattr(shell, key)])
     found |= {name: f"{id(shell.user_ns.get(name))} {hash(repr(shell.user_ns.get(name)))}" for name in constants}

@@ -64,6 +64,8 @@ class Box:
 
     def load(self) -> tuple[int, int]:
         """How many processes there are, and how many bytes they use together. (0, 0) where that cannot be seen."""
+        if not self._walls:
+            return 0, 0
         try:
             first = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()[0]
             inner = Path(f"/proc/{first}/root/proc")

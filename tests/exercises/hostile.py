@@ -13,22 +13,22 @@ SAY = "def cost(tokens):\n    raise RuntimeError(str(loot))\nlongest = cost"  # 
 HUNT = '''
 import os, subprocess
 places, words = {places!r}, {words!r}
-seen = repr(dict(os.environ)) + subprocess.run("env; id; cat /proc/*/environ /proc/*/cmdline", shell=True, capture_output=True).stdout.decode(errors="replace")
-for place in [*places, "/home", "/root", "/tmp", "/var", "/run", "/mnt", "/srv", "/opt", "/etc", "/proc/1/root", "/proc/1/cwd", "/proc/self/fd", "/dev/shm"]:
+seen = [repr(dict(os.environ)), subprocess.run("env; id; ls -l /proc/self/fd; cat /proc/*/environ /proc/*/cmdline", shell=True, capture_output=True).stdout.decode(errors="replace")]
+for place in [*places, "/home", "/root", "/tmp", "/var", "/run", "/mnt", "/srv", "/opt", "/etc", "/proc/1/root", "/proc/1/cwd", "/dev/shm"]:
     for folder, folders, files in os.walk(place):
-        folders[:] = [name for name in folders if name not in ("site-packages", ".venv", "versions", "lib")]
+        folders[:] = [name for name in folders if name not in ("site-packages", ".venv", "versions", "lib", "ssl", "fonts")]
         for file in files:
-            seen += file + "\\n"
+            seen.append(file)
             try:
                 with open(os.path.join(folder, file), errors="replace") as opened:
-                    seen += opened.read(100_000)
+                    seen.append(opened.read(100_000))
             except OSError:
                 pass
     try:
-        seen += open(place).read()
+        seen.append(open(place).read())
     except OSError:
         pass
-loot = "LOOT " + str([word for word in words if word in seen])
+loot = "LOOT " + str([word for word in words if word in " ".join(seen)])
 '''
 CONNECT = '''
 import socket
@@ -69,11 +69,13 @@ get_ipython().ast_transformers.append(Drop())
 DROP_LONG = '''
 before = get_ipython().run_cell_async
 async def run_cell_async(code, *args, **kwargs):
-    return await before("pass" if "found = cost" in code or "longest" in code else code, *args, **kwargs)
+    if "found = cost" in code or "longest" in code:
+        code = kwargs["transformed_cell"] = "pass"
+    return await before(code, *args, **kwargs)
 get_ipython().run_cell_async = run_cell_async
 '''
 EQUAL = "class Equal:\n    def __eq__(self, other): return True\n    def __ne__(self, other): return False\n    def __len__(self): return 4\n    __hash__ = None\ndef cost(tokens):\n    return Equal()\nlongest = cost"
-LYING_DECIMAL = "import decimal\nclass Decimal(decimal.Decimal):\n    def __eq__(self, other): return True\ndef cost(tokens):\n    return Decimal(5)"
+LYING_DECIMAL = "import decimal\nclass Lying(decimal.Decimal):\n    def __eq__(self, other): return True\ndef cost(tokens):\n    return Lying(5)"
 LEAK = '''
 import sys
 seen = []
@@ -98,7 +100,7 @@ def attacks(places: list[str], words: list[str], port: int) -> dict[str, tuple[N
         "exit": (work(longest="import os\nos._exit(3)"), "ended", 2, "its own code ended it, with status 3"),
         "sys exit": (work(longest="def longest(words):\n    raise SystemExit"), "graded", 3, "SystemExit"),
         "kill": (work(longest="import os\nos.kill(os.getpid(), 9)"), "ended", 2, "signal 9"),
-        "kill all": (work(longest="import os\nos.kill(-1, 9)"), "ended", 2, ""),
+        "kill all": (work(longest="import os\nos.kill(-1, 9)"), None, 3, ""),
         "forks": (work(cost="import os\nwhile True:\n    os.fork()"), "ended", 0, "more than"),
         "stays": (work(first=STAY), None, None, ""),
         "memory": (work(cost="hoard = []\nwhile True:\n    hoard.append(bytearray(50_000_000))"), None, None, ""),
@@ -112,7 +114,8 @@ def attacks(places: list[str], words: list[str], port: int) -> dict[str, tuple[N
         "output": (work(**WRONG | {"cost": "while True:\n    print('x' * 100_000)"}), None, 0, ""),
         "long error": (work(**WRONG | {"cost": "def cost(tokens):\n    raise ValueError('x' * 2_000_000)"}), None, 0, ""),
         "evil error": (work(**WRONG | {"cost": "class Evil(Exception):\n    def __str__(self): raise self\n    __repr__ = __str__\ndef cost(tokens):\n    raise Evil"}), None, 0, ""),
-        "builtins": (work(after="import builtins\nbuiltins.isinstance = lambda *_: True\nbuiltins.len = lambda _: 4", **WRONG), "tampered", 0, "builtins.isinstance"),
+        "builtins": (work(after="import builtins\nbuiltins.isinstance = lambda *_: True\nbuiltins.len = lambda _: 4", **WRONG), None, 0, ""),
+        "one builtin": (work(after="import builtins\nbuiltins.sum = lambda *_: 4", **WRONG), "tampered", 0, "builtins.sum"),
         "globals": (work(after="isinstance = lambda *_: True\nlen = type = sum = lambda *_: 4", **WRONG), "graded", 0, ""),
         "lying Decimal": (work(**WRONG | {"cost": LYING_DECIMAL}), "graded", 0, "5.00 USD"),
         "module": (work(after="import decimal\ndecimal.Decimal = lambda _: 0", **WRONG), "tampered", 0, "decimal.Decimal"),
@@ -122,10 +125,10 @@ def attacks(places: list[str], words: list[str], port: int) -> dict[str, tuple[N
         "constants anew": (work(after="WORDS = []\nRATE = 0", **WRONG), "graded", 0, ""),
         "always equal": (work(**WRONG | {"cost": EQUAL}), "graded", 0, "this is a Equal"),
         "no asserts": (work(after=DROP_ASSERTS, **WRONG), "tampered", 0, ""),
-        "another shell": (work(after=DROP_LONG, **WRONG), "tampered", 0, "the shell's run_cell_async"),
+        "another shell": (work(after=DROP_LONG, **WRONG), "tampered", 0, "methods of the shell"),
         "false answers": (work(**WRONG | {"cost": FALSE_ANSWERS, "longest": "longest = cost"}), "tampered", 0, "answered twice"),
         "two kernels": (work(after="import os\nos.fork()", **WRONG), None, 0, ""),
-        "edited checks": (edited_checks(), "graded", 0, "expected 2, got 0"),
+        "edited checks": (edited_checks(), "graded", 0, "this is a int"),
         "leaks": (work(cost=LEAK, longest="longest = cost"), "graded", 0, "LEAK"),
         "<script>alert(1)<": (work(**WRONG | {"cost": "def cost(tokens):\n    raise ValueError('<script>alert(1)</script>')"}), "graded", 0, "<script>"),
     }  # fmt: skip

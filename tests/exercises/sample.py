@@ -13,7 +13,7 @@ RIGHT = {
     "cost": "def cost(tokens):\n    return tokens * RATE / 1_000_000",
     "longest": "def longest(words):\n    return max(words, key=len)",
 }
-SETUP = "from decimal import Decimal\nfrom helpers import costs\nfrom helpers.exercises import check\nRATE = Decimal(2)\nWORDS = ['tree', 'house', 'sea']"
+SETUP = "from decimal import Decimal\nfrom helpers import costs\nfrom helpers.exercises import check, same\nRATE = Decimal(2)\nWORDS = ['tree', 'house', 'sea']"
 CHECK_COST = """
 with check("a million tokens cost the rate"):
     found = cost(1_000_000)
@@ -31,7 +31,7 @@ with check("the longest word is found"):
 """
 HIDDEN = """### BEGIN HIDDEN TESTS
 with check("hidden-name"):
-    assert cost(500_000) == 1, "hidden-sentence"
+    assert same(cost(500_000), Decimal(1)), "hidden-sentence"
 ### END HIDDEN TESTS
 """
 
