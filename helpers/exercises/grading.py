@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 from helpers.exercises import masters, seal, submissions
 from helpers.exercises.kernel import Ended, Kernel, Reply
 from helpers.exercises.submissions import Step, Submission
-from helpers.exercises.walls import Limits
+from helpers.exercises.walls import Limits, end_all
 
 GRADED, TAMPERED, ENDED, UNREADABLE, FAILED = "graded", "tampered", "ended", "unreadable", "failed"
 LONGEST = 600  # characters of what a check says
@@ -65,7 +65,12 @@ def grade(folder: Path, known: dict[str, NotebookNode], limits: Limits, hide: tu
     """Grade all submissions of a folder, in order of name. Nothing that one of them does keeps another from its result."""
     found = submissions.find(folder)
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:
-        yield from pool.map(lambda submission: grade_one(submission, known, limits, (folder, *hide), walls), found)
+        try:
+            yield from pool.map(lambda submission: grade_one(submission, known, limits, (folder, *hide), walls), found)
+        except BaseException:  # such as Ctrl-C: those that wait do not begin, and those that run need not be waited for
+            pool.shutdown(wait=False, cancel_futures=True)
+            end_all()
+            raise
 
 
 def grade_one(submission: Submission, known: dict[str, NotebookNode], limits: Limits, hide: tuple[Path, ...] = (), walls: bool = True) -> Result:

@@ -41,6 +41,15 @@ class Limits:
     open_files: int = 512
 
 
+_open: set[Box] = set()
+
+
+def end_all() -> None:
+    """End whatever runs in boxes now. Those who wait for them are told that they ended."""
+    for box in list(_open):
+        box.end()
+
+
 class Box:
     """A process behind walls, and all that it starts. `door` is a folder that both sides see, at `inner_door` inside."""
 
@@ -57,6 +66,7 @@ class Box:
         first = ["setpriv", "--pdeathsig", "KILL", *UNSHARE] if walls else []
         self._walls = walls
         self.process = subprocess.Popen([*first, *start], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, start_new_session=True)
+        _open.add(self)
 
     def close_door(self) -> None:
         """Take the door away, once both sides hold on to what they opened: nothing can be left in it any more."""
@@ -85,13 +95,18 @@ class Box:
             return f"signal {number}{' (such as by running out of memory)' if number in (signal.SIGKILL, signal.SIGABRT) else ''}"
         return f"its own code ended it, with status {status}"
 
-    def close(self) -> None:
-        """End everything inside, and leave nothing."""
+    def end(self) -> None:
+        """End everything inside."""
         try:
             os.killpg(self.process.pid, signal.SIGKILL)
         except (ProcessLookupError, PermissionError):
             pass
+
+    def close(self) -> None:
+        """End everything inside, and leave nothing."""
+        self.end()
         self.process.wait()
+        _open.discard(self)
         self.process.stderr.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -133,8 +148,8 @@ def _python() -> list[tuple[str, str]]:
 
 def _data(work: str) -> list[tuple[str, str]]:
     """The files that exercises come with: beside the notebook, as for a learner."""
-    data = masters.RELEASED / "data"
-    return [(str(data), f"{work}/data")] if data.is_dir() else []
+    beside = masters.RELEASED.iterdir() if masters.RELEASED.is_dir() else ()
+    return [(str(path), f"{work}/{path.name}") for path in beside if path.suffix != ".ipynb" and path.name != "attempts" and not path.name.startswith(".")]
 
 
 @functools.cache

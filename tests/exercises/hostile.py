@@ -9,12 +9,13 @@ from tests.exercises.sample import edited_checks, work
 WRONG = {"cost": "def cost(tokens):\n    return 0", "longest": "def longest(words):\n    return ''"}
 SAY = "def cost(tokens):\n    raise RuntimeError(str(loot))\nlongest = cost"  # the only way out: an error that a check tells
 
+EVERYWHERE = ["/home", "/root", "/tmp", "/var", "/run", "/mnt", "/srv", "/opt", "/etc", "/proc/1/root", "/proc/1/cwd", "/dev/shm"]
 # Looks for planted words wherever it can, and says which it found; PLACES and WORDS are put in by the test.
 HUNT = '''
 import os, subprocess
 places, words = {places!r}, {words!r}
 seen = [repr(dict(os.environ)), subprocess.run("env; id; ls -l /proc/self/fd; cat /proc/*/environ /proc/*/cmdline", shell=True, capture_output=True).stdout.decode(errors="replace")]
-for place in [*places, "/home", "/root", "/tmp", "/var", "/run", "/mnt", "/srv", "/opt", "/etc", "/proc/1/root", "/proc/1/cwd", "/dev/shm"]:
+for place in places:
     for folder, folders, files in os.walk(place):
         folders[:] = [name for name in folders if name not in ("site-packages", ".venv", "versions", "lib", "ssl", "fonts")]
         for file in files:

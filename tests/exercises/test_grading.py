@@ -91,7 +91,7 @@ def test_a_folder_of_mixed_work_gets_a_result_for_each_and_nothing_is_read_chang
     (place / "out").mkdir()
     (place / "out/scores.json").write_text(secret["earlier"])
     places = [str(place), str(place / "home/.env"), str(place / "solutions/notes.md"), str(masters.ROOT / "tests"), str(masters.ROOT / "README.md")]
-    attacks = hostile.attacks(places, [*secret.values(), "hidden-sentence", "Working with LLM APIs"], port)
+    attacks = hostile.attacks(places + hostile.EVERYWHERE, [*secret.values(), "hidden-sentence", "Working with LLM APIs"], port)
     work = {**sample.BENIGN, **attacks}
     assert len(attacks) >= 15 and len(work) >= 30
     sample.write(place / "submissions", {name: content for name, (content, *_) in work.items()})
@@ -156,15 +156,18 @@ def test_results_are_written_for_a_list_for_a_program_and_for_each_learner_and_c
 
 def test_without_walls_it_says_what_is_missing_and_refuses_unless_told(place, monkeypatch, capsys):
     monkeypatch.setattr(walls, "missing", lambda: ("user namespaces", "a network of its own"))
-    sample.write(place / "submissions", {"right": sample.work(), "stays": hostile.attacks([], [], 1)["loop that ignores signals"][0]})
+    (place / "solutions/notes.md").write_text("planted-solution")
+    attacks = hostile.attacks([str(place)], ["planted-solution", "hidden-sentence"], 1)
+    sample.write(place / "submissions", {"right": sample.work(), "stays": attacks["loop that ignores signals"][0], "hunts": attacks["hunts keys"][0]})
     options = ["exercises", "grade", str(place / "submissions"), "-o", str(place / "out"), "--cell-seconds", "4"]
     assert command.main(options) == 1
     assert "What is missing: user namespaces; a network of its own." in capsys.readouterr().err
     assert not (place / "out").exists()
     assert command.main([*options, "--unsafe"]) == 0
     assert "grading without walls" in capsys.readouterr().err
-    records = json.loads((place / "out/scores.json").read_text())
-    assert [(record["learner"], record["points"]) for record in records] == [("right", 6), ("stays", 0)]
+    records = {record["learner"]: record for record in json.loads((place / "out/scores.json").read_text())}
+    assert [(name, record["points"]) for name, record in records.items()] == [("hunts", 0), ("right", 6), ("stays", 0)]
+    assert "LOOT ['planted-solution', 'hidden-sentence']" in said(records["hunts"]), "what walls keep out is found without them"
     assert not list((place / "tmp").iterdir())
 
 
@@ -175,3 +178,16 @@ def test_results_are_not_written_where_they_would_be_in_the_way(place, out, word
     assert words in capsys.readouterr().err
     assert command.main(["exercises", "grade", str(place / "nowhere"), "-o", str(place / "out")]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+@needs_walls
+def test_every_solution_gets_all_points_of_the_real_exercises_and_an_untouched_exercise_none(tmp_path):
+    (tmp_path / "submissions").mkdir()
+    for name in masters.names():
+        (tmp_path / "submissions" / f"right {name}.ipynb").write_bytes((masters.MASTERS / f"{name}.ipynb").read_bytes())
+    first = masters.RELEASED / f"{masters.names()[0]}.ipynb"
+    (tmp_path / "submissions/untouched.ipynb").write_bytes(first.read_bytes())
+    records = grade(tmp_path)
+    untouched = records.pop("untouched")
+    assert (untouched["state"], untouched["points"]) == ("graded", 0)
+    assert {name: said(record) for name, record in records.items() if record["points"] != record["of"] or not record["of"]} == {}
