@@ -385,6 +385,27 @@ def first_token(client, number):
         return time.perf_counter() - began
 
 
+# ---- grading -----------------------------------------------------------------------------------------------
+def grading_time():
+    """Seconds of grading the solution of an exercise, handed in as a learner would, and of running it alone; the two take turns."""
+    import nbclient
+
+    from helpers.exercises import grading, masters, submissions, walls
+
+    known, times = {name: masters.master(name) for name in masters.names()}, ([], [])
+    work = submissions.find(masters.MASTERS)[0]
+    for _ in range(TAKES):
+        began = time.perf_counter()
+        result = grading.grade_one(work, known, walls.Limits(), walls=not walls.missing())
+        times[0].append(time.perf_counter() - began)
+        assert result.points == result.of > 0, result
+        began = time.perf_counter()
+        notebook = masters.master(result.exercise)
+        nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(masters.MASTERS)}}).execute(stderr=subprocess.DEVNULL)
+        times[1].append(time.perf_counter() - began)
+    return tuple(map(statistics.median, times))
+
+
 def main():
     ours, bare = plain_call()
     beside, alone, large = beside_the_largest()
@@ -412,6 +433,8 @@ def main():
         speed, first = engine_speed()
     rows.append(("its engine alone on one core, one answer", f"{speed:.0f} tokens/s", ""))
     rows.append(("its first token after a prompt of 100", f"{1000 * first:.1f} ms", "below 50 ms"))
+    graded, ran = grading_time()
+    rows.append(("grading a solution, against running it alone", f"{graded / ran:.2f} times ({graded:.1f} and {ran:.1f} s)", "at most 1.5 times"))
     for what, measured, target in rows:
         print(f"{what:52}{measured:40}{target}")
 

@@ -1,0 +1,84 @@
+"""The learner's side of a check: a sentence that helps instead of a traceback, and a count at the end."""
+
+from __future__ import annotations
+
+import linecache
+import traceback
+from dataclasses import fields, is_dataclass
+from types import FrameType, TracebackType
+
+PASSED, FAILED, UNWRITTEN = "passed:", "not yet:", "not written yet:"
+_failures: dict[str, str | None] = {}  # of each check that ran in this kernel, what it lacked; None where it passed
+
+
+class check:  # noqa: N801 - it stands in a `with` statement, as functions of contextlib do
+    """A block of asserts with a name. It prints whether they hold, or what the first that does not has to say; the notebook goes on.
+
+    An error in the learner's own code is told with the line that raised it. Nothing but an Exception is held back.
+    """
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        if error is not None and not isinstance(error, Exception):
+            return False
+        said = None if error is None else _said(error)
+        _failures[self._what] = said
+        print(_line(self._what, said, error))
+        return True
+
+
+def same(found: object, expected: object) -> bool:
+    """Whether two values are equal and of the same type, field by field: nothing that only claims to be equal is."""
+    if type(found) is not type(expected):
+        return False
+    if is_dataclass(expected):
+        return all(same(getattr(found, field.name), getattr(expected, field.name)) for field in fields(expected))
+    return bool(expected == found)
+
+
+def score(total: int) -> None:
+    """Print how many of an exercise's public checks passed, and which to look at next. `total` is how many there are."""
+    passed = sum(said is None for said in _failures.values())
+    print(f"{passed} of {total} public checks passed.")
+    waiting = next((what for what, said in _failures.items() if said is not None), None)
+    if waiting:
+        print(f"Look next at: {waiting}.")
+    elif passed < total:
+        print("Some have not run yet: run the notebook from its beginning.")
+    else:
+        print("All of them. Compare your work with the one in solutions/, then go on.")
+
+
+def _line(what: str, said: str | None, error: BaseException | None) -> str:
+    if said is None:
+        return f"{PASSED} {what}"
+    return f"{UNWRITTEN if isinstance(error, NotImplementedError) else FAILED} {what}\n    {said}"
+
+
+def _said(error: Exception) -> str:
+    """What a failed check has to say to a learner."""
+    if isinstance(error, AssertionError):
+        return str(error)
+    if isinstance(error, NotImplementedError):
+        return "Write the code where the cell above says so, run that cell, then this one."
+    place = _place(error)
+    return f"Your code raised {type(error).__name__}: {error}" + (f"\n    {place}" if place else "")
+
+
+def _place(error: Exception) -> str:
+    """The last line of the learner's own code on the way to an error: nothing where the check itself raised it."""
+    frames = [(frame, number) for frame, number in traceback.walk_tb(error.__traceback__) if _is_of_a_cell(frame)][1:]
+    if not frames:
+        return ""
+    frame, number = frames[-1]
+    code = frame.f_code
+    return f"in line {number} of {code.co_name}(): {linecache.getline(code.co_filename, number).strip()}"
+
+
+def _is_of_a_cell(frame: FrameType) -> bool:
+    return frame.f_globals.get("__name__") == "__main__"
