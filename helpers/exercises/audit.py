@@ -91,7 +91,7 @@ def alternatives(name: str) -> list[Path]:
 def replaced(master: NotebookNode, file: Path) -> NotebookNode:
     """The solution with other cells in it: a file names each in a line `# %% id` above it."""
     notebook = nbformat.from_dict(master)
-    for block in file.read_text(encoding="utf-8").split("\n# %% ")[1:]:
+    for block in f"\n{file.read_text(encoding='utf-8')}".split("\n# %% ")[1:]:
         id, _, source = block.partition("\n")
         _cell(notebook, id.strip()).source = source.strip()
     return notebook
