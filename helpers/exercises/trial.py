@@ -21,6 +21,7 @@ from nbformat import NotebookNode
 from helpers.exercises import masters
 
 SECONDS = 60  # for one cell
+WORKERS = 2 + (os.cpu_count() or 1)  # some wait for a stream that is silent
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def run(notebooks: Iterable[NotebookNode], keep_going: bool = False) -> Iterator
     if os.name == "posix":
         context.set_forkserver_preload(["helpers.exercises.warm"])
     cells = [[(masters.cell_id(cell), masters.is_check(cell), cell.source) for cell in notebook.cells if cell.cell_type == "code"] for notebook in notebooks]
-    with ProcessPoolExecutor(os.cpu_count(), context, max_tasks_per_child=1) as pool:
+    with ProcessPoolExecutor(WORKERS, context, max_tasks_per_child=1) as pool:
         yield from pool.map(partial(_try, keep_going=keep_going, seconds=SECONDS), cells)
 
 

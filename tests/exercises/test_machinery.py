@@ -52,6 +52,13 @@ def small(solve=SOLVE, check=CHECK, hidden=HIDDEN, last="score(1)"):
     return new_notebook(cells=cells)
 
 
+def leaking():
+    """A master whose solution stands in the metadata too."""
+    master = small()
+    master.cells[2].metadata["editor"] = {"last": "twice = number + number"}
+    return master
+
+
 @pytest.fixture
 def house(tmp_path, monkeypatch):
     """Folders of our own; put(master) writes a master into them and builds the exercise."""
@@ -100,7 +107,7 @@ def test_an_exercise_that_was_changed_by_hand_is_stale(house):
         (small(check=CHECK.split("\n")[0] + "\n    pass"), MUTANT, "the stub passes check_double"),
         (small(check=CHECK.rsplit("\n", 1)[0]), MUTANT, "'always 4' is not found by check_double"),
         (small(check=CHECK + "\n    assert double(0) == 0"), MUTANT, "check_double asserts without a word: assert double(0) == 0"),
-        (small(solve=SOLVE.replace("### BEGIN", "twice = number + number\n    ### BEGIN")), MUTANT, "the exercise shows a line of double"),
+        (leaking(), MUTANT, "the exercise shows a line of double: twice = number + number"),
         (small(last="score(2)"), MUTANT, "the last cell does not count 1 public checks"),
     ],
 )
