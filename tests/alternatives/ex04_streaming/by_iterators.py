@@ -37,7 +37,8 @@ def collect(provider, messages, show, patience=30, most=2000):
             break
         except provider.errors() as problem:
             error = problem
-            state["end"] = "unfinished" if state["text"] else "refused"
+            if not state["text"] and state["end"] == "unfinished":
+                state["end"] = "refused"
             break
         if kind == "text":
             show(value)

@@ -46,8 +46,8 @@ def collect(provider, messages, show, patience=30, most=2000):
                 case ("usage", counts):
                     usage = counts
     except provider.errors() as raised:
-        error, ended = raised, None
-        if not pieces:
+        error = raised
+        if not pieces and ended is None:
             ended = "refused"
     return Answer("".join(pieces), ended or "unfinished", usage, error)
 
