@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import linecache
+import threading
 import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
 from dataclasses import fields, is_dataclass
 from types import FrameType, TracebackType
+from typing import TypeVar
 
 PASSED, FAILED, UNWRITTEN = "passed:", "not yet:", "not written yet:"
+T = TypeVar("T")
 _failures: dict[str, str | None] = {}  # of each check that ran in this kernel, what it lacked; None where it passed
 
 
@@ -39,6 +45,25 @@ def same(found: object, expected: object) -> bool:
     if is_dataclass(expected):
         return all(same(getattr(found, field.name), getattr(expected, field.name)) for field in fields(expected))
     return bool(expected == found)
+
+
+def within(seconds: float, act: Callable[[], T]) -> T:
+    """What `act` returns or raises. Raises AssertionError if it takes longer; it is then left running beside."""
+    made: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            made.set_result(act())
+        except BaseException as error:
+            made.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        return made.result(seconds)
+    except FutureTimeoutError:
+        if made.done():
+            raise
+        raise AssertionError(f"after {seconds} seconds your code was still waiting: is each wait limited?") from None
 
 
 def score(total: int) -> None:

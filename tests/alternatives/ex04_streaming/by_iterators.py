@@ -91,7 +91,7 @@ def ask(provider, messages, show, sleep, patience=30):
         headers = getattr(getattr(answer.error, "response", None), "headers", {})
         sleep(float(headers.get("retry-after", wait)))
         answer = collect(provider, messages, show, patience)
-    if answer.ended == "unfinished":
+    if answer.text and answer.ended == "unfinished":
         history = list(messages) + [{"role": "assistant", "content": answer.text}]
         history.append({"role": "user", "content": GO_ON})
         rest = collect(provider, history, show, patience)

@@ -96,7 +96,7 @@ def _begun(provider, messages, show, sleep, patience, attempt=1):
 
 def ask(provider, messages, show, sleep, patience=30):
     first = _begun(provider, messages, show, sleep, patience)
-    if first.ended != "unfinished":
+    if first.ended != "unfinished" or first.text == "":
         return first
     turns = messages + [dict(role="assistant", content=first.text), dict(role="user", content=GO_ON)]
     second = collect(provider, turns, show, patience)
