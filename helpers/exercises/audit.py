@@ -91,7 +91,7 @@ def alternatives(name: str) -> list[Path]:
 def replaced(master: NotebookNode, file: Path) -> NotebookNode:
     """The solution with other cells in it: a file names each in a line `# %% id` above it."""
     notebook = nbformat.from_dict(master)
-    for block in file.read_text(encoding="utf-8").split("\n# %% ")[1:]:
+    for block in f"\n{file.read_text(encoding='utf-8')}".split("\n# %% ")[1:]:
         id, _, source = block.partition("\n")
         _cell(notebook, id.strip()).source = source.strip()
     return notebook
@@ -124,19 +124,22 @@ def _leaks(master: NotebookNode, exercise: NotebookNode) -> Iterator[str]:
     shown = {masters.cell_id(cell): cell.source for cell in exercise.cells}
     beside = nbformat.writes(_without_text(exercise))
     for cell in master.cells:
-        for line in _secret_lines(cell.source):
+        secret, open_ = _secret_lines(cell.source)
+        for line in sorted(secret - open_):
             if line in shown.get(masters.cell_id(cell), "") or line in beside:
                 yield f"the exercise shows a line of {masters.cell_id(cell)}: {line}"
 
 
-def _secret_lines(source: str) -> Iterator[str]:
-    """What stands between the marks of a solution or of a hidden check."""
-    is_secret = False
+def _secret_lines(source: str) -> tuple[set[str], set[str]]:
+    """The lines between the marks of a solution or of a hidden check, but for the shortest; and those of the cell that anybody may see."""
+    secret, open_ = set(), set()
+    lines = open_
     for line in map(str.strip, source.splitlines()):
         if line.startswith(("### BEGIN", "### END")):
-            is_secret = line.startswith("### BEGIN")
-        elif is_secret and len(line) > SHORT:
-            yield line
+            lines = secret if line.startswith("### BEGIN") else open_
+        elif len(line) > SHORT:
+            lines.add(line)
+    return secret, open_
 
 
 def _without_text(notebook: NotebookNode) -> NotebookNode:

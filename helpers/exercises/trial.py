@@ -13,6 +13,7 @@ import signal
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from nbformat import NotebookNode
@@ -20,6 +21,7 @@ from nbformat import NotebookNode
 from helpers.exercises import masters
 
 SECONDS = 60  # for one cell
+WORKERS = 2 + (os.cpu_count() or 1)  # some wait for a stream that is silent
 
 
 @dataclass(frozen=True)
@@ -44,20 +46,20 @@ def run(notebooks: Iterable[NotebookNode], keep_going: bool = False) -> Iterator
     if os.name == "posix":
         context.set_forkserver_preload(["helpers.exercises.warm"])
     cells = [[(masters.cell_id(cell), masters.is_check(cell), cell.source) for cell in notebook.cells if cell.cell_type == "code"] for notebook in notebooks]
-    with ProcessPoolExecutor(os.cpu_count(), context, max_tasks_per_child=1) as pool:
-        yield from pool.map(_try, cells, [keep_going] * len(cells))
+    with ProcessPoolExecutor(WORKERS, context, max_tasks_per_child=1) as pool:
+        yield from pool.map(partial(_try, keep_going=keep_going, seconds=SECONDS), cells)
 
 
-def _try(cells: list[tuple[str | None, bool, str]], keep_going: bool) -> Trial:
+def _try(cells: list[tuple[str | None, bool, str]], keep_going: bool, seconds: int) -> Trial:
     """In a process of its own: the cells, one after the other."""
     os.environ.setdefault("MPLBACKEND", "agg")
     shell = _shell()
     failures: dict[str, str | None] = {}
     for number, (id, is_check, source) in enumerate(cells):
         if is_check:
-            failures[id] = _said(_run(shell, masters.bare(source)))
+            failures[id] = _said(_run(shell, masters.bare(source), seconds))
             continue
-        error = _run(shell, source)
+        error = _run(shell, source, seconds)
         if error is not None and not keep_going:
             return Trial({**dict.fromkeys([i for i, is_check, _ in cells if is_check], "did not run"), **failures}, f"{id or f'code cell {number}'}: {_said(error)}")
     return Trial(failures)
@@ -73,9 +75,9 @@ def _shell() -> Any:
     return shell
 
 
-def _run(shell: Any, source: str) -> BaseException | None:
+def _run(shell: Any, source: str, seconds: int) -> BaseException | None:
     """Run a cell, in silence. Returns what it raised."""
-    with _in_time(SECONDS), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+    with _in_time(seconds), contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
         result = shell.run_cell(source, store_history=False)
     return result.error_before_exec or result.error_in_exec
 

@@ -8,8 +8,8 @@ import IPython.core.interactiveshell  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import openai
 
-import helpers.exercises
 from helpers import costs
+from helpers.exercises import trial  # noqa: F401
 from helpers.gateway import server, tokens  # noqa: F401
 from helpers.house_model import engine  # noqa: F401
 
