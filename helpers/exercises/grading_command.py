@@ -38,7 +38,11 @@ def grade(args: argparse.Namespace) -> int:
     limits = walls.Limits(args.cell_seconds, args.notebook_seconds, args.memory_mb << 20)
     total = len(submissions.find(folder))
     running = grading.grade(folder, known, limits, (out,), not lacking, args.jobs)
-    results = list(tqdm(running, total=total, unit="submission", disable=None))
+    try:
+        results = list(tqdm(running, total=total, unit="submission", disable=None))
+    except KeyboardInterrupt:
+        print("llm-course: stopped; nothing was written", file=sys.stderr)
+        return 130
     report.write(results, out)
     counts = ", ".join(f"{sum(result.state == state for result in results)} {state}" for state in sorted({result.state for result in results}))
     print(f"{len(results)} submissions: {counts}. Written to {args.out}: scores.csv, scores.json, {report.PAGES}/")

@@ -21,7 +21,7 @@ from helpers.exercises.walls import Box, Limits
 START_SECONDS, GRACE_SECONDS, LOOK_SECONDS = 60.0, 3.0, 0.2
 LARGEST = 4 << 20  # bytes of a reply; a longer one ends the line
 CHANNELS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
-COMMAND = [sys.executable, "-m", "ipykernel_launcher", "-f", "{door}/line.json", "--HistoryManager.enabled=False"]
+COMMAND = [sys.executable, "-m", "ipykernel_launcher", "-f", "{door}/line.json", "--HistoryManager.enabled=False", "--InteractiveShell.xmode=Minimal"]
 
 
 class Ended(Exception):

@@ -150,7 +150,7 @@ def test_results_are_written_for_a_list_for_a_program_and_for_each_learner_and_c
     assert "1 of 2 hidden checks passed" in pages["only_the_public_ones"] and "to be read by a person" in pages["right"]
     assert "this is a float" in pages["wrong"] and "it ends in the middle" in pages["half_saved"].lower()
 
-    grade(place, "--jobs", "1")
+    grade(place, "--jobs", "3")
     assert contents(place / "out") == first
 
 
