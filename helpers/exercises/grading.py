@@ -61,7 +61,9 @@ class Result:
         return sum(outcome.points for outcome in self.outcomes)
 
 
-def grade(folder: Path, known: dict[str, NotebookNode], limits: Limits, hide: tuple[Path, ...] = (), walls: bool = True, jobs: int | None = None) -> Iterator[Result]:
+def grade(
+    folder: Path, known: dict[str, NotebookNode], limits: Limits, hide: tuple[Path, ...] = (), walls: bool = True, jobs: int | None = None
+) -> Iterator[Result]:
     """Grade all submissions of a folder, in order of name. Nothing that one of them does keeps another from its result."""
     found = submissions.find(folder)
     with ThreadPoolExecutor(jobs or os.cpu_count()) as pool:

@@ -31,7 +31,8 @@ def grade(args: argparse.Namespace) -> int:
     _look_at(folder, out)
     lacking = walls.missing()
     if lacking and not args.unsafe:
-        raise ValueError(f"this system has no walls to grade behind. What is missing: {'; '.join(lacking)}. Grade on a Linux that has them, or, only work that you trust, with --unsafe")
+        what = f"this system has no walls to grade behind. What is missing: {'; '.join(lacking)}"
+        raise ValueError(f"{what}. Grade on a Linux that has them, or, only work that you trust, with --unsafe")
     if lacking:
         print(f"llm-course: grading without walls ({'; '.join(lacking)}): a submission can read and change whatever you can", file=sys.stderr)
     known = {name: masters.master(name) for name in masters.names()}

@@ -80,7 +80,8 @@ def _sentence(words: str) -> str:
 
 def _record(result: Result) -> dict:
     texts = {id: {"state": "to be read", "text": text} for id, text in result.texts.items()}
-    checks = [asdict(outcome) | {"points": outcome.points if outcome.holds and result.state != TAMPERED else 0, "of": outcome.points} for outcome in result.outcomes]
+    counts = result.state != TAMPERED
+    checks = [asdict(check) | {"points": check.points if check.holds and counts else 0, "of": check.points} for check in result.outcomes]
     return {
         "learner": result.learner, "file": result.file, "exercise": result.exercise, "state": result.state, "why": result.why,
         "points": result.points, "of": result.of, "checks": checks, "texts": texts, "notes": result.notes,

@@ -18,7 +18,18 @@ from nbformat import NotebookNode
 from helpers.exercises import masters
 from helpers.exercises.kernel import START_SECONDS, Kernel, Reply
 
-MODULES = {"builtins", "decimal", "fractions", "json", "math", "re", "time", "datetime", "statistics", "IPython.core.interactiveshell", "ipykernel.ipkernel", "ipykernel.kernelbase", "jupyter_client.session"}
+KERNEL = {"IPython.core.interactiveshell", "ipykernel.ipkernel", "ipykernel.kernelbase", "jupyter_client.session"}
+MODULES = KERNEL | {"builtins", "datetime", "decimal", "fractions", "json", "math", "re", "statistics", "time"}
+PAIRS = (  # what holds and what does not, of a number and the next
+    ("{n} == {n}", "{n} == {m}"),
+    ("isinstance({n}, int)", "isinstance({n}, str)"),
+    ("type({n}) is int", "type({n}) is str"),
+    ("sum([{n}, 1]) == {m}", "sum([{n}, 1]) == {n}"),
+    ("len([{n}]) == 1", "len([{n}]) == 2"),
+    ("Decimal({n}) == {n}", "Decimal({n}) == {m}"),
+    ("all([True])", "all([False])"),
+    ("any([True])", "any([False])"),
+)
 BUILTINS = set(dir(builtins))
 Look = dict[str, str]
 
@@ -61,7 +72,8 @@ class Seal:
 
     def __init__(self, kernel: Kernel, modules: set[str]) -> None:
         self._kernel, self._modules, self._constants = kernel, sorted(modules), set[str]()
-        kernel.run("\n".join(f"try: __import__({name!r})\nexcept ImportError: pass" for name in ["helpers.exercises.given", *self._modules]), START_SECONDS, quiet=True)
+        loading = [f"try: __import__({name!r})\nexcept ImportError: pass" for name in ["helpers.exercises.given", *self._modules]]
+        kernel.run("\n".join(loading), START_SECONDS, quiet=True)
         self._before = self._look()
 
     def keep(self, names: list[str]) -> None:
@@ -86,8 +98,7 @@ class Seal:
     def _tells_right_from_wrong(self) -> bool:
         number, word = secrets.randbelow(10**9), secrets.token_hex(8)
         imports = ["from builtins import all, any, isinstance, len, sum, type", "from decimal import Decimal"]
-        true = [f"{number} == {number}", f"isinstance({number}, int)", f"type({number}) is int", f"sum([{number}, 1]) == {number + 1}", f"len([{number}]) == 1", f"Decimal({number}) == {number}", "all([True])", "any([True])"]
-        false = [f"{number} == {number + 1}", f"isinstance({number}, str)", f"type({number}) is str", f"sum([{number}, 1]) == {number}", f"len([{number}]) == 2", f"Decimal({number}) == {number + 1}", "all([False])", "any([False])"]
+        true, false = ([text.format(n=number, m=number + 1) for text in texts] for texts in zip(*PAIRS, strict=True))
         right = self.check(imports, f"assert {' and '.join(true)}, {word!r}")
         wrong = self.check(imports, f"assert {' or '.join(false)}, {word!r}")
         return right.is_ok and (wrong.error, wrong.said) == ("AssertionError", word)
@@ -103,7 +114,10 @@ class Seal:
 
 
 def _course_look(modules, constants):
-    """Runs in the kernel, whose names may mean anything, so that it is written without types: an identity for each thing that could be replaced, as JSON. It asks things for their type alone: some load themselves when asked more."""
+    """Runs in the kernel, whose names may mean anything, so that it is written without types.
+
+    An identity for each thing that could be replaced, as JSON. It asks things for their type alone: some load themselves when asked more.
+    """
     import json
     import sys
     import types
@@ -114,7 +128,8 @@ def _course_look(modules, constants):
         return str([id(thing), *(id(part) for part in parts)])
 
     def members(name, owner):
-        return {f"{name}.{key}": mark(value) for key, value in list(vars(owner).items()) if callable(value) or type(value) in (property, staticmethod, classmethod)}
+        kinds = (property, staticmethod, classmethod)
+        return {f"{name}.{key}": mark(value) for key, value in list(vars(owner).items()) if callable(value) or type(value) in kinds}
 
     def inside(name, module):
         found = {name: mark(module)} | {f"{name}.{key}": mark(value) for key, value in list(vars(module).items()) if callable(value)}
@@ -130,7 +145,8 @@ def _course_look(modules, constants):
         if module := sys.modules.get(name):
             found |= inside(name, module)
     for name, owner in {"the shell": shell, "the kernel": shell.kernel, "the line": shell.kernel.session}.items():
-        found[f"methods of {name}"] = str([(key, id(value)) for key, value in sorted(vars(owner).items()) if hasattr(type(owner), key) and callable(value)])
+        own = [(key, id(value)) for key, value in sorted(vars(owner).items()) if hasattr(type(owner), key) and callable(value)]
+        found[f"methods of {name}"] = str(own)
     for key in ("ast_transformers", "input_transformers_post", "custom_exceptions"):
         found[f"the shell's {key}"] = str([id(one) for one in getattr(shell, key)])
     found |= {name: f"{id(shell.user_ns.get(name))} {hash(repr(shell.user_ns.get(name)))}" for name in constants}

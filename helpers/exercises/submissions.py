@@ -53,8 +53,9 @@ def find(folder: Path) -> list[Submission]:
         if path.name.startswith("."):
             continue
         if path.is_dir() and not path.is_symlink():
-            inner = sorted(inner for inner in path.iterdir() if inner.suffix == ".ipynb" and not inner.name.startswith("."))
-            found += [_read(_name(path.name), inner, folder) for inner in inner] or [Submission(_name(path.name), _name(path.name), fault="the folder has no notebook in it")]
+            inner = sorted(file for file in path.iterdir() if file.suffix == ".ipynb" and not file.name.startswith("."))
+            name = _name(path.name)
+            found += [_read(name, file, folder) for file in inner] or [Submission(name, name, fault="the folder has no notebook in it")]
         else:
             found.append(_read(_name(path.stem), path, folder))
     return found
@@ -97,7 +98,8 @@ def _cells(text: str) -> Iterator[Cell]:
     try:
         content = json.loads(text)
     except json.JSONDecodeError as error:
-        where = "it ends in the middle, as when saving was interrupted" if error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg else "it is not the JSON of a notebook"
+        is_cut = error.pos >= len(text.rstrip()) - 1 or "Unterminated" in error.msg
+        where = "it ends in the middle, as when saving was interrupted" if is_cut else "it is not the JSON of a notebook"
         raise ValueError(f"{where} (line {error.lineno}): save the notebook again") from None
     except (RecursionError, ValueError):
         raise ValueError("it is not the JSON of a notebook") from None
@@ -114,7 +116,8 @@ def _cell(cell: dict[str, Any]) -> Cell:
     source = cell["source"]
     role = cell.get("metadata", {}).get("nbgrader", {}).get("grade_id")
     id = cell.get("id")
-    return Cell(role if isinstance(role, str) else None, id if isinstance(id, str) else None, str(cell["cell_type"]), source if isinstance(source, str) else "".join(source))
+    role, id = (name if isinstance(name, str) else None for name in (role, id))
+    return Cell(role, id, str(cell["cell_type"]), source if isinstance(source, str) else "".join(source))
 
 
 def exercise_of(submission: Submission, known: dict[str, NotebookNode]) -> str:

@@ -23,7 +23,10 @@ HOME, FOLDER = "/home/learner", "/home/learner/exercises"
 # What a notebook may see of the environment. No key is among it, and nothing that could hold one.
 ALLOWED = ("COURSE_PACE", "COURSE_DATE", "OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE", "OPENBLAS_NUM_THREADS")
 PREFIX_PARTS = ("bin", "lib", "lib64", "etc", "share", "pyvenv.cfg")  # of an environment of Python
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/certs", "/etc/ssl/openssl.cnf", "/etc/fonts", "/nix/store")
+SYSTEM = (
+    "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/nix/store", "/etc/alternatives", "/etc/fonts",
+    "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
+)  # fmt: skip
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
 INSIDE = Path(__file__).with_name("inside.py")
 
@@ -124,7 +127,8 @@ def _order(folder: Path, command: list[str], limits: Limits, hide: tuple[Path, .
     if not walls:
         Path(work).mkdir(parents=True)
     environ = {name: os.environ[name] for name in ALLOWED if name in os.environ}
-    environ |= {"HOME": home, "TMPDIR": f"{home}/tmp", "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "LANG": "C.UTF-8", "PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
+    environ |= {"HOME": home, "TMPDIR": f"{home}/tmp", "PATH": f"{sys.prefix}/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
+    environ |= {"PYTHONHASHSEED": "0", "PYTHONDONTWRITEBYTECODE": "1"}
     most = {"RLIMIT_AS": limits.memory, "RLIMIT_FSIZE": limits.file, "RLIMIT_NOFILE": limits.open_files, "RLIMIT_CORE": 0}
     most["RLIMIT_CPU"] = int(limits.notebook_seconds * (os.cpu_count() or 1)) + 10
     folders = [work, f"{home}/tmp", "/tmp", "/var/tmp"]
@@ -159,7 +163,8 @@ def missing() -> tuple[str, ...]:
         return ("namespaces, with which a notebook is kept from your files, your network and your processes: only Linux has them",)
     if tools := [tool for tool in ("unshare", "setpriv") if not shutil.which(tool)]:
         return tuple(f"the program {tool}, which comes with util-linux" for tool in tools)
-    parts = {"--user": "user namespaces (a container or the system's settings may forbid them)", "--net": "a network of its own", "--pid": "processes of its own"}
+    forbidden = "user namespaces (a container or the system's settings may forbid them)"
+    parts = {"--user": forbidden, "--net": "a network of its own", "--pid": "processes of its own"}
     for option, words in parts.items():
         if subprocess.run(["unshare", "--user", "--map-root-user", option, "--fork", "true"], capture_output=True).returncode:
             return (words,)
