@@ -39,11 +39,15 @@ class check:  # noqa: N801 - it stands in a `with` statement, as functions of co
 
 
 def same(found: object, expected: object) -> bool:
-    """Whether two values are equal and of the same type, field by field: nothing that only claims to be equal is."""
+    """Whether two values are equal and of the same type, and all that they hold: nothing that only claims to be equal is."""
     if type(found) is not type(expected):
         return False
     if is_dataclass(expected):
         return all(same(getattr(found, field.name), getattr(expected, field.name)) for field in fields(expected))
+    if isinstance(expected, (list, tuple)):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    if isinstance(expected, dict):
+        return found.keys() == expected.keys() and all(same(found[name], value) for name, value in expected.items())
     return bool(expected == found)
 
 

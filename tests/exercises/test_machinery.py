@@ -177,3 +177,5 @@ def test_what_only_claims_to_be_equal_is_not_the_same():
         pass
 
     assert same(4, 4) and not same(Equal(), 4) and not same(Number(4), 4) and not same(4.0, 4) and not same(True, 1)
+    assert same({"a": [1, (2,)]}, {"a": [1, (2,)]})
+    assert not same({"a": [1, (Equal(),)]}, {"a": [1, (2,)]}) and not same([1, 2], [1]) and not same({}, {"a": 1})
