@@ -51,7 +51,7 @@ def audit(name: str) -> Report:
     master = masters.master(name)
     exercise = release.release(master)
     found = masters.checks(master)
-    report = Report(name, len(found), sum("HIDDEN" in cell.source for cell in master.cells if masters.is_check(cell)))
+    report = Report(name, len(found), sum(masters.has_hidden(cell.source) for cell in master.cells if masters.is_check(cell)))
     report.faults += [*_stale(name, exercise), *_leaks(master, exercise), *_badly_put(master, exercise)]
     bugs, others = mutants(name), alternatives(name)
     tried = [master, *(mutated(master, bug) for bug in bugs), *(replaced(master, path) for path in others)]

@@ -21,13 +21,12 @@ HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
 
 @dataclass(frozen=True)
 class Check:
-    """A cell of asserts: its id, what it looks at in words, its points, its code, and whether the exercise lacks it."""
+    """A cell of asserts: its id, what it looks at in words, its points and its code."""
 
     id: str
     what: str
     points: int
     code: str
-    is_hidden: bool
 
 
 def names() -> list[str]:
@@ -80,8 +79,7 @@ def checks(notebook: NotebookNode) -> list[Check]:
 
 
 def _check(cell: NotebookNode) -> Check:
-    hidden = cell.source.strip().startswith(HIDDEN[0])
-    return Check(cell_id(cell), what(cell), cell.metadata.nbgrader.points, bare(cell.source), hidden)
+    return Check(cell_id(cell), what(cell), cell.metadata.nbgrader.points, bare(cell.source))
 
 
 def what(cell: NotebookNode) -> str:
