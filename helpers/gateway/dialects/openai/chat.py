@@ -141,7 +141,7 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
         effort=body.get("reasoning_effort") or model.default_effort,
         sampling=sampling(body),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
-        caches_marks_only=(body.get("prompt_cache_options") or {}).get("mode") == "explicit",
+        caches_marks_only=caches_marks_only(body),
         echo=body,
     )
 
@@ -218,6 +218,12 @@ def part(given: dict[str, Any], path: str) -> Part:
     if kind not in given:
         raise Refusal("missing", param=f"{path}.{kind}")
     return Part(fingerprint(given[kind]), "image", cache_mark(given))
+
+
+def caches_marks_only(body: dict[str, Any]) -> bool:
+    """Whether the client wants nothing cached but what it marked. Responses and vLLM's dialect do not look at these options before."""
+    options = body.get("prompt_cache_options")
+    return isinstance(options, dict) and options.get("mode") == "explicit"
 
 
 def cache_mark(given: dict[str, Any]) -> str | None:

@@ -1,5 +1,6 @@
 """OpenAI's models, limits, prompt caching and refusals through its own SDK."""
 
+import os
 import re
 from types import SimpleNamespace
 
@@ -130,6 +131,13 @@ def test_in_explicit_mode_responses_cache_only_what_is_marked(client):
     assert [ask("Why?") for _ in range(2)] == [(0, 0), (0, 0)]
     read, written = ask("Why?", **MARK)
     assert ask("And how much?", **MARK) == (written, 0) and read == 0 < written
+
+
+@pytest.mark.parametrize("options", ["explicit", 5, ["explicit"]])
+def test_cache_options_that_are_no_object_do_no_harm_where_they_are_not_looked_at(client, options):
+    assert client.responses.create(model="gpt-6-luna", input=LONG, extra_body={"prompt_cache_options": options}).status
+    house = OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], max_retries=0)
+    assert chat(house, model="house", extra_body={"prompt_cache_options": options}).choices
 
 
 def test_only_the_last_four_marks_are_written(client):
