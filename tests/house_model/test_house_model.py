@@ -26,6 +26,7 @@ from helpers.house_model.constraint import JsonConstraint, SchemaError
 from helpers.house_model.engine import FOLDER, Engine
 from helpers.house_model.model import load_weights
 from helpers.house_model.sampling import Sampling, probabilities
+from helpers.house_model.scheduler import Scheduler
 from helpers.house_model.sequence import Shown
 from helpers.house_model.tokenizer import Tokenizer
 from helpers.house_model.training import corpus, score, tasks
@@ -542,6 +543,23 @@ def test_many_at_once_are_all_answered_and_none_waits_for_another_to_end(gateway
     assert len(gateway.meter.log().only(status=200)) == 24
     assert max(begin for begin, _ in spans) < max(end for _, end in spans)
     assert sum(begin < min(end for _, end in spans) for begin, _ in spans) > 12, "most have begun before the first has ended"
+
+
+def test_who_asks_while_the_model_is_loaded_is_answered_too(gateway, monkeypatch):
+    whole = Scheduler.__init__
+
+    def slow(self, *arguments):
+        time.sleep(0.4)
+        whole(self, *arguments)
+
+    def ask_after(seconds):
+        time.sleep(seconds)
+        return chat(QUESTION, temperature=0).choices[0].message.content
+
+    monkeypatch.setattr(Scheduler, "__init__", slow)
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(ask_after, (0, 0.1, 0.2, 0.3, 0.4, 0.5)))
+    assert [entry.status for entry in gateway.meter.log()] == [200] * 6, "the SDK would ask again where the gateway failed"
 
 
 def test_a_client_that_leaves_stops_its_generation(gateway):

@@ -156,8 +156,9 @@ class House:
             from helpers.house_model.engine import Engine
             from helpers.house_model.scheduler import Scheduler
 
-            self._engine = Engine()
-            self._core.scheduler = Scheduler(self._engine.model)
+            engine = Engine()
+            self._core.scheduler = Scheduler(engine.model)
+            self._engine = engine  # last, as another thread takes it for a sign that all is there
         return self._engine
 
     def _seed(self, question: Question) -> int:
