@@ -546,20 +546,22 @@ def test_many_at_once_are_all_answered_and_none_waits_for_another_to_end(gateway
 
 
 def test_who_asks_while_the_model_is_loaded_is_answered_too(gateway, monkeypatch):
-    whole = Scheduler.__init__
+    whole, loading, go_on = Scheduler.__init__, threading.Event(), threading.Event()
 
-    def slow(self, *arguments):
-        time.sleep(0.4)
+    def held(self, *arguments):
+        loading.set()
+        go_on.wait(30)
         whole(self, *arguments)
 
-    def ask_after(seconds):
-        time.sleep(seconds)
-        return chat(QUESTION, temperature=0).choices[0].message.content
-
-    monkeypatch.setattr(Scheduler, "__init__", slow)
-    with ThreadPoolExecutor(6) as pool:
-        list(pool.map(ask_after, (0, 0.1, 0.2, 0.3, 0.4, 0.5)))
-    assert [entry.status for entry in gateway.meter.log()] == [200] * 6, "the SDK would ask again where the gateway failed"
+    monkeypatch.setattr(Scheduler, "__init__", held)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(chat, QUESTION, temperature=0)
+        assert loading.wait(30)
+        second = pool.submit(chat, QUESTION, temperature=0)
+        time.sleep(0.3)  # until it has reached the gateway
+        go_on.set()
+        assert first.result().choices[0].message.content == second.result().choices[0].message.content
+    assert [entry.status for entry in gateway.meter.log()] == [200, 200], "the SDK would ask again where the gateway failed"
 
 
 def test_a_client_that_leaves_stops_its_generation(gateway):
