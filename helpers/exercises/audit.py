@@ -152,7 +152,7 @@ def _without_text(notebook: NotebookNode) -> NotebookNode:
 def _badly_put(master: NotebookNode, exercise: NotebookNode) -> Iterator[str]:
     """Asserts that have nothing to say, and a last line that counts wrongly."""
     for check in masters.checks(master):
-        for node in ast.walk(ast.parse(check.code)):
+        for node in ast.walk(masters.parse(check.code)):
             if isinstance(node, ast.Assert) and node.msg is None:
                 yield f"{check.id} asserts without a word: {ast.unparse(node)}"
     public = len(masters.checks(exercise))

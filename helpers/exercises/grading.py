@@ -86,9 +86,9 @@ def grade_one(submission: Submission, known: dict[str, NotebookNode], limits: Li
         result.state, result.why = UNREADABLE, str(error)
         return result
     master = known[result.exercise]
-    result.outcomes = [_outcome(cell) for cell in master.cells if masters.is_check(cell)]
-    result.texts, result.notes = _texts(submission, master), _notes(submission, master)
     try:
+        result.outcomes = [_outcome(cell) for cell in master.cells if masters.is_check(cell)]
+        result.texts, result.notes = _texts(submission, master), _notes(submission, master)
         with Kernel(limits, hide, walls) as kernel:
             _run(kernel, submissions.steps(submission, master), master, result)
     except Ended as error:

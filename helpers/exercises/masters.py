@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import re
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[2]
 MASTERS, RELEASED = ROOT / "solutions", ROOT / "exercises"
+_parsing = threading.Lock()
 HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
 
 
@@ -84,15 +86,21 @@ def _check(cell: NotebookNode) -> Check:
 
 def what(cell: NotebookNode) -> str:
     """The words in `with check("..."):`."""
-    block = _block(ast.parse(cell.source))
+    block = _block(parse(cell.source))
     if block is None:
         raise ValueError(f"the check {cell_id(cell)} has no `with check(...)`")
     return ast.literal_eval(block.items[0].context_expr.args[0])
 
 
+def parse(source: str) -> ast.Module:
+    """A cell's code as a tree; one at a time, since Python 3.11 loses count where two threads parse (python/cpython issue 106905)."""
+    with _parsing:
+        return ast.parse(source)
+
+
 def bare(source: str) -> str:
     """The code of a check so that its asserts raise: the block without `with check(...)` round it."""
-    tree = ast.parse(source)
+    tree = parse(source)
     block = _block(tree)
     if block is None:
         return source
@@ -109,7 +117,7 @@ def has_hidden(source: str) -> bool:
 def public(source: str) -> str:
     """A check as the exercise has it, without its hidden part; empty if it is hidden as a whole."""
     kept = re.sub(rf"^[ \t]*{HIDDEN[0]}.*?{HIDDEN[1]}[^\n]*\n?", "", source, flags=re.DOTALL | re.MULTILINE)
-    return kept.rstrip() if _block(ast.parse(kept)) else ""
+    return kept.rstrip() if _block(parse(kept)) else ""
 
 
 def _block(tree: ast.Module) -> ast.With | None:

@@ -36,10 +36,10 @@ Look = dict[str, str]
 
 def names_relied_on(cells: Iterable[NotebookNode], check: str) -> tuple[list[str], list[str]]:
     """What a check uses and does not make: the statements that import it, and the names that given cells bind."""
-    tree = ast.parse(check)
+    tree = masters.parse(check)
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Name)]
     used = {name.id for name in names if isinstance(name.ctx, ast.Load)} - {name.id for name in names if not isinstance(name.ctx, ast.Load)}
-    trees = [ast.parse(cell.source) for cell in cells]
+    trees = [masters.parse(cell.source) for cell in cells]
     imports = [statement for tree in trees for statement in tree.body if isinstance(statement, (ast.Import, ast.ImportFrom))]
     lines = [ast.unparse(statement) for statement in imports if getattr(statement, "module", "") != "__future__"]
     if shadowed := sorted(used & BUILTINS):
@@ -49,7 +49,7 @@ def names_relied_on(cells: Iterable[NotebookNode], check: str) -> tuple[list[str
 
 def bound(source: str) -> set[str]:
     """The names that the statements of a cell bind."""
-    return _bound(ast.parse(source))
+    return _bound(masters.parse(source))
 
 
 def _bound(tree: ast.Module) -> set[str]:
@@ -61,7 +61,7 @@ def _bound(tree: ast.Module) -> set[str]:
 def modules_of(notebook: NotebookNode) -> set[str]:
     """The modules that the checks and the given cells of a master import."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and not masters.is_written(cell)]
-    nodes = [node for cell in cells for node in ast.walk(ast.parse(cell.source))]
+    nodes = [node for cell in cells for node in ast.walk(masters.parse(cell.source))]
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     whole = [node for node in nodes if isinstance(node, ast.ImportFrom) and node.module != "__future__"]
     return MODULES | plain | {node.module for node in whole} | {f"{node.module}.{alias.name}" for node in whole for alias in node.names}
