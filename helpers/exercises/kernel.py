@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,17 +92,12 @@ class Kernel:
         ports = {name: number for number, name in enumerate(CHANNELS, 1)}
         line = {"transport": "ipc", "ip": f"{self._box.inner_door}/k", "key": self._session.key.decode(), "signature_scheme": "hmac-sha256", **ports}
         (self._box.door / "line.json").write_text(json.dumps(line))
-        # The path of a socket has room for a hundred characters, which a folder for temporary files may take up alone.
-        self._short_door = Path(tempfile.mkdtemp(prefix="d-", dir="/tmp")) / "d"
-        self._short_door.symlink_to(self._box.door)
         self._shell, self._control = (self._connect(ports[name]) for name in ("shell_port", "control_port"))
         for socket in (self._shell, self._control):
             sent = self._session.send(socket, "kernel_info_request", {})["header"]["msg_id"]
             if self._wait(socket, sent, START_SECONDS) is None:
                 raise Ended(f"the kernel did not start within {START_SECONDS:g} s")
         self._box.close_door()
-        self._short_door.unlink()
-        self._short_door.parent.rmdir()
         self._is_ready = True
         self._ends = time.monotonic() + self.limits.notebook_seconds
 
@@ -112,7 +106,7 @@ class Kernel:
         socket.setsockopt(zmq.MAXMSGSIZE, LARGEST)
         socket.setsockopt(zmq.RECONNECT_IVL, 10)
         socket.setsockopt(zmq.IDENTITY, self._session.bsession)
-        socket.connect(f"ipc://{self._short_door}/k-{port}")
+        socket.connect(f"ipc://{self._box.door}/k-{port}")
         self._sockets.append(socket)
         return socket
 

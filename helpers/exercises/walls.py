@@ -28,6 +28,7 @@ SYSTEM = (
     "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/certs", "/etc/ssl/openssl.cnf",
 )  # fmt: skip
 UNSHARE = ("unshare", "--user", "--map-root-user", "--net", "--mount", "--pid", "--ipc", "--uts", "--fork", "--kill-child")
+LONGEST_PLACE = 75  # characters: a socket in a box's folder adds 24, and macOS allows 103 in all, Linux 107
 INSIDE = Path(__file__).with_name("inside.py")
 
 
@@ -57,7 +58,7 @@ class Box:
     """A process behind walls, and all that it starts. `door` is a folder that both sides see, at `inner_door` inside."""
 
     def __init__(self, command: list[str], limits: Limits, hide: tuple[Path, ...] = (), walls: bool = True, loud: bool = False) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="grade-"))
+        self._folder = Path(tempfile.mkdtemp(prefix="grade-", dir=_short_place()))
         self.door = self._folder / "door"
         for path in (self.door, self._folder / "root"):
             path.mkdir()
@@ -112,6 +113,12 @@ class Box:
         _open.discard(self)
         self.process.stderr.close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _short_place() -> str:
+    """Where a box has its folder. A socket's path has room for about a hundred characters, and TMPDIR alone may take them up."""
+    usual = tempfile.gettempdir()
+    return usual if len(usual) <= LONGEST_PLACE else "/tmp"
 
 
 def _pages(process: Path) -> int:

@@ -19,9 +19,9 @@ from helpers.exercises import masters, walls
 from tests.exercises import hostile, sample
 
 KEYS = ("OPENAI_API_KEY", "AWS_SECRET_ACCESS_KEY", "SOMETHING_ELSE")
+README_ONLY = "An editor that opens the devcontainer"  # words that stand in no file of the package, which a submission may read
 MARK = "OPENBLAS_L2_SIZE"  # one of the few variables that a submission sees: here a number that its processes are known by
 needs_walls = pytest.mark.skipif(bool(walls.missing()), reason=f"no walls here: {'; '.join(walls.missing())}")
-pytestmark = pytest.mark.skip(reason="passes on a checkout with a short TMPDIR (23 of 23); where TMPDIR is long the mend of the sockets' path has yet to be tried")
 
 
 @pytest.fixture
@@ -92,7 +92,7 @@ def test_a_folder_of_mixed_work_gets_a_result_for_each_and_nothing_is_read_chang
     (place / "out").mkdir()
     (place / "out/scores.json").write_text(secret["earlier"])
     places = [str(place), str(place / "home/.env"), str(place / "solutions/notes.md"), str(masters.ROOT / "tests"), str(masters.ROOT / "README.md")]
-    attacks = hostile.attacks(places + hostile.EVERYWHERE, [*secret.values(), "hidden-sentence"], port)
+    attacks = hostile.attacks(places + hostile.EVERYWHERE, [*secret.values(), "hidden-sentence", README_ONLY], port)
     work = {**sample.BENIGN, **attacks}
     assert len(attacks) >= 15 and len(work) >= 30
     sample.write(place / "submissions", {name: content for name, (content, *_) in work.items()})
@@ -179,6 +179,16 @@ def test_results_are_not_written_where_they_would_be_in_the_way(place, out, word
     assert words in capsys.readouterr().err
     assert command.main(["exercises", "grade", str(place / "nowhere"), "-o", str(place / "out")]) == 1
     assert "there is no folder" in capsys.readouterr().err
+
+
+@needs_walls
+def test_a_long_name_of_the_folder_for_temporary_files_does_no_harm(place, monkeypatch):
+    long = place / "tmp" / ("x" * 100)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    sample.write(place / "submissions", {"right": sample.work()})
+    assert grade(place)["right"]["state"] == "graded"
+    assert not list(long.iterdir())
 
 
 @needs_walls
