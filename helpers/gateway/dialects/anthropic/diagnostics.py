@@ -46,7 +46,7 @@ class Diagnoses:
         """The field `diagnostics` of an answer; nothing where the request did not ask."""
         if "diagnostics" not in question.echo:
             return {}
-        now = self._known[message_id] = _fingerprint(question)
+        now = self._known[message_id] = question.echo["fingerprint"]
         before = question.echo["diagnostics"].get("previous_message_id")
         found = None if before is None else _reason(self._known.get(before), now)
         return {"diagnostics": found and {"cache_miss_reason": found}}
@@ -64,7 +64,8 @@ def _reason(before: Fingerprint | None, now: Fingerprint) -> dict[str, Any] | No
     return {"type": "unavailable"} if before.others != now.others else None
 
 
-def _fingerprint(question: Question) -> Fingerprint:
+def fingerprint(question: Question) -> Fingerprint:
+    """That of a request. It counts tokens, and so takes time in proportion to the prompt."""
     ratio = question.model.token_ratio
     leading = question.messages[:1] if question.messages and question.messages[0].role == "system" else ()
     rest = question.messages[len(leading) :]

@@ -12,7 +12,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.clock import moment
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.anthropic.batches import AnthropicBatches
-from helpers.gateway.dialects.anthropic.diagnostics import Diagnoses
+from helpers.gateway.dialects.anthropic.diagnostics import Diagnoses, fingerprint
 from helpers.gateway.dialects.anthropic.errors import words
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
@@ -55,7 +55,10 @@ class Anthropic(Dialect):
         body = bodies.with_output_config(call.json, call.headers.get("anthropic-beta", ""))
         bodies.check(body)
         model = self.model(body["model"], call)
-        return self.check_length(bodies.question(body, model, self.provider, version=version))
+        question = self.check_length(bodies.question(body, model, self.provider, version=version))
+        if "diagnostics" in question.echo:  # here, where a large request is read beside the event loop
+            question.echo["fingerprint"] = fingerprint(question)
+        return question
 
     def version(self, call: Call) -> str:
         """The API version of a call, which has to name one. Raises Refusal("no_version")."""

@@ -1,7 +1,10 @@
 """Why a prompt was not found in the cache, as Anthropic's SDK is told."""
 
+import threading
+
 import pytest
 
+from helpers.gateway import tokens
 from tests.gateway.dialects.anthropic.samples import HELLO, LONG, THINKS, TOOL, ask, user
 
 SYSTEM = [{"type": "text", "text": LONG, "cache_control": {"type": "ephemeral"}}]
@@ -63,3 +66,20 @@ def test_a_stream_says_it_where_it_starts(client, before):
     with client.messages.stream(**given, diagnostics={"previous_message_id": before}) as stream:
         started = next(event for event in stream if event.type == "message_start")
     assert started.message.diagnostics.cache_miss_reason.type == "system_changed"
+
+
+def test_the_words_of_a_long_prompt_are_not_counted_where_others_wait(client, monkeypatch):
+    """They take long, and the event loop serves everybody."""
+    encode, where = tokens.encode, set()
+
+    def watched(text):
+        if len(text) > tokens.SLICE:
+            where.add(threading.current_thread().name)
+        return encode(text)
+
+    monkeypatch.setattr(tokens, "encode", watched)
+    long = "A server reads the whole prompt before it writes. " * 4000
+    given = {"model": THINKS, "max_tokens": 50, "messages": user(long), "tools": [{**TOOL, "description": long}]}
+    for _ in client.messages.create(**given, diagnostics={"previous_message_id": None}, stream=True):
+        pass
+    assert where and "llm-gateway" not in where
