@@ -180,7 +180,7 @@ def stacked_bars(rows: Mapping[str, Mapping[str, float]], *, title: str, unit: s
     parts = list(next(iter(rows.values())))
     figure, axes = _axes(0.4 * len(rows) + 1.5, title)
     begin = [0.0] * len(rows)
-    for part, colour, pattern in zip(parts, COLOURS, PATTERNS, strict=False):
+    for part, colour, pattern in zip(parts, cycle(COLOURS), cycle(PATTERNS), strict=False):
         widths = [float(values[part]) for values in rows.values()]
         axes.barh(list(rows), widths, left=begin, color=colour, hatch=pattern, edgecolor="#d4d4d4", linewidth=0.5, label=part)
         begin = [left + width for left, width in zip(begin, widths, strict=True)]

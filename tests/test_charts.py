@@ -44,6 +44,8 @@ def test_the_parts_of_a_stacked_bar_stand_end_to_end(monkeypatch):
     charts.stacked_bars({"a": {"x": 3, "y": Decimal(2)}, "b": {"x": 0, "y": 4}}, title="t", unit="u", alt="-")
     drawn = [(bar.get_x(), bar.get_width()) for bar in figures[0].axes[0].patches]
     assert drawn == [(0, 3), (0, 0), (3, 2), (0, 4)]
+    charts.stacked_bars({"a": dict.fromkeys("tuvwxyz", 1)}, title="t", unit="u", alt="-")
+    assert len(figures[1].axes[0].patches) == 7, "no part is left out, however many there are"
 
 
 def test_every_value_of_a_group_is_a_point(monkeypatch):

@@ -5,11 +5,11 @@ from __future__ import annotations
 import linecache
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import TypeVar
 
 PASSED, FAILED, UNWRITTEN = "passed:", "not yet:", "not written yet:"
@@ -17,25 +17,20 @@ T = TypeVar("T")
 _failures: dict[str, str | None] = {}  # of each check that ran in this kernel, what it lacked; None where it passed
 
 
-class check:  # noqa: N801 - it stands in a `with` statement, as functions of contextlib do
+@contextmanager
+def check(what: str) -> Iterator[None]:
     """A block of asserts with a name. It prints whether they hold, or what the first that does not has to say; the notebook goes on.
 
     An error in the learner's own code is told with the line that raised it. Nothing but an Exception is held back.
     """
-
-    def __init__(self, what: str) -> None:
-        self._what = what
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
-        if error is not None and not isinstance(error, Exception):
-            return False
-        said = None if error is None else _said(error)
-        _failures[self._what] = said
-        print(_line(self._what, said, error))
-        return True
+    failed: Exception | None = None
+    try:
+        yield
+    except Exception as error:
+        failed = error
+    said = None if failed is None else _said(failed)
+    _failures[what] = said
+    print(_line(what, said, failed))
 
 
 def same(found: object, expected: object) -> bool:
@@ -64,7 +59,7 @@ def within(seconds: float, act: Callable[[], T]) -> T:
     threading.Thread(target=run, daemon=True).start()
     try:
         return made.result(seconds)
-    except FutureTimeoutError:
+    except TimeoutError:
         if made.done():
             raise
         raise AssertionError(f"after {seconds} seconds your code was still waiting: is each wait limited?") from None
@@ -83,7 +78,7 @@ def score(total: int) -> None:
         print("All of them. Compare your work with the one in solutions/, then go on.")
 
 
-def _line(what: str, said: str | None, error: BaseException | None) -> str:
+def _line(what: str, said: str | None, error: Exception | None) -> str:
     if said is None:
         return f"{PASSED} {what}"
     return f"{UNWRITTEN if isinstance(error, NotImplementedError) else FAILED} {what}\n    {said}"

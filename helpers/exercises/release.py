@@ -17,7 +17,7 @@ ATTEMPTS = masters.RELEASED / "attempts"
 
 
 def release(master: NotebookNode) -> NotebookNode:
-    """The exercise that a master gives. A cell with nothing left in it goes, and so does one tagged `solution-only`."""
+    """The exercise that a master gives. A cell with nothing left in it goes."""
     from nbgrader.preprocessors import CheckCellMetadata, ClearHiddenTests, ClearOutput, ClearSolutions, LockCells
 
     logging.getLogger("traitlets").setLevel(logging.ERROR)
@@ -29,7 +29,6 @@ def release(master: NotebookNode) -> NotebookNode:
         CheckCellMetadata(),
     ]
     notebook = nbformat.from_dict(master)
-    notebook.cells = [cell for cell in notebook.cells if "solution-only" not in cell.metadata.get("tags", ())]
     for step in steps:
         notebook, _ = step.preprocess(notebook, {})
     notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]

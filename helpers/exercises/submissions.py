@@ -148,7 +148,7 @@ def steps(submission: Submission, master: NotebookNode) -> list[Step]:
     plan = [Step("written", source) for source in extras.pop(None, [])]
     for cell in master.cells:
         id = masters.cell_id(cell)
-        if cell.cell_type == "code" and "solution-only" not in cell.metadata.get("tags", ()):
+        if cell.cell_type == "code":
             if masters.is_written(cell):
                 plan += [Step("written", source, id) for source in texts[id] or [UNWRITTEN]]
             elif not masters.is_check(cell):

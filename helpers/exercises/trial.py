@@ -54,14 +54,13 @@ def _try(cells: list[tuple[str | None, bool, str]], keep_going: bool, seconds: i
     """In a process of its own: the cells, one after the other."""
     os.environ.setdefault("MPLBACKEND", "agg")
     shell = _shell()
-    failures: dict[str, str | None] = {}
+    failures: dict[str, str | None] = {id: "did not run" for id, is_check, _ in cells if is_check}
     for number, (id, is_check, source) in enumerate(cells):
+        error = _run(shell, masters.bare(source) if is_check else source, seconds)
         if is_check:
-            failures[id] = _said(_run(shell, masters.bare(source), seconds))
-            continue
-        error = _run(shell, source, seconds)
-        if error is not None and not keep_going:
-            return Trial({**dict.fromkeys([i for i, is_check, _ in cells if is_check], "did not run"), **failures}, f"{id or f'code cell {number}'}: {_said(error)}")
+            failures[id] = _said(error)
+        elif error is not None and not keep_going:
+            return Trial(failures, f"{id or f'code cell {number}'}: {_said(error)}")
     return Trial(failures)
 
 

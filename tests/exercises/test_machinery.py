@@ -46,7 +46,6 @@ def small(solve=SOLVE, check=CHECK, hidden=HIDDEN, last="score(1)"):
         role(solve, "double", solution=True),
         role(check, "check_double", grade=True),
         role(hidden, "check_more", grade=True),
-        new_markdown_cell("It is the doubling that counts.", id="why", metadata={"tags": ["solution-only"]}),
         new_code_cell(last, id="last"),
     ]
     return new_notebook(cells=cells)
