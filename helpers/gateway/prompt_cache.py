@@ -17,7 +17,7 @@ from helpers.gateway.clock import Clock
 from helpers.gateway.exchange import MESSAGE_OVERHEAD, Part, Question, Usage
 
 MOST_ENTRIES = 1_000_000  # prefixes; some 100 bytes each, and where a prompt is cached token by token, as many as it has tokens
-STORED_AT_ONCE = 10_000  # prefixes; other threads wait for a millisecond meanwhile
+AT_ONCE = 10_000  # prefixes; other threads wait for a millisecond meanwhile
 MOST_EXPLICIT = 200_000_000  # bytes of caches with a name of their own
 SECONDS = {"5m": 300, "30m": 1800, "1h": 3600, "12h": 43_200, "10m": 600}
 LOOKBACK = 20  # blocks in which an entry is looked for, from a breakpoint backwards, itself the first: Anthropic's caching guide
@@ -110,7 +110,8 @@ class PromptCache:
 
     def _is_new(self, names: list[int]) -> bool:
         """Whether none of these prefixes is there. Of a long prompt that is sooner said than which is the longest one."""
-        return self._young.keys().isdisjoint(names) and self._old.keys().isdisjoint(names)
+        parts = [names[start : start + AT_ONCE] for start in range(0, len(names), AT_ONCE)]
+        return all(kept.keys().isdisjoint(part) for kept in (self._young, self._old) for part in parts)
 
     def _renewed(self, name: int) -> bool:
         """Whether a prefix is there, which then lives on."""
@@ -122,7 +123,7 @@ class PromptCache:
     def _store(self, names: list[int], ttl: float) -> None:
         life, start = (self._clock.now() + ttl, ttl), 0
         while start < len(names):
-            end = start + min(STORED_AT_ONCE, MOST_ENTRIES // 2 - len(self._young))
+            end = start + min(AT_ONCE, MOST_ENTRIES // 2 - len(self._young))
             self._young.update(dict.fromkeys(names[start:end], life))
             start = end
             if len(self._young) >= MOST_ENTRIES // 2:

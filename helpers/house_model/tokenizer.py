@@ -44,7 +44,8 @@ class Tokenizer:
             if piece in self.special:
                 out.append(self.special[piece])
             else:
-                for word in WORDS.findall(piece):
+                for found in WORDS.finditer(piece):  # not findall, which keeps Python's lock until the last word of a long text
+                    word = found.group()
                     out += self._word(word) if len(word) <= LONGEST_KEPT else self._join(word)
         return out
 
