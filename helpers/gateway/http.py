@@ -78,9 +78,10 @@ class Request:
 
     @property
     def query(self) -> dict[str, str]:
-        """The query's fields; of one that is given twice, the last."""
+        """The query's fields; of one that is given twice, the last, and of a list (`name[]`) all, with commas between them."""
         given = self.target.partition("?")[2]
-        return {name: values[-1] for name, values in parse_qs(given, keep_blank_values=True).items()} if given else {}
+        fields = parse_qs(given, keep_blank_values=True) if given else {}
+        return {name: ",".join(values) if name.endswith("[]") else values[-1] for name, values in fields.items()}
 
     @property
     def is_from_this_machine(self) -> bool:

@@ -97,7 +97,7 @@ class Quotas:
         wanted = {"requests": 1, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 1}
         for family, level in levels.items():
             if not level.holds(wanted[family]):
-                raise self._refusal(question, family, level, wanted[family])
+                raise self._refusal(question, family, levels, wanted[family])
         for family, level in levels.items():
             if family != "output-tokens":
                 level.left = max(0.0, level.left - wanted[family])
@@ -122,11 +122,13 @@ class Quotas:
             levels["output-tokens"].left -= usage.output_tokens
 
     @staticmethod
-    def _refusal(question: Question, family: str, level: Level, requested: int) -> Refusal:
+    def _refusal(question: Question, family: str, levels: dict[str, Level], requested: int) -> Refusal:
+        level = levels[family]
         return Refusal(
             "rate_limited",
             model=question.model.id,
             family=family,
+            levels=levels,
             limit=level.limit,
             used=round(level.limit - level.left),
             requested=requested,

@@ -772,3 +772,19 @@ def test_the_house_model_is_on_this_machine_in_live_mode_too(make, provider):
     answer = openai.OpenAI(base_url=f"{gateway.base_url}/compatible/v1").chat.completions.create(model="house", messages=MESSAGES)
     assert answer.choices[0].message.content
     assert gateway.meter.log()[0].source.kind == "house" and len(provider.meter.log()) == 0
+
+
+def test_the_tool_runner_goes_on_without_a_thread_where_that_could_not_be_priced(make, provider):
+    """Anthropic's SDK sends `thread` unasked; what the provider holds has no price beforehand, what is sent whole has one."""
+
+    @anthropic.beta_tool
+    def stock() -> str:
+        """How many are there."""
+        return "12"
+
+    make("live")
+    more = {"tool_choice": {"type": "any"}, "max_iterations": 2}
+    runner = anthropic.Anthropic().beta.messages.tool_runner(model="claude-haiku-4-5", max_tokens=300, tools=[stock], messages=MESSAGES, **more)
+    assert [reply.stop_reason for reply in runner] == ["tool_use", "tool_use"]
+    first, second = provider.meter.log()
+    assert second.usage.input_tokens > first.usage.input_tokens

@@ -10,6 +10,7 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.clock import moment
+from helpers.gateway.dialects.anthropic import catalogue, threads
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.anthropic.batches import AnthropicBatches
 from helpers.gateway.dialects.anthropic.diagnostics import Diagnoses, fingerprint
@@ -29,8 +30,9 @@ class Anthropic(Dialect):
     def routes(self) -> list[Route]:
         self._diagnoses = Diagnoses()
         self._batches = AnthropicBatches(self, self.version, self.read)
+        self._threads = threads.Threads()
         return [
-            route("POST", "/v1/messages", "messages", read=self.read, write=self.write, stream=self.stream),
+            route("POST", "/v1/messages", "messages", read=self.read, write=self.write, stream=self.stream, weigh=self._weigh),
             route("POST", "/v1/messages/count_tokens", "count tokens", handle=self.count),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
@@ -39,6 +41,7 @@ class Anthropic(Dialect):
 
     def forget(self) -> None:
         self._diagnoses.clear()
+        self._threads.clear()
 
     def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
         return self._batches.questions(call)
@@ -52,10 +55,12 @@ class Anthropic(Dialect):
         version = self.version(call)
         if len(call.body) > LARGEST_BODY:
             raise Refusal("too_large")
-        body = bodies.with_output_config(call.json, call.headers.get("anthropic-beta", ""))
+        betas = call.headers.get("anthropic-beta", "")
+        body, thread = self._threads.open(bodies.with_output_config(call.json, betas), betas)
         bodies.check(body)
         model = self.model(body["model"], call)
         question = self.check_length(bodies.question(body, model, self.provider, version=version))
+        question.echo["thread"] = thread
         if "diagnostics" in question.echo:  # here, where a large request is read beside the event loop
             question.echo["fingerprint"] = fingerprint(question)
         return question
@@ -69,13 +74,23 @@ class Anthropic(Dialect):
             raise Refusal("no_version", f'anthropic-version: "{version}" is not a valid version')
         return version
 
+    def _weigh(self, call: Call) -> int:
+        return self._threads.size(call.json)
+
     def write(self, question: Question, answer: Answer) -> bytes:
         id = bodies.message_id()
-        return compact(bodies.message_body(answer, id, self._diagnoses.of(question, id)))
+        body = bodies.message_body(answer, id, self._diagnoses.of(question, id))
+        self._threads.keep(question.echo.get("thread"), id, body["content"])
+        return compact(body)
 
     async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         id = bodies.message_id()
+        blocks = []
         async for event in bodies.stream_events(answer, id, self._diagnoses.of(question, id)):
+            if event["type"] == "content_block_start":
+                blocks.append(event["content_block"])
+            if event["type"] == "message_stop":
+                self._threads.keep(question.echo.get("thread"), id, bodies.filled(blocks, answer.choices[0]))
             yield frame(event)
 
     def usage(self, payloads: list[Any]) -> Usage | None:
@@ -92,13 +107,11 @@ class Anthropic(Dialect):
     # ---- models ----------------------------------------------------------
     async def list_models(self, call: Call) -> Response:
         self.version(call)
-        today = call.services.clock.today()
-        rows = [_model_body(m) for m in models.of(self.provider) if not m.is_retired(today)]
-        return self.ok({"data": rows, "has_more": False, "first_id": rows[0]["id"], "last_id": rows[-1]["id"]})
+        return self.ok(catalogue.page(models.of(self.provider), call.query, call.services.clock.today()))
 
     async def get_model(self, call: Call) -> Response:
         self.version(call)
-        return self.ok(_model_body(self.model(call.groups["model"], call)))
+        return self.ok(catalogue.body(self.model(call.groups["model"], call), call.services.clock.today()))
 
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
@@ -114,6 +127,8 @@ class Anthropic(Dialect):
 
     # ---- errors ----------------------------------------------------------
     def error(self, refusal: Refusal, call: Call) -> Response:
+        if refusal.kind == "over_budget" and call.path == "/v1/messages" and "thread" in call.json:
+            refusal.facts["details"] = threads.REPLAY  # in live mode: what is sent whole can be priced
         status, kind, text = words(refusal)
         request_id = random_id("req_01", 22)
         headers = [("Content-Type", "application/json"), ("request-id", request_id)]
@@ -121,6 +136,8 @@ class Anthropic(Dialect):
             headers.append(("x-should-retry", "false"))
         if refusal.kind == "rate_limited":
             headers.append(("retry-after", str(max(1, ceil(refusal.facts.get("wait", 1))))))
+        if "levels" in refusal.facts:  # of a limit, not of a fault that somebody ordered
+            headers += limit_headers(refusal.facts["levels"], call.services.clock.now())
         return Response(status, headers, compact(_error_body(kind, text, refusal, request_id)))
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
@@ -133,6 +150,8 @@ def _error_body(kind: str, text: str, refusal: Refusal, request_id: str) -> dict
     error: dict[str, Any] = {"type": kind, "message": text}
     if refusal.kind == "out_of_credit":
         error["details"] = {"error_code": "enforced_spend_limit_reached"}
+    if "details" in refusal.facts:
+        error["details"] = refusal.facts["details"]
     return {"type": "error", "error": error, "request_id": request_id}
 
 
@@ -143,36 +162,6 @@ def frame(event: dict[str, Any]) -> bytes:
         return b'event: ping\ndata: {"type": "ping"}\n\n'
     padding = b" " * secrets.randbelow(12)
     return b"event: " + name + b"\ndata: " + compact(event)[:-1] + padding + b"}\n\n"
-
-
-SUPPORT = {"supported": True}
-
-
-def _model_body(model: models.Model) -> dict[str, Any]:
-    thinks, adapts = {"supported": model.thinks != "never"}, {"supported": model.thinks in ("default", "always")}
-    kinds = {"adaptive": adapts, "enabled": {"supported": model.thinks == "optional"}}
-    return {
-        "type": "model",
-        "id": model.id,
-        "display_name": model.id.replace("-", " ").title(),
-        "created_at": f"{model.released or '1970-01-01'}T00:00:00Z",
-        "lifecycle": "deprecated" if model.retires else "active",
-        "deprecated_at": None,
-        "retires_at": f"{model.retires}T00:00:00Z" if model.retires else None,
-        "max_input_tokens": model.context,
-        "max_tokens": model.max_output,
-        "capabilities": {
-            "batch": SUPPORT,
-            "citations": {"supported": False},
-            "code_execution": {"supported": False},
-            "context_management": {"supported": False},
-            "effort": {**adapts, **{name: adapts for name in ("low", "medium", "high", "xhigh", "max")}},
-            "image_input": SUPPORT,
-            "pdf_input": SUPPORT,
-            "structured_outputs": SUPPORT,
-            "thinking": {**thinks, "types": kinds},
-        },
-    }
 
 
 def limit_headers(levels: dict[str, Level], now: float) -> Headers:

@@ -41,7 +41,7 @@ FIELDS = {
     "temperature": nullable(between("number", 0, 1)),
     "top_p": nullable(between("number", 0, 1)),
     "top_k": nullable(between("integer", 0)),
-    "thinking": nullable(shape("type", type=one_of("enabled", "disabled", "adaptive", "between_tools"), budget_tokens=INTEGER)),
+    "thinking": nullable(shape("type", type=one_of(*thinking.KINDS), budget_tokens=INTEGER)),
     "output_config": nullable(shape(effort=nullable(one_of("low", "medium", "high", "xhigh", "max")), format=nullable(tools.FORMAT))),
     "tools": nullable(list_of(tools.TOOL)),
     "tool_choice": nullable(tools.TOOL_CHOICE),
@@ -184,6 +184,13 @@ def content(question: Question, choice: Choice) -> list[dict[str, Any]]:
     if choice.function:
         return [*thought, tools.tool_use(question, choice.function, tools.arguments(choice.text))]
     return [*thought, {"type": "text", "text": choice.text}] if choice.text else thought
+
+
+def filled(begun: list[dict[str, Any]], choice: Choice) -> list[dict[str, Any]]:
+    """The blocks that a stream began, as they are at its end."""
+    ends = {"text": {"text": choice.text}, "tool_use": {"input": tools.arguments(choice.text)}}
+    blocks = [{**block, **ends.get(block["type"], {})} for block in begun]
+    return [block for block in blocks if block.get("text") != ""]
 
 
 def head(question: Question, message_id: str) -> dict[str, Any]:

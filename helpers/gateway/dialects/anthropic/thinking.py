@@ -11,6 +11,7 @@ SAMPLING = ("temperature", "top_p", "top_k")
 # What models without sampling take nevertheless, as it changes nothing. Of top_p both values are called the default somewhere.
 DEFAULTS = {"temperature": (1,), "top_p": (0.99, 1), "top_k": ()}
 LEAST_BUDGET = 1024
+KINDS = ("adaptive", "between_tools", "disabled", "enabled")
 ENABLED = "when thinking is enabled or in adaptive mode."
 
 
@@ -35,6 +36,19 @@ def read(body: dict[str, Any], model: Model) -> tuple[str, int | None]:
     if kind == "disabled" or model.thinks == "never" or (kind is None and model.thinks == "optional"):
         return "none", None
     return effort or "medium", None
+
+
+def kinds(model: Model) -> dict[str, bool]:
+    """Which types of thinking a model takes."""
+    return {kind: _takes(kind, model) for kind in KINDS}
+
+
+def _takes(kind: str, model: Model) -> bool:
+    try:
+        read({"thinking": {"type": kind, "budget_tokens": LEAST_BUDGET}}, model)
+    except Refusal:
+        return False
+    return True
 
 
 def _budget(asked: dict[str, Any], body: dict[str, Any], model: Model) -> int:
