@@ -9,7 +9,7 @@ from math import ceil
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.openai.dialect import OpenAI
-from helpers.gateway.dialects.openai.errors import words
+from helpers.gateway.dialects.openai.errors import BAD_REQUEST, words
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Headers, Response, Route, compact, route
@@ -37,7 +37,10 @@ class Azure(OpenAI):
     def read_deployment(self, call: Call) -> Question:
         if not call.query.get("api-version"):
             raise Refusal("no_version")
-        return self.read_chat_for(self.model(call.groups["deployment"], call), call)
+        model = self.model(call.groups["deployment"], call)
+        if call.json.get("model", "") is None:  # the deployment says it, so null is as good as absent: LangChain's documented use
+            call = call.with_json({name: value for name, value in call.json.items() if name != "model"})
+        return self.read_chat_for(model, call)
 
     # ---- writing ---------------------------------------------------------
     def write_chat(self, question: Question, answer: Answer) -> bytes:
@@ -84,7 +87,8 @@ class Azure(OpenAI):
         if own is None:
             return Response(*_as_openai(super().error(refusal, call), headers))
         status, code, message = own
-        return Response(status, headers, compact({"error": {"code": code, "message": message}}))
+        kind = {"type": BAD_REQUEST} if code == "DeploymentNotFound" else {}
+        return Response(status, headers, compact({"error": {**kind, "code": code, "message": message}}))
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, _, code, text = words(refusal, "")

@@ -105,8 +105,15 @@ def test_rate_limit(client, gateway, still):
 def test_unknown_deployment(client, model):
     with pytest.raises(openai.NotFoundError) as caught:
         chat(client, model=model)
-    assert caught.value.code == "DeploymentNotFound"
+    assert (caught.value.code, caught.value.type) == ("DeploymentNotFound", "invalid_request_error")
 
+
+def test_on_the_deployment_route_a_model_of_null_is_as_good_as_none(gateway):
+    """LangChain sends it."""
+    path = f"{gateway.base_url}/azure/openai/deployments/gpt-6-luna/chat/completions?api-version=2024-10-21"
+    replies = [httpx2.post(path, json={"messages": user(HELLO), **model}, headers={"api-key": "any"}) for model in ({}, {"model": None}, {"model": "gpt-4o"})]
+    assert [reply.status_code for reply in replies] == [200, 200, 200] and len({reply.json()["model"] for reply in replies}) == 1
+    assert httpx2.post(path, json={"messages": user(HELLO), "model": 3}, headers={"api-key": "any"}).status_code == 400
 
 def test_deployment_of_a_retired_model(client, gateway):
     gateway.advance(hours=24 * 365)

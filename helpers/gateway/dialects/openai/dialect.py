@@ -111,9 +111,11 @@ class OpenAI(Dialect):
     def error(self, refusal: Refusal, call: Call) -> Response:
         request_id = hex_id("req_", 32)
         status, kind, code, text = words(refusal, request_id)
-        headers = [("Content-Type", "application/json"), ("x-request-id", request_id)]
-        if status == 401:
-            headers.append(("www-authenticate", 'Bearer realm="OpenAI API"'))
+        headers = [("Content-Type", "application/json")]
+        if status == 401:  # then nobody knows whose request it is
+            headers += [("x-request-id", request_id), ("www-authenticate", 'Bearer realm="OpenAI API"')]
+        else:
+            headers += [(name, request_id if name == "x-request-id" else value) for name, value in self.base_headers()]
         if status in (429, 503) and refusal.kind in ("rate_limited", "overloaded"):
             wait = refusal.facts.get("wait", 1.0)
             headers += [("retry-after", str(max(1, ceil(wait)))), ("retry-after-ms", str(max(1, ceil(wait * 1000))))]

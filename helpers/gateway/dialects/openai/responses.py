@@ -116,7 +116,11 @@ class OpenAIResponses:
             caches_marks_only=chat.caches_marks_only(body),
             echo=body,
         )
-        return self._dialect.check_length(question)
+        try:
+            return self._dialect.check_length(question)
+        except Refusal as refusal:
+            refusal.param = "input"  # chat names none
+            raise
 
     def _weigh(self, call: Call) -> int:
         """The bytes of the conversation that a call goes on with."""

@@ -115,3 +115,9 @@ def test_what_was_set_is_repeated(client):
 def test_null_is_as_good_as_absent(client):
     answer = client.responses.create(model="gpt-4o", input=HELLO, temperature=None, top_p=None, truncation=None)
     assert (answer.temperature, answer.top_p, answer.truncation) == (1.0, 1.0, "disabled")
+
+
+def test_an_input_that_is_too_long_names_the_parameter(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="gpt-4o-mini", input="hello " * 140_000)
+    assert (caught.value.code, caught.value.param) == ("context_length_exceeded", "input")
