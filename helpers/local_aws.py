@@ -10,6 +10,7 @@ import atexit
 import http.client
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -64,6 +65,7 @@ def _empty(port: int) -> None:
 # ---- in the process of its own ------------------------------------------------------
 def serve() -> None:
     """Serve on a free port, which is printed, until the other end of standard input is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for a cell of the kernel's
     stay_here()
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server

@@ -63,6 +63,20 @@ def test_it_ends_with_whoever_started_it_however_that_ends(ending):
     assert not is_open(address)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_it_goes_on_when_a_cell_is_interrupted():
+    code = """if 1:
+        import os, signal
+        from helpers import local_aws
+        address = local_aws.start()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        os.killpg(0, signal.SIGINT)  # as JupyterLab does it: all processes of the kernel get it
+        print(local_aws.start() == address)
+    """
+    said = python(code, start_new_session=True).communicate(timeout=60)
+    assert said == ("True\n", "")
+
+
 def test_it_has_nothing_of_the_kernels_environment(monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the-learners-own")
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
