@@ -34,7 +34,7 @@ endif
 	@bare=; for python in $(or $(strip $(PYTHON)),python3 python3.13 python3.12 python3.11); do \
 	    "$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null || continue; \
 	    if "$$python" -c 'import venv, ensurepip' 2>/dev/null; then \
-	        echo "Building .venv with $$("$$python" --version): about 190 packages, 200 MB to fetch, once."; \
+	        echo "Building .venv with $$("$$python" --version): about 200 packages, 200 MB to fetch, once."; \
 	        echo 'On a fast line that takes less than a minute, on a slow one some minutes.'; \
 	        exec "$$python" -m venv --clear .venv; \
 	    fi; \

@@ -4,6 +4,7 @@ It starts no thread and opens no connection, since neither survives a fork.
 """
 
 import anthropic  # noqa: F401
+import boto3  # noqa: F401
 import IPython.core.interactiveshell  # noqa: F401
 import matplotlib.pyplot  # noqa: F401
 import openai
