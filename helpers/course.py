@@ -35,7 +35,7 @@ class CourseError(RuntimeError):
 
 @dataclass(repr=False)
 class Course:
-    """A running course. `gateway` has the controls: fault, advance, limit, reset."""
+    """A running course. `gateway` has the controls: fault, advance, stop_clock, limit, reset."""
 
     gateway: Gateway
     mode: str

@@ -29,10 +29,12 @@ class Clock:
         day = os.environ.get("COURSE_DATE")
         self._ahead = datetime.fromisoformat(f"{day}T12:00:00+00:00").timestamp() - time.time() if day else 0.0
         self._added = 0.0
+        self._stopped: float | None = None  # the real time at which it was stopped
 
     def now(self) -> float:
         """Seconds since 1970, by the course's clock."""
-        return time.time() + self._ahead + self._added
+        real = time.time() if self._stopped is None else self._stopped
+        return real + self._ahead + self._added
 
     def today(self) -> date:
         """The date by the course's clock, in UTC."""
@@ -52,6 +54,16 @@ class Clock:
             raise ValueError("the clock stops with the year 9999, where the calendar ends")
         self._added += step
 
+    def stop(self) -> None:
+        """Stand still: from now on nothing but advance() moves it."""
+        self._stopped = time.time() if self._stopped is None else self._stopped
+
+    def go_on(self) -> None:
+        """Run again, from where it stands."""
+        if self._stopped is not None:
+            self._added -= time.time() - self._stopped
+            self._stopped = None
+
     def reset(self) -> None:
-        """Take back what was added."""
-        self._added = 0.0
+        """Take back what was added, and run."""
+        self._added, self._stopped = 0.0, None

@@ -164,6 +164,14 @@ class Gateway(Handler):
         """
         self.in_loop(lambda: self.clock.advance(seconds=seconds, minutes=minutes, hours=hours))
 
+    def stop_clock(self) -> None:
+        """Let the course's clock stand still, so that only advance() moves it: what depends on time is then the same in every run."""
+        self.in_loop(self.clock.stop)
+
+    def start_clock(self) -> None:
+        """Let the course's clock run again, from where it stands."""
+        self.in_loop(self.clock.go_on)
+
     def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None, output_tokens: int | None = None) -> None:
         """Set a provider's limits a minute. Anthropic limits input tokens (`tokens`) and output tokens apart.
 
@@ -177,7 +185,7 @@ class Gateway(Handler):
         self.in_loop(lambda: self.quotas.set_limits(provider, limits))
 
     def reset(self) -> None:
-        """Forget everything: log, faults, limits, caches, batches, files, conversations and what advance() added to the clock.
+        """Forget everything: log, faults, limits, caches, batches, files, conversations and what was done to the clock.
 
         Recordings begin with their first answer.
         """

@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 import urllib.error
 import urllib.request
 from datetime import datetime
@@ -16,6 +17,7 @@ from google.genai import errors, types
 
 import helpers
 from helpers import environment, models
+from helpers.gateway.clock import Clock
 from helpers.gateway.dialects.anthropic.dialect import Anthropic
 from helpers.gateway.dialects.azure import Azure
 from helpers.gateway.dialects.bedrock.dialect import Bedrock
@@ -174,6 +176,60 @@ def test_a_step_that_makes_no_sense_is_refused_and_the_clock_goes_on(gateway, st
     with pytest.raises(ValueError, match=says):
         gateway.advance(**step)
     assert 0 <= gateway.clock.now() - before < 60
+
+
+def left():
+    raw = openai.OpenAI(max_retries=0).chat.completions.with_raw_response.create(model="gpt-6-luna", messages=MESSAGES)
+    return int(raw.headers["x-ratelimit-remaining-requests"])
+
+
+def test_while_the_clock_is_stopped_a_quota_refills_by_what_is_advanced_and_by_nothing_else(gateway):
+    gateway.limit("openai", requests=60_000)  # a running clock would give one back in each millisecond
+    gateway.stop_clock()
+    gateway.stop_clock()
+    assert [left() for _ in range(10)] == list(range(59_999, 59_989, -1))
+    gateway.advance(seconds=0.0045)
+    assert left() == 59_990 + 4 - 1, "four and a half came back"
+    assert len({entry.at for entry in gateway.meter.log()}) == 2
+
+
+def test_while_the_clock_is_stopped_a_batch_does_nothing(gateway):
+    gateway.stop_clock()
+    claudes = anthropic.Anthropic(max_retries=0).messages.batches
+    batch = claudes.create(requests=[{"custom_id": "a", "params": {"model": "claude-haiku-5-5", "max_tokens": 50, "messages": MESSAGES}}])
+    time.sleep(0.3)  # at the pace of the tests a batch takes less
+    assert claudes.retrieve(batch.id).processing_status == "in_progress"
+    gateway.advance(seconds=30)
+    assert claudes.retrieve(batch.id).processing_status == "ended"
+
+
+def test_a_clock_that_starts_again_goes_on_from_where_it_stood(monkeypatch):
+    monkeypatch.delenv("COURSE_DATE", raising=False)
+    real = [1000.0]
+    monkeypatch.setattr("helpers.gateway.clock.time", SimpleNamespace(time=lambda: real[0]))
+    clock = Clock()
+    clock.go_on()
+    clock.stop()
+    real[0] += 50
+    assert clock.now() == 1000
+    clock.advance(seconds=7)
+    clock.go_on()
+    assert clock.now() == 1007
+    real[0] += 1
+    assert clock.now() == 1008
+
+
+def test_a_reset_lets_the_clock_run_at_the_real_time(gateway):
+    gateway.advance(hours=5)
+    gateway.stop_clock()
+    gateway.reset()
+    began = gateway.clock.now()
+    time.sleep(0.01)
+    assert gateway.clock.now() > began
+    gateway.stop_clock()
+    gateway.start_clock()
+    time.sleep(0.01)
+    assert gateway.clock.now() > began
 
 
 @pytest.fixture(params=["9999-12-31", "0001-01-01", "1970-01-01"])
