@@ -7,7 +7,6 @@ would tell (hosts, addresses, keys, models, what a client calls itself) are left
 from __future__ import annotations
 
 import json
-import os
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -125,19 +124,26 @@ CALLS: dict[str, Callable[[str], None]] = {"a": birthday, "b": congratulations, 
 
 
 def recorded() -> dict[str, Raw]:
-    """The five exchanges, made now, without what would tell."""
+    """The five exchanges, made now, without what would tell. Raises ValueError where an answer is not a written one."""
     course = helpers.start("offline", pace=0, show=False)
     with tapped(course.gateway.base_url) as (base, seen):
         for name, call in CALLS.items():
             if name == "e":
                 course.gateway.fault("overloaded_in_stream", chunk=14)
             call(base)
+    if any(entry.source.kind != "scripted" for entry in course.log()):
+        raise ValueError(f"each of the five has to be answered by a recording:\n{course.log()}")
     return {name: {"note": NOTE, **without_names(exchange)} for name, exchange in zip(CALLS, seen, strict=True)}
 
 
 def without_names(exchange: Raw) -> Raw:
     """The exchange without the values that would tell."""
-    return {side: {**part, "headers": {n: _header(n, v) for n, v in part["headers"].items()}, "body": VALUES.sub(rf'\1"{LEFT_OUT}"', part["body"])} for side, part in exchange.items()}
+    return {side: _without_names(part) for side, part in exchange.items()}
+
+
+def _without_names(part: Raw) -> Raw:
+    headers = {name: _header(name, value) for name, value in part["headers"].items()}
+    return {**part, "headers": headers, "body": VALUES.sub(rf'\1"{LEFT_OUT}"', part["body"])}
 
 
 def _header(name: str, value: str) -> str:
@@ -147,6 +153,5 @@ def _header(name: str, value: str) -> str:
 
 
 if __name__ == "__main__":
-    os.environ["COURSE_MODE"] = "offline"
     for name, exchange in recorded().items():
         (FOLDER / f"{name}.json").write_text(json.dumps(exchange, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
