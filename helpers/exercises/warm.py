@@ -10,7 +10,7 @@ import matplotlib.pyplot  # noqa: F401
 import openai
 
 from helpers import costs
-from helpers.exercises import trial  # noqa: F401
+from helpers.exercises import exchanges, trial  # noqa: F401
 from helpers.gateway import server, tokens  # noqa: F401
 from helpers.house_model import engine  # noqa: F401
 
