@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 
+import openai
 import pytest
 
 from helpers import models
@@ -444,16 +445,32 @@ def test_words_are_joined_in_the_order_that_was_learned():
         assert tokenizer._join(word) == joined_slowly(tokenizer, word)
 
 
-def test_the_end_of_a_long_chat_is_read_and_its_first_turn(gateway):
+def test_of_a_long_chat_the_newest_turns_are_read_and_the_instruction(gateway):
     engine = Engine()
     model = models.get("gpt-6-luna", "openai")
     turns = tuple(Message("user", (Part(f"turn {number}"),)) for number in range(5000))
     ids = house._prompt(engine, Question("openai", model, (Message("system", (Part("Be brief."),)), *turns)))
     text = engine.tokenizer.decode(ids)
     assert text.startswith("<|im_start|>system\nBe brief.<|im_end|>") and "turn 4999<|im_end|>" in text and "turn 100<" not in text
-    assert engine.model.context - house.ROOM - 20 < len(ids) <= engine.model.context - house.ROOM
+    assert house.READ - 20 < len(ids) <= house.READ
     long = house._prompt(engine, Question("openai", model, (Message("user", (Part("word " * 500_000 + "end"),)),)))
-    assert len(long) == engine.model.context - house.ROOM and "end<|im_end|>" in engine.tokenizer.decode(long)
+    assert len(long) == house.READ and "end<|im_end|>" in engine.tokenizer.decode(long)
+    system = Message("system", (Part("Be brief. " + "Plants need water. " * 500),))
+    text = engine.tokenizer.decode(house._prompt(engine, Question("openai", model, (system, Message("user", (Part("What is a token?"),))))))
+    assert text.startswith("<|im_start|>system\nBe brief. Plants") and text.count("Plants") < 20 and "What is a token?<|im_end|>" in text
+
+
+def test_a_long_instruction_is_answered_as_its_beginning_is(gateway):
+    """The house model writes nonsense after a prompt that is longer than those it learned from."""
+    client = openai.OpenAI()
+    handbook = "You answer customers of a shop for plants. " + "Ferns stand in half shade, at 12 degrees and more. " * 300
+
+    def said(system):
+        messages = [{"role": "system", "content": system}, {"role": "user", "content": "What is a prompt cache, in your shop?"}]
+        answer = client.chat.completions.create(model="gpt-4o", messages=messages, temperature=0, max_tokens=40)
+        return answer.choices[0].message.content
+
+    assert said(handbook) == said(handbook[:300])
 
 
 def test_what_leads_back_to_itself_is_found():

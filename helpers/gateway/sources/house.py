@@ -26,7 +26,9 @@ MODEL = "house"  # its id on the compatible mount
 MOST_ASKED = 100_000  # questions of which it is remembered how often they were asked
 MOST_NAMES = 64  # functions of which one is chosen; of more, the first
 MOST_STOPS = 1000  # stop sequences that are heeded; of more, the first
-ROOM, JSON_ROOM = 128, 1024  # tokens of the context that a long prompt leaves for the answer, and for one that a schema may make long
+READ = 448  # tokens of a prompt that are read, about as many as it learned from: after a longer one it writes nonsense
+INSTRUCTION = 300  # characters of an instruction that would take more than half of them
+JSON_ROOM = 1024  # tokens of the context that a long prompt leaves for an answer that a schema may make long
 TRIES = 8  # for an answer that fits a schema where constrained decoding alone does not see to it
 SPELLED = {"topP": "top_p", "topK": "top_k"}
 ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's
@@ -254,15 +256,15 @@ def _arguments(question: Question, function: str) -> dict[str, Any]:
 
 
 def _prompt(engine: Engine, question: Question) -> list[int]:
-    """The chat as token ids. What is older than the context goes first, turn by turn; then the beginning of the last one.
+    """The chat as token ids. Of a long one the instruction is read, or its beginning, and the newest turns, or the end of the last.
 
     Where the house model was asked for by name nothing goes, since its own server would refuse. Raises Refusal("too_long").
     """
     if question.model.id == MODEL:
         return _whole(engine, question)
-    most = engine.model.context - (JSON_ROOM if question.schema or question.must_call else ROOM)
+    most = engine.model.context - JSON_ROOM if question.schema or question.must_call else READ
     system = question.messages[:1] if question.messages and question.messages[0].role == "system" else ()
-    first = [_turn(engine, message, most) for message in system]
+    first = [_instruction(engine, message, most) for message in system]
     turns, room = [], most - len(engine.chat_of(first))
     for message in reversed(question.messages[len(system) :]):
         turn = _turn(engine, message, most)
@@ -271,6 +273,12 @@ def _prompt(engine: Engine, question: Question) -> list[int]:
             break
         turns.append(turn)
     return engine.chat_of([*first, *reversed(turns)])[-most:]
+
+
+def _instruction(engine: Engine, message: Message, most: int) -> list[int]:
+    """The token ids of the system prompt; of a long one of its beginning, which says who speaks and how."""
+    turn = _turn(engine, message, most)
+    return turn if len(turn) <= most // 2 else engine.turn("system", _text(message)[:INSTRUCTION])
 
 
 def _whole(engine: Engine, question: Question) -> list[int]:
