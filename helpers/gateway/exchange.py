@@ -17,6 +17,8 @@ from helpers.gateway import tokens
 from helpers.gateway.lazy import lazy
 from helpers.models import Model
 
+IMAGE_TOKENS = 258  # of an image whose size or whose model's rule is not known, and of a file: what Gemini documents for one tile
+
 
 # What is made anew for every request is not frozen: that would take four times as long.
 @dataclass
@@ -43,11 +45,12 @@ class Part:
     text: str
     kind: str = "text"  # text | name (of who speaks) | image | thinking | tool_use | tool_result
     cache_ttl: str | None = None  # such as "5m" or "1h", where the client set a cache breakpoint after this part
+    image_tokens: float = IMAGE_TOKENS  # of an image: by its size and its model's rule, where both are known (dialects/images.py)
 
-    def token_count(self) -> int:
-        """Tokens of this part; an image counts as one tile of 258 tokens whatever its size."""
+    def token_count(self) -> float:
+        """Tokens of this part, before the ratio of its model's tokenizer."""
         if self.kind == "image":
-            return IMAGE_TOKENS
+            return self.image_tokens
         return self._text_tokens + NAME_OVERHEAD * (self.kind == "name")
 
     @lazy
@@ -56,7 +59,6 @@ class Part:
 
 
 NAME_OVERHEAD = 1  # token that OpenAI's published counting recipe adds to a name
-IMAGE_TOKENS = 258  # what Gemini documents for one tile; used for every provider (see DEVIATIONS.md)
 
 
 @dataclass

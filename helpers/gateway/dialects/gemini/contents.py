@@ -117,14 +117,14 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
 
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     """The turns, with the system instruction first."""
-    out = []
+    out, resolution = [], str(body.get("generationConfig", {}).get("mediaResolution", ""))
     if "systemInstruction" in body:
-        out.append(Message("system", parts.read(body["systemInstruction"], "systemInstruction", model)))
+        out.append(Message("system", parts.read(body["systemInstruction"], "systemInstruction", model, resolution)))
     for index, content in enumerate(body.get("contents", ())):
         role = content.get("role", "")
         if role not in ROLES:
             raise Refusal("bad_value", "Please use a valid role: user, model.", param=f"contents[{index}].role")
-        out.append(Message(ROLES[role], parts.read(content, f"contents[{index}]", model)))
+        out.append(Message(ROLES[role], parts.read(content, f"contents[{index}]", model, resolution)))
     turns.check(body.get("contents", ()), model)
     return tuple(out)
 

@@ -13,7 +13,7 @@ from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini.batches import GeminiBatches
 from helpers.gateway.dialects.gemini.caches import GeminiCaches
 from helpers.gateway.dialects.gemini.errors import error_body
-from helpers.gateway.dialects.gemini.files import GeminiFiles
+from helpers.gateway.dialects.gemini.files import GeminiFiles, inline
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
@@ -62,6 +62,7 @@ class Gemini(Dialect):
     def question(self, body: dict[str, Any], model: models.Model, call: Call) -> Question:
         """The question of a checked body, which may name an explicit cache."""
         name = body.get("cachedContent")
+        inline(body, call)
         return bodies.question(body, model, self.caches.use(name, model, call) if name else None)
 
     def named_model(self, call: Call) -> models.Model:
