@@ -9,13 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
 from helpers.gateway import tokens
 from helpers.gateway.lazy import lazy
 from helpers.models import Model
+
+if TYPE_CHECKING:
+    from helpers.gateway.harm import Harm
 
 IMAGE_TOKENS = 258  # of an image whose size or whose model's rule is not known, and of a file: what Gemini documents for one tile
 
@@ -31,6 +34,8 @@ class Usage:
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     thinking_tokens: int = 0
+    tool_tokens: int = 0  # of the input: what a tool that the provider ran gave back to the model
+    searches: int = 0  # that the provider made, and charges for
 
     @property
     def uncached_tokens(self) -> int:
@@ -106,6 +111,8 @@ class Question:
     cached_prefix_tokens: int = 0  # how many tokens of the prompt stand in an explicit cache (Gemini) that it names
     include_usage: bool = False  # OpenAI: whether a stream ends with its usage
     more_fields: tuple[str, ...] = ()  # Converse: JSON Pointers into the model's own answer, of what to hand on from it
+    harm: Harm | None = None  # what a filter of the provider's stops, by its settings
+    one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
     chunk_tokens: int = 1  # how many tokens this provider puts into one chunk of a stream
@@ -172,6 +179,23 @@ class Provenance:
         return " ".join(word for word in (self.kind, self.date, self.detail) if word)
 
 
+@dataclass(frozen=True)
+class Search:
+    """What the provider searched for, what it found (title and address), and which of it each passage of the answer rests on."""
+
+    queries: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+    supports: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Code that the model wrote and the provider ran, and what it printed."""
+
+    code: str
+    output: str
+
+
 @dataclass
 class Draft:
     """What a source has to say, before the request's limits are applied."""
@@ -181,6 +205,8 @@ class Draft:
     thinking_tokens: int = 0
     function: str | None = None  # that it calls; the text is then the arguments as JSON
     refusal: str | None = None  # why the provider breaks it off, as a category of Anthropic's
+    search: Search | None = None
+    run: Run | None = None
 
 
 class Refusal(Exception):

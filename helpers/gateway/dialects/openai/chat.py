@@ -254,10 +254,10 @@ def usage_body(usage: Usage, model: Model) -> dict[str, Any]:
 
 
 def finish_reason(choice: Choice, question: Question) -> str:
-    """stop, length or tool_calls; a call of the one function that tool_choice names ends with stop."""
+    """stop, length, content_filter or tool_calls; a call of the one function that tool_choice names ends with stop."""
     if choice.finish == "call":
         return "stop" if isinstance(question.echo.get("tool_choice"), dict) else "tool_calls"
-    return "length" if choice.finish == "length" else "stop"
+    return {"length": "length", "refusal": "content_filter"}.get(choice.finish, "stop")
 
 
 def fingerprint_of(model: Model) -> str | None:

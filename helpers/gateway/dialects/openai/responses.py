@@ -218,10 +218,10 @@ class OpenAIResponses:
     def _finish(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
         """Fill in the output, the status and the usage, and keep the conversation."""
         choice = answer.choices[0]
-        cut = choice.finish == "length"
+        cut = {"length": "max_output_tokens", "refusal": "content_filter"}.get(choice.finish)
         response["status"] = "incomplete" if cut else "completed"
         response["completed_at"] = None if cut else int(time.time())
-        response["incomplete_details"] = {"reason": "max_output_tokens"} if cut else None
+        response["incomplete_details"] = {"reason": cut} if cut else None
         response["output"] = [_reasoning(ids)] if answer.usage.thinking_tokens else []
         if not answer.is_silent:
             response["output"].append(_item(answer, ids))
