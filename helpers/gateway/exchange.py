@@ -9,16 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic_core import to_json
 
 from helpers.gateway import tokens
 from helpers.gateway.lazy import lazy
 from helpers.models import Model
-
-if TYPE_CHECKING:
-    from helpers.gateway.harm import Harm
 
 IMAGE_TOKENS = 258  # of an image whose size or whose model's rule is not known, and of a file: what Gemini documents for one tile
 
@@ -64,6 +61,15 @@ class Part:
 
 
 NAME_OVERHEAD = 1  # token that OpenAI's published counting recipe adds to a name
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What is taken to be harmful (harm.py): the prompt or the answer to it, in which way, and how probably."""
+
+    category: str
+    level: str
+    in_answer: bool = False
 
 
 @dataclass

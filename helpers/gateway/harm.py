@@ -9,26 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from helpers.gateway.exchange import Message
+from helpers.gateway.exchange import Harm, Message
 
 CATEGORIES = ("harassment", "hate speech", "sexually explicit", "dangerous content")
 LEVELS = ("low", "medium", "high")
 TRIGGER = re.compile(rf"\[\[harm( in the answer)?: ({'|'.join(CATEGORIES)}), ({'|'.join(LEVELS)})\]\]", re.IGNORECASE)
 
 
-@dataclass(frozen=True)
-class Harm:
-    """What is taken to be harmful: the prompt or the answer to it, in which way, and how probably."""
-
-    category: str
-    level: str
-    in_answer: bool = False
-    is_ordered: bool = False  # by a fault, whatever the settings
-
-
-ORDERED = Harm("dangerous content", "high", is_ordered=True)
+ORDERED = Harm("dangerous content", "high")  # by the fault `blocked`, whatever the settings
 
 
 def found(messages: Iterable[Message]) -> list[Harm]:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers.gateway import harm
-from helpers.gateway.exchange import Message
-from helpers.gateway.harm import Harm
+from helpers.gateway.exchange import Harm, Message
 
 # From which level on a threshold blocks. Without a setting nothing is blocked: "the default block threshold is Off for Gemini 2.5
 # and 3 models" (Google's page on safety settings, 2026).
