@@ -46,6 +46,7 @@ class Price:
     date: date
     source: str
     cache_storage: Decimal | None = None  # for an hour in which a million tokens stand in an explicit cache (Gemini)
+    search: Decimal | None = None  # for a thousand searches that the provider makes; for a thousand prompts that led to any, with Gemini 2
     above: int | None = None
 
 
@@ -74,6 +75,7 @@ def price(
         date=on,
         source=f"genai-prices {version('genai-prices')}",
         cache_storage=_storage(model, provider, on),
+        search=rates.web_searches_kcount,
     )
 
 
@@ -359,6 +361,7 @@ def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool) -
         cache_write_tokens=usage.cache_write_tokens + usage.cache_write_1h_tokens,
         cache_write_1h_tokens=usage.cache_write_1h_tokens,
         output_tokens=usage.output_tokens,
+        **({"web_searches": usage.searches} if usage.searches else {}),
     )
     context = {"processing": "batch"} if batch else None
     try:

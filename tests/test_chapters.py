@@ -43,6 +43,9 @@ OTHER_MODELS = {
     },
     "06c_what_caching_saves": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-fable-5-2", "gemini_model": "gemini-4-argon"},
     "06d_measure_a_cache": {"model": "house"},  # of the others the course knows no real cache
+    "07a_google_gemini": {"model": "gemini-3.8-flash", "larger_model": "gemini-3.5-flash-lite"},
+    "07b_gemini_pictures_tools": {"model": "gemini-3.8-flash"},
+    "07c_gemini_interactions": {"model": "gemini-4-argon"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -63,6 +66,9 @@ HOUSE = {
     "06b_caching_elsewhere": {},
     "06c_what_caching_saves": {},
     "06d_measure_a_cache": {"house": 158},
+    "07a_google_gemini": {"gemini-3.8-flash": 1},
+    "07b_gemini_pictures_tools": {},
+    "07c_gemini_interactions": {"gemini-4-argon": 1},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from math import inf
 
 from helpers.gateway import tokens
-from helpers.gateway.exchange import Draft, Provenance, Question, Usage
+from helpers.gateway.exchange import Draft, Provenance, Question, Run, Search, Usage
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Choice:
     text_tokens: int = 0
     function: str | None = None
     refusal: str | None = None
+    search: Search | None = None
+    run: Run | None = None
     scores: list[TokenScore] = field(default_factory=list)
 
 
@@ -124,15 +126,23 @@ def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Ans
     """Apply the request's limits to a draft. `cached` holds the input side of the usage."""
     choices = [_choice(question, draft, draft.texts[i % len(draft.texts)]) for i in range(question.n)]
     thinking = sum([choice.thinking_tokens for choice in choices])
+    ran = [_run_tokens(question, choice.run) for choice in choices if choice.run]
     usage = Usage(
-        input_tokens=cached.input_tokens,
+        input_tokens=cached.input_tokens + sum(map(sum, ran)),
         cache_read_tokens=cached.cache_read_tokens,
         cache_write_tokens=cached.cache_write_tokens,
         cache_write_1h_tokens=cached.cache_write_1h_tokens,
-        output_tokens=thinking + sum([choice.text_tokens for choice in choices]),
+        output_tokens=thinking + sum([choice.text_tokens for choice in choices]) + sum(code for code, _ in ran),
         thinking_tokens=thinking,
+        tool_tokens=sum(map(sum, ran)),
+        searches=sum(1 if question.one_search else len(choice.search.queries) for choice in choices if choice.search),
     )
     return Answer(question, draft.provenance, choices, usage, pace)
+
+
+def _run_tokens(question: Question, run: Run) -> tuple[int, int]:
+    """The tokens of code that was run, and of what it printed: the model reads both, after it wrote the first."""
+    return tuple(round(tokens.count(text) * question.model.token_ratio) for text in (run.code, run.output))
 
 
 EFFORT = {"none": 0.0, "minimal": 0.1, "low": 0.4, "medium": 1.0, "high": 2.0, "xhigh": 3.0, "max": 4.0}
@@ -142,6 +152,7 @@ def _choice(question: Question, draft: Draft, text: str) -> Choice:
     """A text of the draft within the limits; a call or a refusal, where it is one. Of a call that the limit cut, its beginning."""
     choice = _limited(question, text, draft.thinking_tokens)
     choice.function = draft.function if choice.text else None
+    choice.search, choice.run = (draft.search, draft.run) if choice.text else (None, None)
     if choice.finish == "stop":
         choice.finish = "refusal" if draft.refusal else "call" if choice.function else "stop"
         choice.refusal = draft.refusal

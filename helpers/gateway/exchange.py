@@ -17,6 +17,8 @@ from helpers.gateway import tokens
 from helpers.gateway.lazy import lazy
 from helpers.models import Model
 
+IMAGE_TOKENS = 258  # of an image whose size or whose model's rule is not known, and of a file: what Gemini documents for one tile
+
 
 # What is made anew for every request is not frozen: that would take four times as long.
 @dataclass
@@ -29,6 +31,8 @@ class Usage:
     cache_write_1h_tokens: int = 0
     output_tokens: int = 0
     thinking_tokens: int = 0
+    tool_tokens: int = 0  # of the input: what a tool that the provider ran gave back to the model
+    searches: int = 0  # that the provider made, and charges for
 
     @property
     def uncached_tokens(self) -> int:
@@ -43,11 +47,12 @@ class Part:
     text: str
     kind: str = "text"  # text | name (of who speaks) | image | thinking | tool_use | tool_result
     cache_ttl: str | None = None  # such as "5m" or "1h", where the client set a cache breakpoint after this part
+    image_tokens: float = IMAGE_TOKENS  # of an image: by its size and its model's rule, where both are known (dialects/images.py)
 
-    def token_count(self) -> int:
-        """Tokens of this part; an image counts as one tile of 258 tokens whatever its size."""
+    def token_count(self) -> float:
+        """Tokens of this part, before the ratio of its model's tokenizer."""
         if self.kind == "image":
-            return IMAGE_TOKENS
+            return self.image_tokens
         return self._text_tokens + NAME_OVERHEAD * (self.kind == "name")
 
     @lazy
@@ -56,7 +61,15 @@ class Part:
 
 
 NAME_OVERHEAD = 1  # token that OpenAI's published counting recipe adds to a name
-IMAGE_TOKENS = 258  # what Gemini documents for one tile; used for every provider (see DEVIATIONS.md)
+
+
+@dataclass(frozen=True)
+class Harm:
+    """What is taken to be harmful (harm.py): the prompt or the answer to it, in which way, and how probably."""
+
+    category: str
+    level: str
+    in_answer: bool = False
 
 
 @dataclass
@@ -104,6 +117,8 @@ class Question:
     cached_prefix_tokens: int = 0  # how many tokens of the prompt stand in an explicit cache (Gemini) that it names
     include_usage: bool = False  # OpenAI: whether a stream ends with its usage
     more_fields: tuple[str, ...] = ()  # Converse: JSON Pointers into the model's own answer, of what to hand on from it
+    harm: Harm | None = None  # what a filter of the provider's stops, by its settings
+    one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
     chunk_tokens: int = 1  # how many tokens this provider puts into one chunk of a stream
@@ -170,6 +185,23 @@ class Provenance:
         return " ".join(word for word in (self.kind, self.date, self.detail) if word)
 
 
+@dataclass(frozen=True)
+class Search:
+    """What the provider searched for, what it found (title and address), and which of it each passage of the answer rests on."""
+
+    queries: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+    supports: tuple[tuple[str, tuple[int, ...]], ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """Code that the model wrote and the provider ran, and what it printed."""
+
+    code: str
+    output: str
+
+
 @dataclass
 class Draft:
     """What a source has to say, before the request's limits are applied."""
@@ -179,6 +211,8 @@ class Draft:
     thinking_tokens: int = 0
     function: str | None = None  # that it calls; the text is then the arguments as JSON
     refusal: str | None = None  # why the provider breaks it off, as a category of Anthropic's
+    search: Search | None = None
+    run: Run | None = None
 
 
 class Refusal(Exception):

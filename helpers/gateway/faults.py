@@ -19,12 +19,14 @@ REFUSALS = {
     "out_of_credit": "out_of_credit",
     "outage": "overloaded",
 }
+# A filter of the provider's stops the prompt: an answer with 200, in each provider's own form.
+FILTERS = ("blocked",)
 # Done to the connection or to the stream.
 DISTURBANCES = ("slow", "stalled", "connection_reset", "stream_cut", "stream_ended", "overloaded_in_stream")
 IN_ANSWER = ("stalled", "stream_cut", "stream_ended", "overloaded_in_stream")  # once it has begun, after some events
 IN_BATCH = ("slow_batch",)  # done to a batch when it is made; all others are done to questions
 MOST = 1000  # faults that are set at once
-KINDS = (*REFUSALS, *DISTURBANCES, *IN_BATCH)
+KINDS = (*REFUSALS, *FILTERS, *DISTURBANCES, *IN_BATCH)
 
 
 @dataclass(eq=False)

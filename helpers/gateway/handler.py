@@ -22,7 +22,8 @@ from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
-from helpers.gateway.faults import IN_ANSWER, Fault, Faults
+from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
+from helpers.gateway.harm import ORDERED
 from helpers.gateway.http import Request
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
@@ -185,6 +186,8 @@ class Handler:
         if refusal is not None:
             refusal.facts.setdefault("model", question.model.id)
             raise refusal
+        if fault.kind in FILTERS:
+            question.harm = ORDERED
         if fault.kind == "overloaded_in_stream" and not question.stream:
             raise Refusal("overloaded", model=question.model.id)
         if fault.kind == "stalled" and not question.stream:
@@ -200,11 +203,11 @@ class Handler:
 
     # ---- the question ----------------------------------------------------
     async def _ask(self, dialect: Dialect, route: Route, call: Call, question: Question, entry: Entry) -> Response:
-        if self.upstream and not self._is_ours(question):
+        if self.upstream and not self._is_ours(question) and question.harm is not ORDERED:
             return await self.upstream.forward(dialect, call, question, entry)
         levels = self.quotas.take(question)
         try:
-            source = await self._recorded(question) or await self._unrecorded(question)
+            source = _stopped(question) or await self._recorded(question) or await self._unrecorded(question)
             if isinstance(source, Captured):
                 return self._replay(source, dialect, entry)
             answer = await self._compose(question, source)
@@ -264,7 +267,7 @@ class Handler:
 
     async def answer(self, question: Question) -> Answer:
         """Answer a question that came inside a batch, at once and outside the quotas."""
-        source = await self._recorded(question) or await self._unrecorded(question)
+        source = _stopped(question) or await self._recorded(question) or await self._unrecorded(question)
         if isinstance(source, Captured):
             raise Refusal("no_recording", model=question.model.id, nearest=None)
         answer = await self._compose(question, source)
@@ -351,6 +354,13 @@ async def _metered(stream: AsyncIterator[bytes], answer: Answer, entry: Entry) -
         async for chunk in stream:
             entry.usage = answer.usage
             yield chunk
+
+
+def _stopped(question: Question) -> Draft | None:
+    """The answer to what a filter of the provider's stops: none, and why."""
+    if question.harm is None:
+        return None
+    return Draft(("",), Provenance("scripted", detail="a filter that the course plays"), refusal="general_harms")
 
 
 def _match(routes: list[Route], call: Call) -> Route:

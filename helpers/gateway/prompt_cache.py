@@ -137,7 +137,7 @@ def _ids(question: Question) -> Iterator[tuple[Part | None, list[object]]]:
     for message in question.messages:
         yield None, [message.role] * max(1, per_message)
         for part in message.parts:
-            yield part, [part.text] * part.token_count() if part.kind == "image" else [*tokens.encode(part.text)]
+            yield part, [part.text] * round(part.token_count()) if part.kind == "image" else [*tokens.encode(part.text)]
 
 
 def _marked_ends(question: Question) -> list[int]:

@@ -144,7 +144,8 @@ class Gateway(Handler):
     def fault(self, kind: str, provider: str | None = None, *, times: int | None = 1, seconds: float = 0.0, chunk: int = 3) -> None:
         """Do something wrong with the next `times` questions (None: with all, until clear_faults).
 
-        kind: rate_limited (for `seconds`, 1 unless given), overloaded, server_error, wrong_key, out_of_credit, outage
+        kind: rate_limited (for `seconds`, 1 unless given), overloaded, server_error, wrong_key, out_of_credit, blocked (by a filter of
+        the provider's), outage
         (for `seconds` of the course's clock), slow (by `seconds`, 5 unless given), slow_batch (the next batch runs for `seconds` of
         the course's clock; two days unless given, so that it expires), connection_reset, stalled, stream_cut, stream_ended
         (without an error, too soon), overloaded_in_stream. The last four strike after `chunk` events of a stream, and in a

@@ -2,7 +2,8 @@
 
 A scripted recording holds one or more answers (text, thinking tokens), which the gateway sets into the
 provider's wire format; one that names an effort is given to questions with that effort alone, one that names a function calls it
-with its text as the arguments, and one that names a refusal is broken off for that reason. A captured one holds the bytes that a real
+with its text as the arguments, one that names a refusal is broken off for that reason; `search` says what the provider searched for and
+found, `run` which code it ran. A captured one holds the bytes that a real
 server sent, with their timing, and matches only a request with the same limits, stops and stream flag. Captured outranks scripted.
 Where nothing matches, a scripted recording in nearly the same words does (wordings.py): a line that names `providers` is for all their
 models; its `openings` may stand for its first message, its `wordings` for its last.
@@ -22,7 +23,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from helpers.gateway.exchange import Draft, Provenance, Question, key_of
+from helpers.gateway.exchange import Draft, Provenance, Question, Run, Search, key_of
 from helpers.gateway.lazy import lazy
 from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.wordings import ANY_TURNS, LONGEST, Wordings
@@ -44,6 +45,8 @@ SCRIPTED = {
         "text": {"type": "string"},
         "thinking_tokens": {"type": "integer", "minimum": 0},
         **{name: {"type": "string"} for name in ("effort", "function", "refusal")},
+        "search": {"type": "object", "required": ["queries", "sources"], "properties": {name: {"type": "array"} for name in ("queries", "sources", "supports")}},
+        "run": {"type": "object", "required": ["code", "output"], "properties": {name: {"type": "string"} for name in ("code", "output")}},
     },
 }
 CAPTURED = {
@@ -309,8 +312,16 @@ def _draft(recording: Recording, question: Question, slots: dict[str, str] | Non
     answers = [recording.next(question.effort) for _ in range(question.n)]
     thinking = answers[0].get("thinking_tokens", 0)
     more = {name: answers[0][name] for name in ("function", "refusal") if name in answers[0]}
+    if "search" in answers[0]:
+        more["search"] = Search(**{name: tuple(_tupled(item) for item in items) for name, items in answers[0]["search"].items()})
+    if "run" in answers[0]:
+        more["run"] = Run(**answers[0]["run"])
     texts = [_filled(answer["text"], slots) if slots else answer["text"] for answer in answers]
     return Draft(tuple(texts), recording.provenance, thinking, **more)
+
+
+def _tupled(item: Any) -> Any:
+    return tuple(map(_tupled, item)) if isinstance(item, list) else item
 
 
 def _filled(text: str, slots: dict[str, str]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from helpers.gateway.dialects import images
 from helpers.gateway.dialects.schema import ANY, ARRAY, BOOLEAN, OBJECT, STRING, checker, nullable, one_of, shape
 from helpers.gateway.exchange import Part, Refusal
+from helpers.models import Model
 
 CACHE_CONTROL = nullable(shape("type", type=one_of("ephemeral"), ttl=one_of("5m", "1h")))
 BLOCK = shape("type", type=STRING, cache_control=CACHE_CONTROL)
@@ -53,14 +54,14 @@ SOURCE_CHECKS = {kind: {name: checker(form) for name, form in forms.items()} for
 CALLS, THOUGHTS = ("tool_use", "server_tool_use"), ("thinking", "redacted_thinking")
 
 
-def parts(content: str | list[dict[str, Any]], path: str) -> tuple[Part, ...]:
+def parts(content: str | list[dict[str, Any]], path: str, model: Model) -> tuple[Part, ...]:
     """The parts of a message or of the system prompt at `path`. Raises Refusal for a block that does not do."""
     root = path.partition(".")[0]
     if isinstance(content, str):
         if root == "messages" and content and not content.strip():
             raise _blank(root)
         return (Part(content),)
-    return tuple(part for index, block in enumerate(content) for part in _parts(block, f"{path}.{index}", root))
+    return tuple(part for index, block in enumerate(content) for part in _parts(block, f"{path}.{index}", root, model))
 
 
 def cache_ttl(cache_control: dict[str, Any] | None) -> str | None:
@@ -97,17 +98,22 @@ def is_server_result(kind: str) -> bool:
     return kind.endswith("_tool_result")
 
 
-def _parts(block: dict[str, Any], path: str, root: str) -> list[Part]:
+def _parts(block: dict[str, Any], path: str, root: str, model: Model) -> list[Part]:
     """A block as one part, with the files that stand in a tool's result before it."""
-    part, content = _part(block, path, root), block.get("content")
+    part, content = _part(block, path, root, model), block.get("content")
     if block["type"] != "tool_result" or not isinstance(content, list):
         return [part]
-    files = [Part(images.fingerprint(inner["source"]), "image") for inner in content if inner["type"] in SOURCES]
+    files = [_file(inner["source"], model) for inner in content if inner["type"] in SOURCES]
     others = [inner for inner in content if inner["type"] not in SOURCES]
     return [*files, replace(part, text=json.dumps(others, sort_keys=True))]
 
 
-def _part(block: dict[str, Any], path: str, root: str) -> Part:
+def _file(source: dict[str, Any], model: Model, ttl: str | None = None) -> Part:
+    data = images.decoded(source["data"]) if source["type"] == "base64" else None
+    return images.part(source, data, model, ttl)
+
+
+def _part(block: dict[str, Any], path: str, root: str, model: Model) -> Part:
     kind, ttl = block["type"], cache_ttl(block.get("cache_control"))
     _check(block, kind, path)
     if kind == "text":
@@ -115,7 +121,7 @@ def _part(block: dict[str, Any], path: str, root: str) -> Part:
         return Part(block["text"], cache_ttl=ttl)
     if kind in SOURCES:
         _check_source(block["source"], kind, f"{path}.{kind}.source")
-        return Part(images.fingerprint(block["source"]), "image", ttl)
+        return _file(block["source"], model, ttl)
     if kind in THOUGHTS:
         return Part("", "thinking", ttl)
     if kind in CALLS:

@@ -121,7 +121,7 @@ def check_stops(sequences: Sequence[str]) -> None:
 
 def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message, ...]:
     system = body.get("system")
-    out = [Message("system", blocks.parts(system, "system"))] if system else []
+    out = [Message("system", blocks.parts(system, "system", model))] if system else []
     for index, said in enumerate(body["messages"]):
         path = f"messages.{index}"
         if said["role"] == "system" and model.thinks not in ("default", "always"):
@@ -131,7 +131,7 @@ def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message,
             raise Refusal("bad_value", f"{path}: {said['role']} messages must have non-empty content", param=path)
         if version == NEW:
             _check_new_rules(said, path)
-        out.append(Message(said["role"], blocks.parts(said["content"], f"{path}.content")))
+        out.append(Message(said["role"], blocks.parts(said["content"], f"{path}.content", model)))
     blocks.check_marks(body)
     return tuple(out)
 

@@ -54,7 +54,7 @@ def parts(blocks: list[dict[str, Any]], path: str, model: Model) -> tuple[Part, 
                 raise Refusal("bad_value", "A cachePoint has to stand after the content that it caches.", param=f"{path}.{index}")
             out[-1] = replace(out[-1], cache_ttl=block["cachePoint"].get("ttl", "5m"))
         else:
-            out += [*_files(block), _part(block, f"{path}.{index}", model)]
+            out += [*_files(block, model), _part(block, f"{path}.{index}", model)]
     return tuple(out)
 
 
@@ -67,7 +67,7 @@ def _part(block: dict[str, Any], path: str, model: Model) -> Part:
     for name in MEDIA:
         if name in block:
             _check_media(name, block[name], path, model)
-            return _file(block[name])
+            return _file(block[name], model)
     for name, kind in KINDS.items():
         if name in block:
             if name == "toolResult":
@@ -79,18 +79,19 @@ def _part(block: dict[str, Any], path: str, model: Model) -> Part:
     raise Refusal("bad_value", f"The ContentBlock object at {path} must set one of the following keys: {keys}.", param=path)
 
 
-def _files(block: dict[str, Any]) -> list[Part]:
+def _files(block: dict[str, Any], model: Model) -> list[Part]:
     """The files that stand in a tool's result."""
     content = block.get("toolResult", {}).get("content", ())
-    return [_file(value) for inner in content for name, value in inner.items() if name in MEDIA]
+    return [_file(value, model) for inner in content for name, value in inner.items() if name in MEDIA]
 
 
 def _is_file(block: dict[str, Any]) -> bool:
     return any(name in block for name in MEDIA)
 
 
-def _file(value: dict[str, Any]) -> Part:
-    return Part(images.fingerprint(value), "image")
+def _file(value: dict[str, Any], model: Model) -> Part:
+    data = value["source"].get("bytes")
+    return images.part(value, images.decoded(data) if isinstance(data, str) else None, model)
 
 
 def _check_result(content: list[dict[str, Any]], path: str, model: Model) -> None:

@@ -116,7 +116,7 @@ class Converse:
             **more_fields(question, lambda: anthropic_messages.message_body(answer, anthropic_messages.message_id())),
             "metrics": {"latencyMs": answer.latency_ms},
             "output": {"message": {"content": content(choice), "role": "assistant"}},
-            "stopReason": anthropic_messages.stop_reason(choice),
+            "stopReason": stop_reason(choice),
             "usage": usage_body(answer.usage),
         }
         return compact(body)
@@ -140,7 +140,7 @@ class Converse:
             async for event in block_events(answer, index):
                 yield event
         more = more_fields(answer.question, lambda: anthropic_messages.message_delta(answer))
-        yield "messageStop", {**more, "stopReason": anthropic_messages.stop_reason(choice)}
+        yield "messageStop", {**more, "stopReason": stop_reason(choice)}
         yield "metadata", {"metrics": {"latencyMs": answer.latency_ms}, "usage": usage_body(answer.usage)}
 
 
@@ -313,3 +313,8 @@ def parse_converse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
 def padding() -> str:
     """The field p: filler of random length, which hides how long the text of an event is."""
     return PADDING[: secrets.randbelow(len(PADDING)) + 1]
+
+
+def stop_reason(choice: Choice) -> str:
+    """As Anthropic names it, but for what a filter stopped."""
+    return "content_filtered" if choice.finish == "refusal" else anthropic_messages.stop_reason(choice)

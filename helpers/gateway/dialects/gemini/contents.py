@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects.gemini import fields, parts, turns
+from helpers.gateway.dialects.gemini import fields, parts, safety, turns
+from helpers.gateway.dialects.gemini import server_tools
 from helpers.gateway.dialects.gemini import tools as gemini_tools
 from helpers.gateway.dialects.schema import checker
 from helpers.gateway.exchange import Function, Message, Question, Refusal, Usage
@@ -64,10 +65,11 @@ def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -
         raise Refusal("bad_value", text, param="cachedContent")
     held = cached or Cached()
     functions = gemini_tools.functions(body)
+    said = messages(body, model)
     return Question(
         provider="gemini",
         model=model,
-        messages=(*held.messages, *messages(body, model)),
+        messages=(*held.messages, *said),
         tools=(*held.tools, *tools(body)),
         functions=(*held.functions, *functions),
         must_call=(*held.must_call, *gemini_tools.must_call(body, functions)),
@@ -80,6 +82,8 @@ def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -
         thinking_limit=budget,
         sampling=tuple((name, config[name]) for name in SAMPLING if name in config),
         cached_prefix_tokens=held.tokens,
+        harm=safety.blocked(body, said),
+        one_search=model.id.startswith("gemini-2."),
         echo={"bare": gemini_tools.is_bare(body)},
         chunk_tokens=CHUNK_TOKENS,
     )
@@ -117,14 +121,14 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
 
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     """The turns, with the system instruction first."""
-    out = []
+    out, resolution = [], str(body.get("generationConfig", {}).get("mediaResolution", ""))
     if "systemInstruction" in body:
-        out.append(Message("system", parts.read(body["systemInstruction"], "systemInstruction", model)))
+        out.append(Message("system", parts.read(body["systemInstruction"], "systemInstruction", model, resolution)))
     for index, content in enumerate(body.get("contents", ())):
         role = content.get("role", "")
         if role not in ROLES:
             raise Refusal("bad_value", "Please use a valid role: user, model.", param=f"contents[{index}].role")
-        out.append(Message(ROLES[role], parts.read(content, f"contents[{index}]", model)))
+        out.append(Message(ROLES[role], parts.read(content, f"contents[{index}]", model, resolution)))
     turns.check(body.get("contents", ()), model)
     return tuple(out)
 
@@ -142,14 +146,16 @@ def tools(body: dict[str, Any]) -> tuple[str, ...]:
 def usage_body(usage: Usage, question: Question, text_tokens: int | None = None) -> dict[str, Any]:
     """The counts of an answer, or of one of which only so many tokens of text were sent. Zeros are left out."""
     text = usage.output_tokens - usage.thinking_tokens if text_tokens is None else text_tokens
-    cached = usage.cache_read_tokens
+    cached, ran = usage.cache_read_tokens, usage.tool_tokens
     body = {
-        "promptTokenCount": usage.input_tokens,
+        "promptTokenCount": usage.input_tokens - ran,
         "candidatesTokenCount": text,
         "totalTokenCount": usage.input_tokens + text + usage.thinking_tokens,
         "cachedContentTokenCount": cached,
         "promptTokensDetails": details(question),
         "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": cached}] if cached else [],
+        "toolUsePromptTokenCount": ran,
+        "toolUsePromptTokensDetails": [{"modality": "TEXT", "tokenCount": ran}] if ran else [],
         "thoughtsTokenCount": usage.thinking_tokens,
         "serviceTier": "standard",
     }
@@ -171,8 +177,8 @@ def count_body(question: Question) -> dict[str, Any]:
 
 
 def finish_reason(choice: Choice) -> str:
-    if choice.finish == "length":
-        return "MAX_TOKENS"
+    if choice.finish in ("length", "refusal"):
+        return {"length": "MAX_TOKENS", "refusal": "SAFETY"}[choice.finish]
     return "MALFORMED_FUNCTION_CALL" if choice.function and gemini_tools.arguments(choice) is None else "STOP"
 
 
@@ -188,7 +194,9 @@ def _parts(question: Question, choice: Choice) -> list[dict[str, Any]]:
     """The parts of a whole candidate."""
     if choice.function:
         return gemini_tools.call_parts(choice, question.model)
-    return _text_parts(gemini_tools.bare(choice.text) if question.echo["bare"] else choice.text)
+    if choice.finish == "refusal":
+        return []
+    return server_tools.run_parts(choice) + _text_parts(gemini_tools.bare(choice.text) if question.echo["bare"] else choice.text)
 
 
 def _candidate(index: int, said: list[dict[str, Any]], scores: Sequence[TokenScore], choice: Choice | None = None) -> dict[str, Any]:
@@ -196,6 +204,10 @@ def _candidate(index: int, said: list[dict[str, Any]], scores: Sequence[TokenSco
     body: dict[str, Any] = {"content": {"parts": said, "role": "model"} if said else {"role": "model"}}
     if choice:
         body["finishReason"] = finish_reason(choice)
+        if choice.finish == "refusal":
+            body["content"] = {}
+        if choice.search:
+            body["groundingMetadata"] = server_tools.grounding(choice)
         if choice.scores:
             body["avgLogprobs"] = sum(score.logprob for score in choice.scores) / len(choice.scores)
     if scores:
@@ -205,13 +217,34 @@ def _candidate(index: int, said: list[dict[str, Any]], scores: Sequence[TokenSco
 
 def response_body(answer: Answer) -> dict[str, Any]:
     question = answer.question
+    if is_stopped(question):
+        return stopped_body(answer)
     candidates = [_candidate(i, _parts(question, choice), choice.scores, choice) for i, choice in enumerate(answer.choices)]
-    return {"candidates": candidates, "usageMetadata": usage_body(answer.usage, question), **_head(answer)}
+    return {"candidates": _rated(candidates, question), "usageMetadata": usage_body(answer.usage, question), **_head(answer)}
+
+
+def _rated(candidates: list[dict[str, Any]], question: Question) -> list[dict[str, Any]]:
+    """With the ratings of what the settings do not let pass; those of all else are left out."""
+    return [{**one, "safetyRatings": safety.ratings(question.harm)} for one in candidates] if question.harm else candidates
+
+
+def is_stopped(question: Question) -> bool:
+    """Whether the prompt itself is blocked, so that there is no candidate."""
+    return question.harm is not None and not question.harm.in_answer
+
+
+def stopped_body(answer: Answer) -> dict[str, Any]:
+    """The answer to a blocked prompt, plain and as the only piece of a stream."""
+    feedback = safety.feedback(answer.question.harm)
+    return {"promptFeedback": feedback, "usageMetadata": usage_body(answer.usage, answer.question), **_head(answer)}
 
 
 async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
     """The pieces of a stream, each with the usage so far; the last one ends every candidate. Calls and words of an enum come whole."""
     head, question = _head(answer), answer.question
+    if is_stopped(question):
+        yield stopped_body(answer)
+        return
     whole = question.echo["bare"] or answer.choices[0].function is not None
     scores: dict[int, list[TokenScore]] = defaultdict(list)  # of what was not sent yet
     tokens: dict[int, int] = {}
@@ -223,6 +256,9 @@ async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
         candidate = _candidate(piece.choice, _text_parts(piece.text), scores.pop(piece.choice, ()))
         return {"candidates": [candidate], "usageMetadata": usage_body(answer.usage, question, sum(tokens.values())), **head}
 
+    for index, choice in enumerate(answer.choices):
+        if ran := server_tools.run_parts(choice):
+            yield {"candidates": [_candidate(index, ran, ())], "usageMetadata": usage_body(answer.usage, question, 0), **head}
     async for piece in answer.stream():
         if held and piece.text:
             yield said(held)
@@ -239,7 +275,7 @@ async def pieces(answer: Answer) -> AsyncIterator[dict[str, Any]]:
     if held:
         last[held.choice] = _text_parts(held.text)
     ends = [_candidate(i, last[i], scores[i], choice) for i, choice in enumerate(answer.choices)]
-    yield {"candidates": ends, "usageMetadata": usage_body(answer.usage, question), **head}
+    yield {"candidates": _rated(ends, question), "usageMetadata": usage_body(answer.usage, question), **head}
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:

@@ -10,10 +10,11 @@ from urllib.parse import unquote
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.gemini import contents as bodies
+from helpers.gateway.dialects.gemini import interactions
 from helpers.gateway.dialects.gemini.batches import GeminiBatches
 from helpers.gateway.dialects.gemini.caches import GeminiCaches
 from helpers.gateway.dialects.gemini.errors import error_body
-from helpers.gateway.dialects.gemini.files import GeminiFiles
+from helpers.gateway.dialects.gemini.files import GeminiFiles, inline
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
@@ -32,6 +33,7 @@ class Gemini(Dialect):
     def routes(self) -> list[Route]:
         one = VERSION + "/models/(?P<model>[^/:]+)"
         self.caches = GeminiCaches(self)
+        self._interactions = interactions.GeminiInteractions(self, self.question)
         self._batches = GeminiBatches(self, self.named_model, self.read)
         return [
             route("POST", one + ":generateContent", "generate", read=self.read, write=self.write, weigh=self.caches.weigh),
@@ -40,9 +42,13 @@ class Gemini(Dialect):
             route("GET", VERSION + "/models", "models", handle=self.list_models),
             route("GET", one, "model", handle=self.get_model),
             *self.caches.routes(VERSION),
+            *self._interactions.routes(VERSION),
             *GeminiFiles(self, lambda: _timing(12)).routes(VERSION),
             *self._batches.routes(VERSION),
         ]
+
+    def forget(self) -> None:
+        self._interactions.forget()
 
     def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
         return self._batches.questions(call)
@@ -62,6 +68,7 @@ class Gemini(Dialect):
     def question(self, body: dict[str, Any], model: models.Model, call: Call) -> Question:
         """The question of a checked body, which may name an explicit cache."""
         name = body.get("cachedContent")
+        inline(body, call)
         return bodies.question(body, model, self.caches.use(name, model, call) if name else None)
 
     def named_model(self, call: Call) -> models.Model:
@@ -83,10 +90,10 @@ class Gemini(Dialect):
             yield b"]"
 
     def content_type(self, question: Question) -> str:
-        return self.stream_type if question.echo.get("sse") else self.json_type
+        return self.stream_type if question.stream and question.echo.get("sse") else self.json_type
 
     def usage(self, payloads: list[Any]) -> Usage | None:
-        return bodies.parse_usage(payloads)
+        return bodies.parse_usage(payloads) or interactions.parse_usage(payloads)
 
     def events(self, body: bytes, content_type: str) -> list[Any]:
         if "event-stream" in content_type:
@@ -113,7 +120,7 @@ class Gemini(Dialect):
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         timing = _timing(round(question.model.ttft * answer.pace * 1000) + 1)
-        if not question.stream:
+        if not question.stream or "body" in question.echo:
             return [*timing, ("x-gemini-service-tier", "standard")]
         return [*timing, ("content-disposition", "attachment")] if question.echo["sse"] else timing
 

@@ -20,6 +20,7 @@ KEPT = 2 * DAY  # seconds: "Files are stored for 48 hours" (Files API guide, as 
 GENERATED = "batch_output"  # the purpose of a file that a batch wrote; only such a file can be downloaded
 UPLOADING = "gemini upload"  # in place of the provider of a file that has not come whole
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
+ADDRESS = re.compile(r"(?<=/v1beta/)files/[a-z0-9-]{1,40}$")
 NAME = re.compile(r"files/[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 FILE = shape(closed=True, name=STRING, displayName=STRING, mimeType=STRING, sizeBytes=ANY, source=STRING)
 START = shape(closed=True, file=FILE)
@@ -106,6 +107,20 @@ def named(call: Call, name: str) -> File:
     if file is None:
         raise Refusal("forbidden", f"You do not have permission to access the File {name.removeprefix('files/')} or it may not exist.")
     return file
+
+
+def inline(body: dict[str, Any], call: Call) -> None:
+    """Put the bytes of uploaded files in the place of their addresses, so that a file is what it would be in the request itself.
+
+    Addresses elsewhere stay as they are. Raises Refusal for a file that is not kept (any more).
+    """
+    for content in body.get("contents", ()):
+        for part in content.get("parts", ()):
+            found = ADDRESS.search(part.get("fileData", {}).get("fileUri", ""))
+            if found:
+                file = named(call, found[0])
+                given = part.pop("fileData")
+                part["inlineData"] = {"mimeType": given.get("mimeType") or file.mime_type, "data": base64.b64encode(file.content).decode()}
 
 
 def _named(call: Call) -> File:

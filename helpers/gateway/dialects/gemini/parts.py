@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 from helpers.gateway.dialects import images
@@ -27,19 +28,51 @@ NO_FILES = ("json", "octet-stream", "svg+xml", "zip", "msword")
 NOT_AN_IMAGE = "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide/troubleshooting"
 
 
-def read(content: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
+# Tokens of an image for Gemini 3 and later, by the media resolution that a request asks for; without one as with HIGH (Google's page
+# on media resolution, as quoted in public in 2026). Gemini 2.x has 64 at LOW, and tiles otherwise.
+AT = {"MEDIA_RESOLUTION_LOW": 280, "MEDIA_RESOLUTION_MEDIUM": 560, "MEDIA_RESOLUTION_HIGH": 1120, "MEDIA_RESOLUTION_ULTRA_HIGH": 2240}
+LOW_BEFORE = 64
+
+
+def read(content: dict[str, Any], path: str, model: Model, resolution: str = "") -> tuple[Part, ...]:
     """The parts of the turn at `path`. Raises Refusal for one that does not do."""
     given = content.get("parts")
     if not given:
         raise Refusal("bad_value", param=f"{path}.parts", rule="contents.parts must not be empty.")
-    return tuple(one for index, part in enumerate(given) for one in (*_files(part), _part(part, f"{path}.parts[{index}]", model)))
+    found = [(part, one) for index, part in enumerate(given) for one in (*_files(part, model), _part(part, f"{path}.parts[{index}]", model))]
+    return tuple(_at(_resolution(part) or resolution, one, model) if one.kind == "image" else one for part, one in found)
 
 
-def _files(part: dict[str, Any]) -> list[Part]:
+def _resolution(part: dict[str, Any]) -> str:
+    """The media resolution that a part has of its own."""
+    own = part.get("mediaResolution")
+    return own.get("level", "") if isinstance(own, dict) else own or ""
+
+
+def _at(resolution: str, image: Part, model: Model) -> Part:
+    """An image, counted at a media resolution."""
+    known = {"MEDIA_RESOLUTION_LOW": LOW_BEFORE} if model.id.startswith("gemini-2.") else AT
+    return replace(image, image_tokens=known.get(resolution, image.image_tokens))
+
+
+def _files(part: dict[str, Any], model: Model) -> list[Part]:
     """The files that stand in the result of a call."""
     given = part.get("functionResponse", {}).get("parts")
     files = [one for one in given if _is_file(one)] if isinstance(given, list) else []
-    return [Part(images.fingerprint(file), "image") for file in files]
+    return [_image(file, images.decoded(_data(file)), model) for file in files]
+
+
+def _data(file: dict[str, Any]) -> str:
+    """The base64 of a file in a result; empty where it is named only."""
+    blob = next((file[name] for name in FILES[:2] if name in file), {})
+    return str(blob.get("data", "")).replace("-", "+").replace("_", "/")
+
+
+def _image(shown: Any, data: bytes | None, model: Model) -> Part:
+    """An image or another file. Gemini 3 and later count every image alike, one that is only named too."""
+    part = images.part(shown, data, model)
+    is_alike = not model.id.startswith("gemini-2.")
+    return replace(part, image_tokens=AT["MEDIA_RESOLUTION_HIGH"]) if is_alike and (data is None or images.kind(data)) else part
 
 
 def _is_file(part: Any) -> bool:
@@ -62,9 +95,10 @@ def _part(part: dict[str, Any], path: str, model: Model) -> Part:
     if KINDS[name] == "image" and "images" not in model.accepts:
         raise Refusal("unsupported", f"Image input modality is not enabled for models/{model.id}", param=path)
     if name == "inlineData":
-        return Part(images.fingerprint(_file(value, path)), "image")
+        data = _file(value, path)
+        return _image(data, data, model)
     if name == "fileData":
-        return Part(images.fingerprint(value["fileUri"].encode()), "image")
+        return _image(value["fileUri"].encode(), None, model)
     return Part(_said(value), KINDS[name])
 
 

@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, TokenScore
-from helpers.gateway.dialects.images import fingerprint
+from helpers.gateway.dialects.images import part as part_of
 from helpers.gateway.dialects.openai import rules
+from helpers.gateway.dialects.openai.images import data_of
 from helpers.gateway.dialects.schema import (
     ANY,
     ARRAY,
@@ -128,7 +129,7 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
     return Question(
         provider=provider,
         model=model,
-        messages=tuple([message(m, f"messages[{i}]") for i, m in enumerate(body["messages"])]),
+        messages=tuple([message(m, f"messages[{i}]", model) for i, m in enumerate(body["messages"])]),
         tools=tuple([json.dumps(tool, sort_keys=True) for tool in body.get("tools") or ()]),
         functions=functions(body),
         must_call=must_call(body),
@@ -197,9 +198,9 @@ def sampling(body: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple([(name, body[name]) for name in SAMPLING if body.get(name) is not None])
 
 
-def message(said: dict[str, Any], path: str) -> Message:
+def message(said: dict[str, Any], path: str, model: Model) -> Message:
     role, content = said["role"], said.get("content") or ()
-    parts = [Part(content)] if isinstance(content, str) else [part(p, f"{path}.content[{i}]") for i, p in enumerate(content)]
+    parts = [Part(content)] if isinstance(content, str) else [part(p, f"{path}.content[{i}]", model) for i, p in enumerate(content)]
     if said.get("name"):
         parts.insert(0, Part(said["name"], "name"))
     called = [call["function"] for call in said.get("tool_calls") or []]
@@ -208,7 +209,7 @@ def message(said: dict[str, Any], path: str) -> Message:
     return Message({"developer": "system", "function": "tool"}.get(role, role), tuple(parts))
 
 
-def part(given: dict[str, Any], path: str) -> Part:
+def part(given: dict[str, Any], path: str, model: Model) -> Part:
     kind = given["type"]
     if kind in ("text", "refusal"):
         text = given.get("text", given.get("refusal"))
@@ -217,7 +218,8 @@ def part(given: dict[str, Any], path: str) -> Part:
         return Part(text, cache_ttl=cache_mark(given))
     if kind not in given:
         raise Refusal("missing", param=f"{path}.{kind}")
-    return Part(fingerprint(given[kind]), "image", cache_mark(given))
+    shown = given[kind]
+    return part_of(shown, data_of(shown.get("url") if isinstance(shown, dict) else None), model, cache_mark(given))
 
 
 def caches_marks_only(body: dict[str, Any]) -> bool:
@@ -252,10 +254,10 @@ def usage_body(usage: Usage, model: Model) -> dict[str, Any]:
 
 
 def finish_reason(choice: Choice, question: Question) -> str:
-    """stop, length or tool_calls; a call of the one function that tool_choice names ends with stop."""
+    """stop, length, content_filter or tool_calls; a call of the one function that tool_choice names ends with stop."""
     if choice.finish == "call":
         return "stop" if isinstance(question.echo.get("tool_choice"), dict) else "tool_calls"
-    return "length" if choice.finish == "length" else "stop"
+    return {"length": "length", "refusal": "content_filter"}.get(choice.finish, "stop")
 
 
 def fingerprint_of(model: Model) -> str | None:

@@ -16,6 +16,13 @@ NO_IMAGE = (
 )
 
 
+def data_of(url: object) -> bytes | None:
+    """The bytes that a data URL holds; None for any other value."""
+    if not isinstance(url, str) or not url.lower().startswith("data:"):
+        return None
+    return images.decoded(url.partition(",")[2])
+
+
 def problem(url: str) -> tuple[str, str] | None:
     """What is wrong with an image's URL, as a kind (url, type, base64, bytes) and OpenAI's words; None for one that is taken.
 

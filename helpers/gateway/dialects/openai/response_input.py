@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from helpers.gateway.dialects.images import fingerprint
+from helpers.gateway.dialects.images import part as part_of
 from helpers.gateway.dialects.openai import images
 from helpers.gateway.dialects.openai import response_tools as tools
 from helpers.gateway.dialects.openai.chat import cache_mark
+from helpers.gateway.dialects.openai.images import data_of
 from helpers.gateway.dialects.schema import STRING, nullable, one_of, shape
 from helpers.gateway.exchange import Message, Part, Refusal
+from helpers.models import Model
 
 SHORT = {**STRING, "maxLength": 64}
 CONTENT = shape("type", type=STRING, text=STRING, refusal=STRING, detail=nullable(one_of("low", "high", "auto", "original")))
@@ -29,7 +31,7 @@ OUTPUTS = ("input_text", "input_image", "input_file")
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fc", "reasoning": "rs"}
 
 
-def message(item: dict[str, Any], path: str) -> Message:
+def message(item: dict[str, Any], path: str, model: Model) -> Message:
     """An item as a message. Ids are new in every conversation, so they do not count. Raises Refusal."""
     kind = item.get("type", "message")
     if kind in PREFIXES and item.get("id") and not item["id"].startswith(PREFIXES[kind]):
@@ -42,12 +44,12 @@ def message(item: dict[str, Any], path: str) -> Message:
             return Message("assistant", (Part(called(item["name"], item["arguments"]), "tool_use"),))
         case "function_call_output":
             _check_fields(item, path, "call_id", "output")
-            return Message("tool", _output(item["output"], f"{path}.output"))
+            return Message("tool", _output(item["output"], f"{path}.output", model))
         case "reasoning":
             said = {name: value for name, value in item.items() if name != "id"}
             return Message("assistant", (Part(json.dumps(said, sort_keys=True), "thinking"),))
         case "message":
-            return _said(item, path)
+            return _said(item, path, model)
     return Message("tool", (Part(json.dumps(item, sort_keys=True), "tool_result"),))
 
 
@@ -65,7 +67,7 @@ def _check_fields(item: dict[str, Any], path: str, *names: str) -> None:
             raise Refusal("wrong_type", param=f"{path}.{name}", expected="string", value=item[name])
 
 
-def _output(output: Any, path: str) -> tuple[Part, ...]:
+def _output(output: Any, path: str, model: Model) -> tuple[Part, ...]:
     """The output of a function: a text, or parts of input, of which files count as such."""
     if isinstance(output, str):
         return (Part(output, "tool_result"),)
@@ -75,11 +77,11 @@ def _output(output: Any, path: str) -> tuple[Part, ...]:
     for place, part in enumerate(output):
         _check_part(part, f"{path}[{place}]", OUTPUTS)
     texts = [part for part in output if part["type"] == "input_text"]
-    files = (Part(fingerprint(part), "image") for part in output if part["type"] != "input_text")
+    files = (_file(part, model) for part in output if part["type"] != "input_text")
     return (*files, Part(json.dumps(texts, sort_keys=True), "tool_result"))
 
 
-def _said(item: dict[str, Any], path: str) -> Message:
+def _said(item: dict[str, Any], path: str, model: Model) -> Message:
     if "role" not in item or item.get("content") is None:
         raise Refusal("missing", param=f"{path}.{'content' if 'role' in item else 'role'}")
     role, content = item["role"], item["content"]
@@ -87,10 +89,10 @@ def _said(item: dict[str, Any], path: str) -> Message:
     role = "system" if role == "developer" else role
     if isinstance(content, str):
         return Message(role, (Part(content),))
-    return Message(role, tuple(_part(part, f"{path}.content[{n}]", allowed) for n, part in enumerate(content)))
+    return Message(role, tuple(_part(part, f"{path}.content[{n}]", allowed, model) for n, part in enumerate(content)))
 
 
-def _part(given: dict[str, Any], path: str, allowed: tuple[str, ...]) -> Part:
+def _part(given: dict[str, Any], path: str, allowed: tuple[str, ...], model: Model) -> Part:
     _check_part(given, path, allowed)
     if given["type"] in ("input_text", "output_text", "summary_text", "refusal"):
         name = "refusal" if given["type"] == "refusal" else "text"
@@ -98,7 +100,11 @@ def _part(given: dict[str, Any], path: str, allowed: tuple[str, ...]) -> Part:
             raise Refusal("missing", param=f"{path}.{name}")
         return Part(given[name], cache_ttl=cache_mark(given))
     shown = {name: value for name, value in given.items() if name != "prompt_cache_breakpoint"}
-    return Part(fingerprint(shown), "image", cache_mark(given))
+    return _file(shown, model, cache_mark(given))
+
+
+def _file(shown: dict[str, Any], model: Model, ttl: str | None = None) -> Part:
+    return part_of(shown, data_of(shown.get("image_url")), model, ttl)
 
 
 def _check_part(given: Any, path: str, allowed: tuple[str, ...]) -> None:

@@ -103,7 +103,7 @@ class OpenAIResponses:
         question = Question(
             provider=self._dialect.provider,
             model=model,
-            messages=self._messages(body),
+            messages=self._messages(body, model),
             tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
             functions=tools.functions(body),
             must_call=tools.must_call(body),
@@ -135,7 +135,7 @@ class OpenAIResponses:
             refusal.facts["status"] = 400
             raise
 
-    def _messages(self, body: dict[str, Any]) -> tuple[Message, ...]:
+    def _messages(self, body: dict[str, Any], model: Model) -> tuple[Message, ...]:
         before = body.get("previous_response_id")
         if before is not None and before not in self._stored:
             text = f"Previous response with id '{before}' not found."
@@ -143,7 +143,7 @@ class OpenAIResponses:
         kept = self._stored.get(before, Conversation())
         asked = body["input"]
         items = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
-        messages = (*kept.messages, *(given.message(item, f"input[{i}]") for i, item in enumerate(items)))
+        messages = (*kept.messages, *(given.message(item, f"input[{i}]", model) for i, item in enumerate(items)))
         tools.check_calls(items, kept.calls)
         tools.check_json_word(body, messages)
         return (Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages
@@ -222,10 +222,10 @@ class OpenAIResponses:
     def _finish(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
         """Fill in the output, the status and the usage, and keep the conversation."""
         choice = answer.choices[0]
-        cut = choice.finish == "length"
+        cut = {"length": "max_output_tokens", "refusal": "content_filter"}.get(choice.finish)
         response["status"] = "incomplete" if cut else "completed"
         response["completed_at"] = None if cut else int(time.time())
-        response["incomplete_details"] = {"reason": "max_output_tokens"} if cut else None
+        response["incomplete_details"] = {"reason": cut} if cut else None
         response["output"] = [_reasoning(ids)] if answer.usage.thinking_tokens else []
         if not answer.is_silent:
             response["output"].append(_item(answer, ids))

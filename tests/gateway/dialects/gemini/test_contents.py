@@ -76,12 +76,12 @@ def test_a_system_instruction_is_part_of_the_prompt(ask):
     assert with_it.usage_metadata.prompt_token_count > without.usage_metadata.prompt_token_count
 
 
-def test_an_inline_image_is_counted_as_one_tile(ask, client):
+def test_an_image_counts_as_at_the_default_resolution_whatever_its_size(ask, client):
     image = types.Part.from_bytes(data=b"\x89PNG\r\n\x1a\n and more", mime_type="image/png")
     details = {one.modality.name: one.token_count for one in ask([image, PROMPT]).usage_metadata.prompt_tokens_details}
     text = ask().usage_metadata.prompt_token_count
-    assert details == {"TEXT": text, "IMAGE": 258}
-    assert client.models.count_tokens(model=MODEL, contents=[image, PROMPT]).total_tokens == text + 258
+    assert details == {"TEXT": text, "IMAGE": 1120}
+    assert client.models.count_tokens(model=MODEL, contents=[image, PROMPT]).total_tokens == text + 1120
 
 
 def test_tokens_are_counted_before_a_call_as_in_it(ask, client):

@@ -1,0 +1,120 @@
+"""Google's own OpenAI-compatible endpoint for Gemini: chat completions under v1beta/openai, by its page on OpenAI compatibility."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from helpers.gateway.answer import Answer, Choice
+from helpers.gateway.dialects.gemini.contents import thinking
+from helpers.gateway.dialects.gemini.errors import error_body
+from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.schema import BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, checker, list_of, nullable, shape
+from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.quotas import Level
+from helpers.gateway.wire import LETTERS, Call, Dialect, Headers, Response, Route, compact, pretty, random_id, route
+
+# Read; all else is passed over.
+FIELDS = {
+    "model": STRING,
+    "messages": list_of(chat.MESSAGE, minItems=1),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "n"), nullable(INTEGER)),
+    **dict.fromkeys(("temperature", "top_p"), nullable(NUMBER)),
+    "stream": nullable(BOOLEAN),
+    "stream_options": nullable(shape(include_usage=nullable(BOOLEAN))),
+    "stop": {"type": ["string", "array", "null"], "items": STRING},
+    "reasoning_effort": nullable(STRING),
+    "response_format": nullable(OBJECT),
+    "tools": nullable(list_of(shape("function", function=shape("name", name=STRING, parameters=nullable(OBJECT))))),
+    "tool_choice": chat.TOOL_CHOICE,
+}
+_check = checker(shape("model messages", **FIELDS))
+
+
+class GeminiCompatible(Dialect):
+    """Under Gemini's own mount, so that the base URL is Google's with another host."""
+
+    provider = "gemini"
+    mount = "/gemini/v1beta/openai"
+    stream_type = "text/event-stream"
+    has_upstream = False
+    stops_when_left = False
+
+    def routes(self) -> list[Route]:
+        return [route("POST", "/chat/completions", "chat", read=self.read, write=self.write, stream=self.stream)]
+
+    def key(self, call: Call) -> str | None:
+        return call.headers.get("authorization", "").removeprefix("Bearer ").strip() or None
+
+    def read(self, call: Call) -> Question:
+        _check(call.json)
+        body = {name: value for name, value in call.json.items() if name in FIELDS}
+        model = self.model(body["model"].removeprefix("models/"), call)
+        effort = body.pop("reasoning_effort", None)
+        asked = {"thinkingBudget": 0} if effort == "none" else {"thinkingLevel": effort} if effort else {}
+        level, budget = thinking(asked, model)
+        question = chat.question(body, model, self.provider)
+        return self.check_length(replace(question, effort=level, thinking_limit=budget))
+
+    # ---- writing ---------------------------------------------------------
+    def write(self, question: Question, answer: Answer) -> bytes:
+        choices = [_choice(index, choice) for index, choice in enumerate(answer.choices)]
+        return compact({"choices": choices, **_head(answer, "chat.completion"), "usage": _usage(answer)})
+
+    async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        head = _head(answer, "chat.completion.chunk")
+        async for piece in answer.stream():
+            if piece.text and not answer.choices[piece.choice].function:
+                yield _chunk(head, piece.choice, {"role": "assistant", "content": piece.text})
+        for index, choice in enumerate(answer.choices):
+            called = {"tool_calls": [{"index": 0, **_call(choice)}]} if choice.function else {}
+            yield _chunk(head, index, {"role": "assistant", **called}, _finish(choice))
+        if question.include_usage:
+            yield chat.frame({**head, "choices": [], "usage": _usage(answer)})
+        yield chat.DONE
+
+    def usage(self, payloads: list[Any]) -> Usage | None:
+        return chat.parse_usage(payloads)
+
+    # ---- headers and errors ----------------------------------------------
+    def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
+        return [("server-timing", f"gfet4t7; dur={answer.latency_ms}")]
+
+    def error(self, refusal: Refusal, call: Call) -> Response:
+        """Google's error in a list, as users of OpenAI's SDK are shown it."""
+        body = error_body(refusal, call)
+        return Response(body["error"]["code"], [("Content-Type", "application/json; charset=UTF-8")], pretty([body]))
+
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
+        return chat.frame(error_body(refusal))
+
+
+def _head(answer: Answer, kind: str) -> dict[str, Any]:
+    return {"created": int(time.time()), "id": random_id("", 22, LETTERS + "-_"), "model": answer.question.model.id, "object": kind}
+
+
+def _choice(index: int, choice: Choice) -> dict[str, Any]:
+    said = {"tool_calls": [_call(choice)]} if choice.function else {"content": choice.text} if choice.text else {}
+    return {"finish_reason": _finish(choice), "index": index, "message": {**said, "role": "assistant"}}
+
+
+def _call(choice: Choice) -> dict[str, Any]:
+    name = random_id("function-call-", 19, "0123456789")
+    return {"function": {"arguments": choice.text, "name": choice.function}, "id": name, "type": "function"}
+
+
+def _finish(choice: Choice) -> str:
+    return {"call": "tool_calls", "length": "length", "refusal": "content_filter"}.get(choice.finish, "stop")
+
+
+def _chunk(head: dict[str, Any], index: int, delta: dict[str, Any], finish: str | None = None) -> bytes:
+    return chat.frame({**head, "choices": [{"delta": delta, "finish_reason": finish, "index": index}]})
+
+
+def _usage(answer: Answer) -> dict[str, int]:
+    """Thoughts are in the total alone."""
+    used = answer.usage
+    text = used.output_tokens - used.thinking_tokens
+    return {"completion_tokens": text, "prompt_tokens": used.input_tokens, "total_tokens": used.input_tokens + used.output_tokens}

@@ -1,0 +1,206 @@
+"""The Interactions API through Google's own SDK: create, go on, stream, get, delete, tools, errors, retries."""
+
+import json
+from base64 import b64encode
+
+import pytest
+from google import genai
+from google.genai import interactions
+
+from tests.gateway.dialects.gemini.samples import ANSWER, MODEL, PROMPT, THOUGHTS
+
+TOOL = {"type": "function", "name": "get_stock", "parameters": {"type": "object", "properties": {"product": {"type": "string"}}, "required": ["product"]}}
+PNG = b"\x89PNG\r\n\x1a\n and more"
+OVERLOADED = {"error": {"code": 503}}
+
+
+def line(messages, answer, **more):
+    start = {"kind": "scripted", "date": "2026-11-27", "provider": "gemini", "models": [MODEL]}
+    return {**start, "messages": messages, "answers": [answer], **more}
+
+
+@pytest.fixture
+def client(gateway):
+    declared = {"name": "get_stock", "parametersJsonSchema": TOOL["parameters"]}
+    called = json.dumps({"args": {"product": "kettle"}, "name": "get_stock"}, sort_keys=True)
+    found = json.dumps({"name": "get_stock", "response": {"result": "3"}}, sort_keys=True)
+    order, tools = ["user", "A kettle?"], [json.dumps(declared, sort_keys=True)]
+    search = {"queries": ["kettle"], "sources": [["example.org", "https://example.org"]], "supports": [["Kettles boil.", [0]]]}
+    for known in (
+        line([["user", "My name is Ada."], ["assistant", "Hello, Ada."], ["user", "And my name?"]], {"text": "Ada.", "thinking_tokens": 5}),
+        line([["user", "My name is Ada."]], {"text": "Hello, Ada.", "thinking_tokens": 5}),
+        line([order], {"text": '{"product": "kettle"}', "function": "get_stock", "thinking_tokens": 5}, tools=tools),
+        line([order, ["assistant", [["tool_use", called]]], ["user", [["tool_result", found]]]], {"text": "Three.", "thinking_tokens": 5}, tools=tools),
+        line([["user", "Kettles?"]], {"text": "Kettles boil.", "search": search}, tools=['{"googleSearch": {}}']),
+        line([["user", "Sum?"]], {"text": "45.", "run": {"code": "print(45)", "output": "45\n"}}, tools=['{"codeExecution": {}}']),
+    ):
+        gateway.in_loop(lambda known=known: gateway.recordings.add(known))
+    return genai.Client()
+
+
+def ask(client, input=PROMPT, **more):
+    return client.interactions.create(**{"model": MODEL, "input": input, **more})
+
+
+def kinds(made):
+    return [step.type for step in made.steps]
+
+
+def test_an_interaction_has_steps_a_status_and_a_usage(client):
+    made = ask(client)
+    assert (made.status, made.output_text, made.model, made.id[:3]) == ("completed", ANSWER, MODEL, "v1_")
+    assert kinds(made) == ["thought", "model_output"] and made.steps[0].signature
+    used = made.usage
+    assert (used.total_thought_tokens, used.total_cached_tokens) == (THOUGHTS, 0)
+    assert used.total_tokens == used.total_input_tokens + used.total_output_tokens + used.total_thought_tokens
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+def test_both_versions_are_served(client, version):
+    assert ask(client, api_version=version).output_text == ANSWER
+
+
+def test_it_goes_on_from_the_one_before_whose_turns_are_counted_again(client):
+    first = ask(client, "My name is Ada.")
+    second = ask(client, "And my name?", previous_interaction_id=first.id)
+    assert (second.output_text, second.previous_interaction_id) == ("Ada.", first.id)
+    assert second.usage.total_input_tokens > first.usage.total_input_tokens + first.usage.total_output_tokens
+
+
+def test_the_same_talk_can_be_sent_as_steps(client):
+    first = ask(client, "My name is Ada.", store=False)
+    said = [{"type": "user_input", "content": [{"type": "text", "text": "My name is Ada."}]}, *(step.model_dump(exclude_none=True) for step in first.steps)]
+    again = ask(client, [*said, {"type": "user_input", "content": [{"type": "text", "text": "And my name?"}]}])
+    assert again.output_text == "Ada."
+
+
+def test_what_is_not_stored_is_not_found(client):
+    first = ask(client, store=False)
+    for act in (lambda: client.interactions.get(id=first.id), lambda: ask(client, previous_interaction_id=first.id)):
+        with pytest.raises(interactions.NotFoundError if hasattr(interactions, "NotFoundError") else Exception, match="not found"):
+            act()
+
+
+def test_it_can_be_fetched_with_its_input_and_deleted(client):
+    made = ask(client)
+    found = client.interactions.get(id=made.id, include_input=True)
+    assert found.output_text == ANSWER and found.input[0].content[0].text == PROMPT
+    assert client.interactions.get(id=made.id).input is None
+    client.interactions.delete(id=made.id)
+    with pytest.raises(Exception, match="not found"):
+        client.interactions.get(id=made.id)
+
+
+def test_a_stream_is_the_same_interaction_event_by_event(client):
+    events = list(ask(client, stream=True))
+    names = [event.event_type for event in events]
+    assert names[:2] == ["interaction.created", "interaction.status_update"] and names[-1] == "interaction.completed"
+    assert names[2:5] == ["step.start", "step.delta", "step.stop"]
+    texts = [event.delta.text for event in events if event.event_type == "step.delta" and event.delta.type == "text"]
+    assert "".join(texts) == ANSWER
+    assert client.interactions.get(id=events[-1].interaction.id).output_text == ANSWER
+    assert events[-1].interaction.usage.total_thought_tokens == THOUGHTS
+
+
+def test_the_house_model_is_streamed_too(gateway, client):
+    events = list(ask(client, "What is a token, in a prompt that nobody recorded?", stream=True))
+    said = "".join(event.delta.text for event in events if event.event_type == "step.delta")
+    assert said and client.interactions.get(id=events[0].interaction.id).output_text == said
+    assert gateway.meter.log()[0].source.kind == "house"
+
+
+def test_a_call_of_a_function_waits_for_its_result(client):
+    called = ask(client, "A kettle?", tools=[TOOL])
+    assert called.status == "requires_action" and kinds(called) == ["thought", "function_call"]
+    call = called.steps[-1]
+    result = {"type": "function_result", "name": call.name, "call_id": call.id, "result": "3"}
+    answered = ask(client, [result], previous_interaction_id=called.id, tools=[TOOL])
+    assert (call.arguments, answered.status, answered.output_text) == ({"product": "kettle"}, "completed", "Three.")
+
+
+def test_the_arguments_of_a_call_are_streamed(client):
+    events = list(ask(client, "A kettle?", tools=[TOOL], stream=True))
+    pieces = [event.delta.arguments for event in events if event.event_type == "step.delta" and event.delta.type == "arguments_delta"]
+    assert json.loads("".join(pieces)) == {"product": "kettle"}
+    assert events[-1].interaction.status == "requires_action"
+
+
+def test_a_search_is_a_call_a_result_and_citations(client):
+    made = ask(client, "Kettles?", tools=[{"type": "google_search"}])
+    assert kinds(made) == ["google_search_call", "google_search_result", "model_output"]
+    (note,) = made.steps[-1].content[0].annotations
+    assert (note.url, note.start_index, note.end_index) == ("https://example.org", 0, 13)
+    assert [(one.type, one.count) for one in made.usage.grounding_tool_count] == [("google_search", 1)]
+
+
+def test_code_that_was_run_is_a_call_and_a_result(client):
+    made = ask(client, "Sum?", tools=[{"type": "code_execution"}])
+    assert kinds(made) == ["code_execution_call", "code_execution_result", "model_output"]
+    assert (made.steps[0].arguments.code, made.steps[1].result) == ("print(45)", "45\n")
+    assert made.usage.total_tool_use_tokens > 0
+
+
+@pytest.mark.parametrize("tool", ["google_search", "code_execution"])
+def test_what_tools_of_googles_did_is_streamed(client, tool):
+    prompt = {"google_search": "Kettles?", "code_execution": "Sum?"}[tool]
+    events = list(ask(client, prompt, tools=[{"type": tool}], stream=True))
+    started = [event.step.type for event in events if event.event_type == "step.start"]
+    assert started == [f"{tool}_call", f"{tool}_result", "model_output"]
+
+
+def test_a_limit_that_goes_on_thinking_leaves_no_text(client):
+    made = ask(client, generation_config={"max_output_tokens": 20})
+    assert (made.status, made.output_text, kinds(made)) == ("incomplete", "", ["thought"])
+
+
+def test_an_answer_can_have_a_form(client):
+    schema = {"type": "object", "properties": {"color": {"enum": ["red"]}}, "required": ["color"]}
+    form = {"type": "text", "mime_type": "application/json", "schema": schema}
+    assert json.loads(ask(client, "Name a color.", response_format=form).output_text) == {"color": "red"}
+
+
+def test_a_picture_is_a_content(client):
+    picture = {"type": "image", "data": b64encode(PNG).decode(), "mime_type": "image/png"}
+    low = ask(client, [{"type": "text", "text": "Look."}, {**picture, "resolution": "low"}])
+    high = ask(client, [{"type": "text", "text": "Look."}, picture])
+    tokens = [{one.modality: one.tokens for one in made.usage.input_tokens_by_modality}["image"] for made in (low, high)]
+    assert tokens == [280, 1120]
+
+
+def test_a_blocked_prompt_fails(client):
+    setting = {"type": "harassment", "threshold": "block_low_and_above"}
+    made = ask(client, "[[harm: harassment, low]]", safety_settings=[setting])
+    assert (made.status, made.output_text) == ("failed", "") and made.errors
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"model": "gemini-9"}, "not found"),
+        ({"generation_config": {"max_output_tokens": 0}}, "max_output_tokens"),
+        ({"generation_config": {"thinking_level": "xhigh"}}, "XHIGH is not supported"),
+        ({"background": True}, "background"),
+        ({"tools": [{"type": "computer_use"}]}, "Unknown tool type"),
+        ({"input": []}, "contents"),
+        ({"extra_body": {"nonsense": 1}}, "nonsense"),
+    ],
+)
+def test_what_is_wrong_is_refused(client, more, words):
+    with pytest.raises(Exception, match=words):
+        ask(client, **more)
+
+
+def test_the_sdk_tries_interactions_again_though_not_generate_content(gateway, client):
+    gateway.fault("overloaded", "gemini", times=1)
+    assert ask(client).output_text == ANSWER
+    assert [entry.status for entry in gateway.meter.log()] == [503, 200]
+    gateway.fault("overloaded", "gemini", times=1)
+    with pytest.raises(genai.errors.ServerError):
+        client.models.generate_content(model=MODEL, contents=PROMPT)
+
+
+def test_a_reset_forgets_them(gateway, client):
+    made = ask(client)
+    gateway.reset()
+    with pytest.raises(Exception, match="not found"):
+        client.interactions.get(id=made.id)
