@@ -29,6 +29,7 @@ class Example:
     must_say: MustSay
     exact: bool = False  # right is only the answer itself, in small or capital letters
     listed: tuple[Row, int] | None = None  # right is so many of these names, each once
+    words: int | None = None  # right is an answer of so many words
 
 
 Maker = Callable[[random.Random, bool], Example]
@@ -111,9 +112,14 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_typed(rng: random.Random, text: str) -> str:
-    """Sometimes in lower case, sometimes without the last punctuation mark, as people type."""
-    if rng.random() < 0.15:
+def article(noun: str) -> str:
+    """An or a; by its first letter, which is right for the words of the lists but "hour" and "unit"."""
+    return "an" if noun[:1].lower() in "aeio" or noun.startswith(("umb", "unc", "und")) else "a"
+
+
+def as_typed(rng: random.Random, text: str, lower: bool = True) -> str:
+    """Sometimes in lower case (not where a name is to be copied), sometimes without the last punctuation mark, as people type."""
+    if lower and rng.random() < 0.15:
         text = text.lower()
     if rng.random() < 0.15 and not text[-2:-1].isspace():
         text = text.rstrip(".?!") or text

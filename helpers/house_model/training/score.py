@@ -39,6 +39,7 @@ class Case:
     must_say: MustSay
     exact: bool = False  # the only thing in must_say is the whole answer
     listed: tuple[Row, int] | None = None
+    words: int | None = None
     begins: Row = ("",)
     ends: Row = ("",)
 
@@ -49,6 +50,8 @@ class Case:
             names, n = self.listed
             found = [len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.IGNORECASE)) for name in names]
             return sum(found) == n and max(found) == 1
+        if self.words:
+            return len(said.split()) == self.words
         return says(said, self.must_say) and said.startswith(self.begins) and said.endswith(self.ends)
 
 
@@ -61,7 +64,7 @@ def cases(task_count: int = TASKS, seed: int = 7) -> Iterator[Case]:
     yield from _terms(rng)
     yield from _instructed(rng)
     for example in tasks.examples(rng, task_count, held_out=True):
-        yield Case(example.kind, example.messages, example.must_say, example.exact, example.listed)
+        yield Case(example.kind, example.messages, example.must_say, example.exact, example.listed, example.words)
 
 
 def _terms(rng: random.Random) -> Iterator[Case]:

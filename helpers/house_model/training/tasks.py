@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
-from helpers.house_model.training import counting, extracting, facts, naming
+from helpers.house_model.training import counting, extracting, facts, greeting, naming, shops, talk
 from helpers.house_model.training.lists import (
     INVENTED_SHARE,
     Example,
@@ -14,6 +14,7 @@ from helpers.house_model.training.lists import (
     MustSay,
     Row,
     all_plain,
+    article,
     as_typed,
     capital,
     fill,
@@ -28,6 +29,17 @@ from helpers.house_model.training.lists import (
     single,
     split,
 )  # fmt: skip
+
+PLAIN_SYSTEMS = (
+    "You are a helpful assistant.",
+    "You are a patient teacher of programmers.",
+    "You are an assistant for developers who call language models.",
+    "Be helpful and exact.",
+    "You answer questions about LLM APIs.",
+    "Be concise.",
+    "You are a support agent of a software company.",
+)
+"""System prompts that change nothing."""
 
 STRANGE_SHARE = 0.5
 """How many of the off-subject prompts of the training are about any everyday thing, or an invented one."""
@@ -59,8 +71,7 @@ def _review(rng: random.Random, label: str, held_out: bool) -> str:
     if label != "neutral" and rng.random() < 0.15:
         clauses.insert(rng.randrange(len(clauses) + 1), rng.choice(part("sentiment_neutral", held_out)))
     noun = rng.choice(part("sentiment_nouns", held_out))
-    article = "an" if noun[0] in "aeiou" else "a"
-    filled = [clause.replace("a {noun}", f"{article} {noun}").replace("{noun}", noun) for clause in clauses]
+    filled = [clause.replace("a {noun}", f"{article(noun)} {noun}").replace("{noun}", noun) for clause in clauses]
     return _joined(rng, filled, excited=label != "neutral" and rng.random() < 0.2)
 
 
@@ -184,12 +195,6 @@ _FACTS = {"name": "first_names", "color": "colors", "city": "cities"}
 
 _RECALLED = {"name": "Your name is {value}.", "color": "Your favorite color is {value}.", "city": "You live in {value}."}
 
-_NOT_TOLD = {
-    "name": "You have not told me your name in this conversation, and I remember nothing from other calls.",
-    "color": "You have not told me your favorite color in this conversation, and I remember nothing from other calls.",
-    "city": "You have not told me where you live in this conversation, and I remember nothing from other calls.",
-}
-
 _NOTED = {
     "name": (
         "Nice to meet you, {value}. What would you like to know about LLM APIs?",
@@ -237,7 +242,7 @@ def _never_told(rng: random.Random, fact: str, held_out: bool) -> Example:
         turns = _told(rng, other, _value(rng, other, held_out), held_out)
     elif rng.random() < 0.3:
         turns = _chatter(rng, held_out)
-    return _asked(rng, fact, turns, _NOT_TOLD[fact], "not told me", held_out)
+    return _asked(rng, fact, turns, facts.NOT_TOLD, "not told me", held_out)
 
 
 def _only_told(rng: random.Random, fact: str, held_out: bool) -> Example:
@@ -305,7 +310,12 @@ def _off_subject(rng: random.Random, held_out: bool) -> Example:
     else:
         text = _from_template(rng, held_out)
     answer = rng.choice(rows("off_subject_answers"))[0]
-    return single(as_typed(rng, text), answer, "off_subject", _OFF_SUBJECT_SAYS)
+    return Example((*_before(rng), ("user", as_typed(rng, text))), answer, "off_subject", _OFF_SUBJECT_SAYS)
+
+
+def _before(rng: random.Random) -> tuple[tuple[str, str], ...]:
+    """Now and then a usual system prompt, which changes nothing."""
+    return (("system", rng.choice(PLAIN_SYSTEMS)),) if rng.random() < 0.1 else ()
 
 
 def _from_template(rng: random.Random, held_out: bool) -> str:
@@ -348,23 +358,35 @@ def _unknown_word(rng: random.Random) -> str:
     return rng.choice((invented(rng), invented(rng).lower(), str(rng.randint(0, 9999))))
 
 
+def _python(rng: random.Random, held_out: bool) -> Example:
+    """Write one of a few small functions; another one lies outside."""
+    what, code = rng.choice(rows("python_functions"))
+    text = fill(rng.choice(part("python_wordings", held_out)), what=what)
+    return Example((("user", as_typed(rng, text)),), code, "python", ((code,),), exact=True)
+
+
 KINDS: dict[str, tuple[Maker, int]] = {
-    "sentiment": (_sentiment, 18),
-    "extract_person": (_extract_person, 10),
-    "extract_order": (_extract_order, 8),
-    "extract_fields": (extracting.person, 20),
-    "extract_order_fields": (extracting.order, 14),
-    "translate": (_translate, 10),
+    "sentiment": (_sentiment, 16),
+    "extract_person": (_extract_person, 13),
+    "extract_order": (_extract_order, 13),
+    "extract_fields": (extracting.person, 32),
+    "extract_order_fields": (extracting.order, 20),
+    "translate": (_translate, 12),
     "summary": (_summary, 5),
-    "haiku": (_haiku, 5),
-    "small_talk": (_small_talk, 12),
-    "memory": (_memory, 12),
-    "facts": (facts.remember, 20),
-    "yes_or_no": (facts.yes_or_no, 16),
-    "count": (counting.count, 18),
-    "list": (naming.name_some, 18),
+    "haiku": (_haiku, 6),
+    "small_talk": (_small_talk, 16),
+    "memory": (_memory, 14),
+    "facts": (facts.remember, 26),
+    "yes_or_no": (facts.yes_or_no, 24),
+    "count": (counting.count, 30),
+    "list": (naming.name_some, 34),
+    "name_one": (naming.name_one, 26),
+    "shop": (shops.name_shop, 12),
+    "greet": (greeting.greet, 14),
+    "talk": (talk.go_on, 26),
+    "python": (_python, 4),
     "off_subject": (_off_subject, 58),  # the most: there is no end to what lies outside
-    "repeat": (_repeat, 10),
+    "repeat": (_repeat, 8),
 }
 """What makes each kind of example, and how often it is drawn."""
 

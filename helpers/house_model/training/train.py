@@ -24,18 +24,19 @@ from torch.nn.functional import cross_entropy
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from helpers.house_model.training import corpus
-from helpers.house_model.training.lists import Example
+from helpers.house_model.training.lists import Example, rows
+from helpers.house_model.training.questions import topics
 from helpers.house_model.training.tasks import COPYING
 
 SPACE = "\u0120"  # how byte-level BPE writes a space
 PAD, START, END = "<|endoftext|>", "<|im_start|>", "<|im_end|>"
-PIECES, VOCABULARY, CONTEXT = 2000, 3072, 2048  # tokens: pieces of words, all with the words that have a space before them, of a chat
+PIECES, VOCABULARY, CONTEXT = 2600, 3584, 2048  # tokens: pieces of words, all with the words that have a space before them, of a chat
 SHAPE = dict(hidden_size=256, intermediate_size=704, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=2)
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-WARM_UP, BATCH_TOKENS, DECAY = 100, 1200, 0.1
+WARM_UP, BATCH_TOKENS, DECAY = 100, 2400, 0.1
 KEEP_EVERY = 250  # steps
 
 
@@ -50,11 +51,12 @@ class Stage(NamedTuple):
 
 # Copying is learned first and alone: among the questions, a model this small mostly never finds out how. The last stage settles
 # what is outside the subject, once the subject is known.
-STAGES = (Stage(600, 5e-3, 1.0, ("repeat",)), Stage(500, 5e-3, 1.0, COPYING), Stage(9000, 5e-3, 0.5), Stage(1200, 1e-3, 0.6))
+STAGES = (Stage(450, 5e-3, 1.0, ("repeat",)), Stage(450, 5e-3, 1.0, COPYING), Stage(11400, 5e-3, 0.6), Stage(1200, 1e-3, 0.65))
 USUAL_TEMPERATURE = 0.5  # of a request that names none: at 1 a model this small too often says what is wrong
 IGNORED = -100  # the label of a token that is not learned
-# Which answer fits a question is decided in its first tokens, so half of the examples end after them: more questions in the same time.
-CUT_SHARE, CUT_AFTER = 0.5, 12  # of the examples, tokens
+# Which answer fits a question is decided in its first tokens, so half of the questions end after them: more in the same time.
+CUT_SHARE, CUT_AFTER = 0.5, 12  # of these examples, tokens
+CUT = ("question", "style", "language", "talk")
 
 Row = tuple[list[int], list[int]]  # token ids, labels
 
@@ -63,7 +65,8 @@ def train_tokenizer() -> Tokenizer:
     """Byte-level BPE on the corpus: any text can be written in it.
 
     Spaces and digits are pieces of their own at first, so that a name is cut alike after a space and after a quotation mark, and can be
-    copied from the one place to the other. The most frequent words then get a token with the space before them.
+    copied from the one place to the other. The usual words of the subject then get a token with the space before them. It is used for
+    the whole word alone: a merge would also take the beginning of a name, " or" of " orange".
     """
     tokenizer = Tokenizer(models.BPE())
     apart = [pre_tokenizers.Split(" ", "isolated"), pre_tokenizers.Digits(individual_digits=True)]
@@ -71,18 +74,28 @@ def train_tokenizer() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*apart, whole])
     special = [AddedToken(token, special=True, normalized=False) for token in (PAD, START, END)]
     trainer = trainers.BpeTrainer(vocab_size=PIECES, special_tokens=special, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
-    texts = list(corpus.all_text())
-    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.train_from_iterator(corpus.all_text(), trainer)
     stored = json.loads(tokenizer.to_str())
-    vocabulary, merges = stored["model"]["vocab"], stored["model"]["merges"]
-    words = Counter(word for text in texts for word in re.findall(' ([a-z]+|")', text))
-    for word, _ in words.most_common():
+    vocabulary = stored["model"]["vocab"]
+    for word in usual_words():
         if word in vocabulary and len(vocabulary) < VOCABULARY:
             vocabulary[SPACE + word] = len(vocabulary)
-            merges.append([SPACE, word])
+    stored["model"]["ignore_merges"] = True  # a word that is a token needs no merges
     tokenizer = Tokenizer.from_str(json.dumps(stored))
     tokenizer.pre_tokenizer, tokenizer.decoder = whole, decoders.ByteLevel()
     return tokenizer
+
+
+def usual_words() -> list[str]:
+    """The words behind a space, the most frequent first; of those that an answer may take from the prompt only what the subject uses anyway."""
+    lists = ("colors", "foods", "fact_jobs", "fact_values", "fact_things", "order_products", "kinds_of_things", "new_shops", "shops", "greeted")
+    copied = [column for name in lists for row in rows(name) for column in row] + [line[2] for line in rows("facts") if line[1] == "nouns"]
+    rare = {word for text in copied for word in re.findall("[a-z]+", text)} - _words(answer for topic in topics() for answer in topic.answers).keys()
+    return [word for word, _ in _words(corpus.all_text()).most_common() if word not in rare]
+
+
+def _words(texts: Iterable[str]) -> Counter[str]:
+    return Counter(word for text in texts for word in re.findall(' ([a-z]+|")', text))
 
 
 def encode(tokenizer: Tokenizer, rng: random.Random, example: Example) -> Row:
@@ -90,7 +103,7 @@ def encode(tokenizer: Tokenizer, rng: random.Random, example: Example) -> Row:
     chat = "".join(f"{START}{role}\n{text}{END}\n" for role, text in example.messages) + f"{START}assistant\n"
     given = tokenizer.encode(chat).ids
     answer = tokenizer.encode(example.answer + END).ids
-    if rng.random() < CUT_SHARE:
+    if example.kind in CUT and rng.random() < CUT_SHARE:
         answer = answer[:CUT_AFTER]
     return given + answer, [IGNORED] * len(given) + answer
 
@@ -198,7 +211,8 @@ def main() -> None:
     tokenizer = train_tokenizer()
     config = LlamaConfig(
         vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=CONTEXT, tie_word_embeddings=True, rms_norm_eps=1e-5,
-        bos_token_id=None, eos_token_id=tokenizer.token_to_id(END), pad_token_id=tokenizer.token_to_id(PAD), **SHAPE,
+        bos_token_id=None, eos_token_id=tokenizer.token_to_id(END), pad_token_id=tokenizer.token_to_id(PAD),
+        attn_implementation="eager", **SHAPE,  # for chats this short quicker than torch's fused attention, by half
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {sum(stage.steps for stage in STAGES)} steps")

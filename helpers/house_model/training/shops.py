@@ -1,0 +1,47 @@
+"""Names for a new shop: each as likely as the others."""
+
+from __future__ import annotations
+
+import random
+
+from helpers.house_model.training.lists import Example, article, as_typed, capital, fill, group_part, invented, part, rows
+from helpers.house_model.training.naming import NUMBERS
+
+HOW = ("Golden", "Little", "Happy", "Silver", "Corner", "Morning", "Blue", "Friendly")
+UNKNOWN_SHARE = 0.5  # in the training: shops that nobody knows, named after what they are
+
+
+def name_shop(rng: random.Random, held_out: bool) -> Example:
+    """One name, or some, for a shop near something: "The Golden Oven", or what it is where nothing fits better."""
+    shop, things = _shop(rng, held_out)
+    names = [f"The {how} {thing}" for how in HOW for thing in things]
+    where = f" near {_place(rng, held_out)}" if rng.random() < 0.6 else ""
+    if rng.random() < 0.2:
+        n = rng.randint(2, 5)
+        text = fill(rng.choice(group_part("shop_wordings", "some", held_out)), a=article(shop), shop=shop, where=where, n=_number(rng, n))
+        some = [f"The {how} {things[0]}" for how in HOW[:n]]
+        return Example((("user", as_typed(rng, text)),), ", ".join(some), "shop", (), listed=(tuple(names), n))
+    text = fill(rng.choice(group_part("shop_wordings", "one", held_out)), a=article(shop), shop=shop, where=where)
+    if rng.random() < 0.2:
+        text += rng.choice((" Only the name.", " Answer with the name only.", " Just the name.", " One name."))
+    return Example((("user", as_typed(rng, text)),), rng.choice(names), "shop", (tuple(names),))
+
+
+def _shop(rng: random.Random, held_out: bool) -> tuple[str, tuple[str, ...]]:
+    """What it is, and after what it may be named."""
+    if held_out or rng.random() < UNKNOWN_SHARE:
+        shop = rng.choice(part("new_shops", held_out))
+        if not held_out and rng.random() < 0.6:
+            shop = invented(rng).lower() + rng.choice(("", "", " shop", " bar", " club"))
+        return shop, (capital(shop),)
+    shop, things = rng.choice(rows("shops"))
+    return shop, tuple(things.split(", "))
+
+
+def _place(rng: random.Random, held_out: bool) -> str:
+    place = invented(rng).lower() if not held_out and rng.random() < 0.3 else rng.choice(part("shop_places", held_out))
+    return f"{article(place)} {place}"
+
+
+def _number(rng: random.Random, n: int) -> str:
+    return NUMBERS[n - 1] if rng.random() < 0.6 else str(n)
