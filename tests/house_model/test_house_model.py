@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -28,7 +29,8 @@ from helpers.house_model.model import load_weights
 from helpers.house_model.sampling import Sampling, probabilities
 from helpers.house_model.sequence import Shown
 from helpers.house_model.tokenizer import Tokenizer
-from helpers.house_model.training import corpus, score, tasks
+from helpers.house_model.training import corpus, score, styles, tasks
+from helpers.house_model.training.naming import NUMBERS
 from helpers.house_model.training.questions import says, topics
 
 STORED = Path(__file__).parents[1] / "data" / "vllm_greedy.json"
@@ -107,9 +109,26 @@ def test_what_is_held_out_is_never_trained_on():
     for kind in ("facts", "yes_or_no", "extract_fields"):
         for example in tasks.examples(random.Random(4), 300, (kind,), held_out=True):
             assert example.messages[-1][1] not in known or "{" not in example.answer, example
+    for kind in ("count", "list", "name_one", "shop", "greet", "talk", "python", "small_talk"):
+        for example in tasks.examples(random.Random(4), 200, (kind,), held_out=True):
+            assert example.messages[-1][1] not in known, example
     for case in score.cases(task_count=0):
         if case.kind in ("glossary", "question"):
             assert case.messages[-1][1] not in known, case
+
+
+def test_a_role_has_its_article():
+    """Jobs of the lists, and invented ones."""
+    for number in range(400):
+        instruction, answer = styles.style(random.Random(number), topics()[number % 50], "A token is a piece of text.", number % 2 == 0)
+        assert not re.search(r"\ba [aeio]\w|\ban [^aeiou]", f"{instruction} {answer.split(',')[0]}", re.IGNORECASE), (instruction, answer)
+
+
+def test_an_answer_of_so_many_words_has_as_many():
+    for example in tasks.examples(random.Random(3), 300, ("greet",)):
+        asked = re.search(r"\b(two|three|four|five|six|seven|[2-7]) words\b", example.messages[-1][1])
+        if asked:
+            assert example.words == len(example.answer.split()) == (NUMBERS.index(asked[1]) + 1 if asked[1] in NUMBERS else int(asked[1])), example
 
 
 def test_a_count_holds_every_number_once():
@@ -165,6 +184,14 @@ def test_a_name_is_cut_alike_after_a_space_and_a_quotation_mark(engine, name):
         pieces = [engine.tokenizer.bytes[id] for id in engine.tokenizer.encode(before + name)]
         assert b"".join(pieces).strip(b' "(:') == name.encode()
         assert [piece.strip(b' "(:') for piece in pieces if piece.strip(b' "(:')] == bare
+
+
+@pytest.mark.parametrize("value", ["orange", "lavender", "teal", "tents", "onion", "Isabel", "Wiebke", "forest"])
+def test_what_is_copied_is_the_same_tokens_behind_a_space(engine, value):
+    """Its beginning too: " or" of " orange" is no token of its own, or the model would have to translate it into "or"."""
+    bare = engine.tokenizer.encode(value)
+    for before in (" ", '"', "(", "a "):
+        assert engine.tokenizer.encode(before + value)[-len(bare) :] == bare
 
 
 def test_no_two_digits_share_a_token(engine):
