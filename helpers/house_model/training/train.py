@@ -41,17 +41,18 @@ KEEP_EVERY = 250  # steps
 
 
 class Stage(NamedTuple):
-    """A stretch of the training, with a learning rate that rises to its peak and falls to nothing."""
+    """A stretch of the training, with a learning rate that rises to its peak, and falls to nothing or stays."""
 
     steps: int
     peak_rate: float
     task_share: float  # of the examples: small tasks, and what is outside the subject
     kinds: tuple[str, ...] | None = None  # of the small tasks, if not all
+    falls: bool = True
 
 
-# Copying is learned first and alone: among the questions, a model this small mostly never finds out how. The last stage settles
-# what is outside the subject, once the subject is known.
-STAGES = (Stage(450, 5e-3, 1.0, ("repeat",)), Stage(450, 5e-3, 1.0, COPYING), Stage(11400, 5e-3, 0.6), Stage(1200, 1e-3, 0.65))
+# Copying is learned first and alone: among the questions, a model this small mostly never finds out how. Then everything, at a rate that
+# stays high for most of the steps: this stage may be made longer or shorter without changing what comes before. Last the rate falls.
+STAGES = (Stage(450, 5e-3, 1.0, ("repeat",)), Stage(450, 5e-3, 1.0, COPYING), Stage(9000, 3e-3, 0.6, falls=False), Stage(4500, 3e-3, 0.62))
 USUAL_TEMPERATURE = 0.5  # of a request that names none: at 1 a model this small too often says what is wrong
 IGNORED = -100  # the label of a token that is not learned
 # Which answer fits a question is decided in its first tokens, so half of the questions end after them: more in the same time.
@@ -132,9 +133,9 @@ def _tensors(rows: list[Row]) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, labels
 
 
-def rate(step: int, steps: int) -> float:
-    """The learning rate as a share of its peak: up in a line, down along a cosine."""
-    return min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
+def rate(step: int, steps: int, falls: bool = True) -> float:
+    """The learning rate as a share of its peak: up in a line, then down along a cosine, or level."""
+    return min(1.0, (step + 1) / WARM_UP) * (0.5 * (1 + math.cos(math.pi * step / steps)) if falls else 1)
 
 
 def _optimizers(model: LlamaForCausalLM, peak_rate: float) -> list[torch.optim.Optimizer]:
@@ -155,13 +156,15 @@ def _loss(model: LlamaForCausalLM, ids: torch.Tensor, labels: torch.Tensor) -> t
 def train(model: LlamaForCausalLM, tokenizer: Tokenizer, stage: Stage, seed: int, kept: Path | None = None) -> None:
     """One stage. With a file to keep it in, a stage that was cut off goes on, with the same weights in the end, from where it was last kept."""
     optimizers = _optimizers(model, stage.peak_rate)
-    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate, steps=stage.steps)) for optimizer in optimizers]
+    schedules = [torch.optim.lr_scheduler.LambdaLR(optimizer, partial(rate, steps=stage.steps, falls=stage.falls)) for optimizer in optimizers]
     parts = (model, *optimizers, *schedules)
     began, mean, done = time.monotonic(), 0.0, 0
     if kept and kept.exists():
         done, states = torch.load(kept)
         for part, state in zip(parts, states, strict=True):
             part.load_state_dict(state)
+    if done >= stage.steps:
+        return
     for step, (ids, labels) in enumerate(batches(tokenizer, random.Random(seed), stage)):
         if step < done:
             continue
@@ -189,6 +192,19 @@ def _keep(path: Path, step: int, parts: Iterable[object]) -> None:
     aside.replace(path)
 
 
+def carry_over(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
+    """Begin with the weights of an earlier model. A token that it does not know begins as the mean of the earlier tokens that its text is cut into."""
+    before, known = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32), Tokenizer.from_file(str(folder / "tokenizer.json"))
+    rows_before, ids_before = before.get_input_embeddings().weight.data, known.get_vocab()
+    weights = before.state_dict()
+    rows_now = model.get_input_embeddings().weight.data.clone()
+    for token, id in tokenizer.get_vocab().items():
+        pieces = [ids_before[token]] if token in ids_before else known.encode(tokenizer.decode([id], skip_special_tokens=False)).ids
+        rows_now[id] = rows_before[pieces].mean(0)
+    weights |= {name: rows_now for name in weights if name.endswith(("embed_tokens.weight", "lm_head.weight"))}
+    model.load_state_dict(weights)
+
+
 def save(model: LlamaForCausalLM, tokenizer: Tokenizer, folder: Path) -> None:
     """Weights in bf16, tokenizer and chat template, as vLLM and transformers read them."""
     model.to(torch.bfloat16).save_pretrained(folder)
@@ -205,6 +221,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="where the model goes")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kept", type=Path, help="a folder for what is needed to go on; a training that was cut off goes on from there")
+    parser.add_argument("--begin", type=Path, help="a folder with an earlier model of this shape, to begin with in place of random weights and copying")
     args = parser.parse_args()
     torch.manual_seed(args.seed)
     torch.set_num_threads(1)  # faster than two for a model of this size
@@ -216,7 +233,11 @@ def main() -> None:
     )  # fmt: skip
     model = LlamaForCausalLM(config)
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters, {sum(stage.steps for stage in STAGES)} steps")
+    if args.begin:
+        carry_over(model, tokenizer, args.begin)
     for number, stage in enumerate(STAGES):
+        if args.begin and stage.kinds:  # it can copy already
+            continue
         train(model, tokenizer, stage, args.seed + number, args.kept and args.kept / f"stage{number}.pt")
         model.to(torch.bfloat16).to(torch.float32)  # as a saved model is: a stage can begin with one
     save(model, tokenizer, args.folder)
