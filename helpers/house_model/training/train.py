@@ -52,7 +52,7 @@ class Stage(NamedTuple):
 
 # Copying is learned first and alone: among the questions, a model this small mostly never finds out how. Then everything, at a rate that
 # stays high for most of the steps: this stage may be made longer or shorter without changing what comes before. Last the rate falls.
-STAGES = (Stage(450, 5e-3, 1.0, ("repeat",)), Stage(450, 5e-3, 1.0, COPYING), Stage(2500, 3e-3, 0.6, falls=False), Stage(5400, 3e-3, 0.6))
+STAGES = (Stage(450, 5e-3, 1.0, ("repeat",)), Stage(450, 5e-3, 1.0, COPYING), Stage(2500, 3e-3, 0.6, falls=False), Stage(4500, 3e-3, 0.6))
 USUAL_TEMPERATURE = 0.5  # of a request that names none: at 1 a model this small too often says what is wrong
 IGNORED = -100  # the label of a token that is not learned
 # Which answer fits a question is decided in its first tokens, so half of the questions end after them: more in the same time.
