@@ -77,7 +77,7 @@ class Case:
             return said.strip().lower() == self.must_say[0][0].lower()
         if self.listed:
             names, n = self.listed
-            found = [len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.IGNORECASE)) for name in names]
+            found = [len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.IGNORECASE)) for name in {*names}]
             return sum(found) == n and max(found) == 1
         if self.words:
             return len(said.split()) == self.words

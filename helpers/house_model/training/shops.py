@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import cache
 
 from helpers.house_model.training.lists import Example, article, as_typed, capital, fill, group_part, invented, part, rows
 from helpers.house_model.training.naming import NUMBERS
@@ -15,16 +16,17 @@ def name_shop(rng: random.Random, held_out: bool) -> Example:
     """One name, or some, for a shop near something: "The Golden Oven", or what it is where nothing fits better."""
     shop, things = _shop(rng, held_out)
     names = [f"The {how} {thing}" for how in HOW for thing in things]
+    right = (*names, *_known())
     where = f" near {_place(rng, held_out)}" if rng.random() < 0.6 else ""
     if rng.random() < 0.2:
         n = rng.randint(2, 5)
         text = fill(rng.choice(group_part("shop_wordings", "some", held_out)), a=article(shop), shop=shop, where=where, n=_number(rng, n))
         some = [f"The {how} {things[0]}" for how in HOW[:n]]
-        return Example((("user", as_typed(rng, text)),), ", ".join(some), "shop", (), listed=(tuple(names), n))
+        return Example((("user", as_typed(rng, text)),), ", ".join(some), "shop", (), listed=(right, n))
     text = fill(rng.choice(group_part("shop_wordings", "one", held_out)), a=article(shop), shop=shop, where=where)
     if rng.random() < 0.2:
         text += rng.choice((" Only the name.", " Answer with the name only.", " Just the name.", " One name."))
-    return Example((("user", as_typed(rng, text)),), rng.choice(names), "shop", (tuple(names),))
+    return Example((("user", as_typed(rng, text)),), rng.choice(names), "shop", (right,))
 
 
 def _shop(rng: random.Random, held_out: bool) -> tuple[str, tuple[str, ...]]:
@@ -36,6 +38,13 @@ def _shop(rng: random.Random, held_out: bool) -> tuple[str, tuple[str, ...]]:
         return shop, (capital(shop),)
     shop, things = rng.choice(rows("shops"))
     return shop, tuple(things.split(", "))
+
+
+@cache
+def _known() -> tuple[str, ...]:
+    """All names of the shops that have names of their own: any of them will do for a shop that has none."""
+    things = {thing for _, things in rows("shops") for thing in things.split(", ")}
+    return tuple(f"The {how} {thing}" for how in HOW for thing in sorted(things))
 
 
 def _place(rng: random.Random, held_out: bool) -> str:
