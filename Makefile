@@ -95,7 +95,7 @@ COMPILE := UV_CUSTOM_COMPILE_COMMAND="make lock" uv pip compile --upgrade --univ
     --generate-hashes --no-emit-index-url --no-emit-find-links
 lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH: pipx install uv' >&2; exit 1; }
-	$(COMPILE) pyproject.toml --extra lab --extra site --extra test --output-file requirements.lock
+	$(COMPILE) pyproject.toml --extra lab --extra site --extra test --extra author --output-file requirements.lock
 	echo uv | $(COMPILE) - --no-annotate --output-file etc/setup/uv.lock
 
 clean:

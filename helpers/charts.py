@@ -15,6 +15,7 @@ from decimal import Decimal
 from html import escape
 from io import BytesIO
 from itertools import cycle
+from statistics import median
 from typing import TYPE_CHECKING, Any
 
 from IPython.display import HTML
@@ -27,8 +28,10 @@ if TYPE_CHECKING:
 
 # On white and on JupyterLab's black alike: 4 to 1 for words, 3 to 1 for what is drawn. page.STYLE lightens them on black.
 INK = "#737373"
-COLOURS = ("#3b82f6", "#d97706", "#059669", "#a855f7")
-MARKERS = "osD^"  # so that a line is known by more than its colour
+COLOURS = ("#3b82f6", "#d97706", "#059669", "#a855f7", "#e11d74")
+MARKERS = "osD^v"  # so that a line is known by more than its colour
+PATTERNS = ("", "///", "..", "xx", "\\\\\\")  # and a part of a bar
+ALIKE = 0.02  # of the height of a picture: lines that are nowhere further apart lie on each other
 INCHES, DOTS = 6.5, 160  # a picture's width, and its points an inch
 SHOWN = 100  # CSS pixels an inch: words in a picture are then about as large as those around it
 
@@ -52,7 +55,18 @@ class Picture:
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> HTML:
     """A table; columns of numbers stand to the right."""
-    return HTML(page.table(columns, [[_number(value) if _is_number(value) else str(value) for value in row] for row in rows]))
+    shown = zip(*[_column(values) for values in zip(*rows, strict=True)], strict=True)
+    return HTML(page.table(columns, list(shown)))
+
+
+def _column(values: Sequence[Any]) -> list[str]:
+    """The cells of a column as text, its prices with as many decimals as the one that needs most."""
+    shown = [_number(value) if _is_number(value) else str(value) for value in values]
+    prices = [place for place, value in enumerate(values) if isinstance(value, Decimal)]
+    decimals = max((len(shown[place].partition(".")[2]) for place in prices), default=0)
+    for place in prices:
+        shown[place] = f"{values[place]:,.{decimals}f}"
+    return shown
 
 
 def _is_number(value: Any) -> bool:
@@ -134,7 +148,8 @@ def bars(values: Mapping[str, float], *, title: str, unit: str, alt: str, limit:
     figure, axes = _axes(0.4 * len(values) + 1.1, title)
     names, heights = list(values), [float(value) for value in values.values()]
     drawn = axes.barh(names, heights, color=COLOURS[0])
-    axes.bar_label(drawn, labels=[f"{height:,.2f}" for height in heights], padding=4, color=INK)
+    decimals = 0 if all(height.is_integer() for height in heights) else 2
+    axes.bar_label(drawn, labels=[f"{height:,.{decimals}f}" for height in heights], padding=4, color=INK)
     axes.invert_yaxis()
     axes.set_xlabel(unit)
     axes.margins(x=0.2)
@@ -148,7 +163,7 @@ def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit:
     names = list(next(iter(series.values())))
     figure, axes = _axes(0.2 * len(names) * len(series) + 1.3, title)
     height = 0.8 / len(series)
-    for place, ((label, values), colour) in enumerate(zip(series.items(), COLOURS, strict=False)):
+    for place, ((label, values), colour) in enumerate(zip(series.items(), cycle(COLOURS), strict=False)):
         at = [row + height * (place - (len(series) - 1) / 2) for row in range(len(names))]
         axes.barh(at, [float(values[name]) for name in names], height=0.9 * height, color=colour, label=label)
     axes.set_yticks(range(len(names)), names)
@@ -157,6 +172,38 @@ def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit:
     axes.grid(axis="x", color=INK, alpha=0.25)
     axes.legend(frameon=False, labelcolor=INK)
     _end(axes.set_xlim, limit)
+    return _picture(figure, alt)
+
+
+def stacked_bars(rows: Mapping[str, Mapping[str, float]], *, title: str, unit: str, alt: str) -> Picture:
+    """One horizontal bar a row, the first at the top, made of the parts that the first row names, each in a colour and a pattern. `alt` as with bars."""
+    parts = list(next(iter(rows.values())))
+    figure, axes = _axes(0.4 * len(rows) + 1.5, title)
+    begin = [0.0] * len(rows)
+    for part, colour, pattern in zip(parts, cycle(COLOURS), cycle(PATTERNS), strict=False):
+        widths = [float(values[part]) for values in rows.values()]
+        axes.barh(list(rows), widths, left=begin, color=colour, hatch=pattern, edgecolor="#d4d4d4", linewidth=0.5, label=part)
+        begin = [left + width for left, width in zip(begin, widths, strict=True)]
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.grid(axis="x", color=INK, alpha=0.25)
+    figure.legend(frameon=False, labelcolor=INK, ncols=len(parts), loc="outside lower center")
+    return _picture(figure, alt)
+
+
+def points(groups: Mapping[str, Sequence[float]], *, title: str, unit: str, alt: str) -> Picture:
+    """Every value as a point, one row a group, the first at the top, with a line at its median. `alt` as with bars."""
+    figure, axes = _axes(0.6 * len(groups) + 1.1, title)
+    for place, (values, colour) in enumerate(zip(groups.values(), cycle(COLOURS), strict=False)):
+        spread = [place + 0.3 * ((number * 7) % 11 - 5) / 5 for number in range(len(values))]  # so that none hides another
+        axes.plot(list(values), spread, linestyle="", marker="o", markersize=4, alpha=0.7, color=colour)
+        if values:
+            axes.vlines(median(values), place - 0.42, place + 0.42, color=INK, linewidth=2)
+    axes.set_yticks(range(len(groups)), list(groups))
+    axes.set_ylim(len(groups) - 0.5, -0.5)
+    axes.set_xlim(left=0)
+    axes.set_xlabel(unit)
+    axes.grid(axis="x", color=INK, alpha=0.25)
     return _picture(figure, alt)
 
 
@@ -173,8 +220,10 @@ def lines(
 ) -> Picture:
     """One line for each series over the same x. doubling: x doubles from step to step. `alt` and `limit` as with bars."""
     figure, axes = _axes(3.2, title)
-    for (name, values), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
-        axes.plot(x, [float(value) for value in values], marker=marker, markersize=4, color=colour, label=name)
+    drawn = [[float(value) for value in values] for values in series.values()]
+    for place, (name, colour, marker) in enumerate(zip(series, cycle(COLOURS), cycle(MARKERS), strict=False)):
+        above = _covering(drawn[place], drawn[place + 1 :], limit or max(map(max, drawn)))
+        axes.plot(x, drawn[place], marker=marker, markersize=4 + 4 * above, linewidth=1.5 + 3 * above, color=colour, label=name)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
     axes.set_ylim(bottom=0)
@@ -185,6 +234,11 @@ def lines(
     axes.legend(frameon=False, labelcolor=INK)
     _end(axes.set_ylim, limit)
     return _picture(figure, alt)
+
+
+def _covering(line: Sequence[float], later: Sequence[Sequence[float]], height: float) -> int:
+    """How many lines are drawn over this one: it is drawn wider than those, so that it is seen at all."""
+    return sum(max(abs(one - other) for one, other in zip(line, over, strict=True)) <= ALIKE * height for over in later)
 
 
 def _end(set_limits: Callable[..., Any], limit: float | None) -> None:

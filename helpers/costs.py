@@ -33,7 +33,10 @@ class UnknownPrice(LookupError):
 
 @dataclass(frozen=True)
 class Price:
-    """USD per million tokens, for short prompts, as of `date`. None where the provider states no such rate."""
+    """USD per million tokens, as of `date`. None where the provider states no such rate.
+
+    above: tokens; for a longer prompt the whole call has other rates (None where it has not).
+    """
 
     input: Decimal
     output: Decimal
@@ -42,26 +45,35 @@ class Price:
     cache_write_1h: Decimal | None
     date: date
     source: str
+    cache_storage: Decimal | None = None  # for an hour in which a million tokens stand in an explicit cache (Gemini)
+    above: int | None = None
 
 
-def price(model: str, provider: str | None = None, *, on: date | str | None = None, batch: bool = False) -> Price:
+def price(
+    model: str,
+    provider: str | None = None,
+    *,
+    on: date | str | None = None,
+    batch: bool = False,
+    prompt_tokens: int = 1,
+) -> Price:
     """The price of a model in USD per million tokens on a day (the date of the course's facts unless given).
 
-    on: a date, or text such as "2026-11-23". Raises UnknownPrice, and ValueError for a day that is none.
+    on: a date, or text such as "2026-11-23". prompt_tokens: the length of the prompt, for models that charge long ones
+    at other rates. Raises UnknownPrice, and ValueError for a day that is none or a length that makes no sense.
     """
-    provider, on = _provider(model, provider), _day(on)
+    provider, on, prompt_tokens = _provider(model, provider), _day(on), _count("prompt_tokens", prompt_tokens)
     own = _own_row(model, provider, batch)
     if own:
-        return _own_price(own, batch)
+        return _own_price(own, batch, prompt_tokens)
     rates = _calculate(Usage(input_tokens=1), model, provider, on, batch).model_price
+    names = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
     return Price(
-        input=_first_tier(rates.input_mtok),
-        output=_first_tier(rates.output_mtok),
-        cache_read=_first_tier(rates.cache_read_mtok),
-        cache_write=_first_tier(rates.cache_write_mtok),
-        cache_write_1h=_first_tier(rates.cache_write_1h_mtok),
+        **{name: _rate(getattr(rates, f"{name}_mtok"), prompt_tokens) for name in names},
+        above=_next_tier(rates.input_mtok, prompt_tokens),
         date=on,
         source=f"genai-prices {version('genai-prices')}",
+        cache_storage=_storage(model, provider, on),
     )
 
 
@@ -321,7 +333,20 @@ def _own_price(row: dict[str, Any], batch: bool, prompt_tokens: int = 0) -> Pric
     dearer = long is not None and prompt_tokens > long["above"]
     half = Decimal("0.5") if batch and not row.get("batch") else Decimal(1)  # a row for batches has their price as it is
     factors = {name: half * Decimal(long["output" if name == "output" else "input"]) if dearer else half for name in rates}
-    return Price(**{name: rate and rate * factors[name] for name, rate in rates.items()}, date=date.fromisoformat(row["date"]), source=row["source"])
+    return Price(
+        **{name: rate and rate * factors[name] for name, rate in rates.items()},
+        above=long["above"] if long and not dearer else None,
+        date=date.fromisoformat(row["date"]),
+        source=row["source"],
+    )
+
+
+def _storage(model: str, provider: str, on: date) -> Decimal | None:
+    """The price of an hour in an explicit cache on a day, which genai-prices has no unit for."""
+    id = models.get(model, provider).id
+    rows = [row for row in models.table()["storage_price"] if (row["provider"], row["id"]) == (provider, id)]
+    days = [row for row in rows if row.get("from", "") <= on.isoformat() <= row.get("until", "9999")]
+    return Decimal(days[0]["hour"]) if days else None
 
 
 def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool) -> PriceCalculation:
@@ -352,15 +377,18 @@ def _has_variant(found: PriceCalculation, context: dict[str, str], moment: datet
     return own and any(v.constraint is None or v.constraint.active(moment) for v in variants)
 
 
-def _first_tier(rate: Any) -> Decimal | None:
-    """The rate for short prompts, where a rate has tiers by prompt length."""
-    return getattr(rate, "base", rate)
-
-
 def _tier(rate: Any, prompt_tokens: int) -> Decimal:
-    """The rate for a prompt of this length."""
-    if rate is None:
-        return Decimal(0)
+    """The rate for a prompt of this length; 0 where there is none."""
+    return _rate(rate, prompt_tokens) or Decimal(0)
+
+
+def _rate(rate: Any, prompt_tokens: int) -> Decimal | None:
+    """The rate for a prompt of this length, where a rate has tiers by length."""
     if not hasattr(rate, "tiers"):
         return rate
     return next((tier.price for tier in reversed(rate.tiers) if prompt_tokens > tier.start), rate.base)
+
+
+def _next_tier(rate: Any, prompt_tokens: int) -> int | None:
+    """The length above which the next tier begins."""
+    return next((tier.start for tier in getattr(rate, "tiers", ()) if prompt_tokens <= tier.start), None)

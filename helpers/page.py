@@ -23,11 +23,12 @@ STYLE = """<style>
 </style>"""
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+( USD|%)?")
 JOINTS = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[^\W\d][_./])(?=\w)|(?<=\w-)(?=\w)")  # of names, where their parts meet
+CODE = re.compile("`([^`]+)`")
 NO_NUMBER = ("", "-", "cut", "unknown")  # what stands in a column of numbers where there is none
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[str]], below: str = "") -> str:
-    """A table as HTML, in the colours of the theme; columns of numbers stand to the right. `below` is a sentence under it."""
+    """A table as HTML, in the colours of the theme; columns of numbers stand to the right, and a cell may have several lines. `below` is a sentence under it."""
     rows = [list(row) for row in rows]
     sides = ["right" if _is_of_numbers([row[place] for row in rows]) else "left" for place in range(len(columns))]
     head = "".join(f'<th scope="col" style="text-align:{side}">{escape(name)}</th>' for name, side in zip(columns, sides, strict=True))
@@ -41,7 +42,14 @@ def _is_of_numbers(cells: Sequence[str]) -> bool:
 
 
 def _cell(text: str, side: str) -> str:
-    return f'<td style="text-align:{side}">{_breakable(text) if side == "left" else escape(text)}</td>'
+    shown = "<br>".join(map(_line, text.split("\n"))) if side == "left" else escape(text)
+    return f'<td style="text-align:{side}">{shown}</td>'
+
+
+def _line(text: str) -> str:
+    """A line of a cell; one between backticks is code."""
+    code = CODE.fullmatch(text)
+    return f"<code>{_breakable(code[1])}</code>" if code else _breakable(text)
 
 
 def _breakable(text: str) -> str:

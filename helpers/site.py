@@ -1,4 +1,4 @@
-"""The chapters as a site of static pages, made by Sphinx: with search, a dark theme, and nothing from another host."""
+"""The chapters and exercises as a site of static pages, made by Sphinx: with search, a dark theme, and nothing from another host."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from helpers.chapters import FOLDER, ROOT
 
 SOURCE = ROOT / "etc/site"
+EXERCISES = ROOT / "exercises"
 
 
 class SiteError(RuntimeError):
@@ -25,9 +26,11 @@ def build(executed: Path, to: Path) -> Path:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
         shutil.copytree(SOURCE, source)
+        shutil.copytree(EXERCISES, source / EXERCISES.name, ignore=shutil.ignore_patterns("attempts"))
+        (source / FOLDER.name).mkdir()
         for chapter in sorted(FOLDER.glob("[0-9]*.ipynb")):
             newer = executed / chapter.name
-            shutil.copy(newer if newer.exists() else chapter, source)
+            shutil.copy(newer if newer.exists() else chapter, source / FOLDER.name)
         made = Path(folder) / "made/site"  # myst-nb writes beside it
         ran = subprocess.run(
             [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", f"{folder}/doctrees", str(source), str(made)],

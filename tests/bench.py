@@ -1,5 +1,6 @@
 """What a learner waits for, each measured beside what it is compared with: `make bench`."""
 
+import ast
 import asyncio
 import http.server
 import itertools
@@ -14,7 +15,9 @@ import time
 import urllib.parse
 import urllib.request
 from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
+import nbformat
 import openai
 
 from helpers import models
@@ -208,6 +211,38 @@ def start_time():
     return ours - bare
 
 
+# ---- the chapters ------------------------------------------------------------------------------------------
+CHAPTERS = sorted((Path(__file__).parents[1] / "notebooks").glob("[0-9]*.ipynb"))
+
+
+def imports_of(path):
+    """All import statements of a chapter's code."""
+    cells = [cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
+    found = [node for source in cells for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    return "\n".join(dict.fromkeys(map(ast.unparse, found)))
+
+
+def chapters():
+    """Seconds of nbval over all chapters (the tests' conftest sets the pace to 0), and of starting the same kernels and importing the same packages.
+
+    One chapter after the other in both, and the kernels are started as nbval starts them.
+    """
+    from nbval.kernel import RunningKernel
+
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "pytest", "--quiet", "-p", "no:xdist", *map(str, CHAPTERS)]
+    subprocess.run(command, check=True, cwd=CHAPTERS[0].parents[1], stdout=subprocess.DEVNULL)
+    between = time.perf_counter()
+    for path in CHAPTERS:
+        kernel = RunningKernel("python3", cwd=str(path.parent))
+        try:
+            reply = kernel.kc.execute_interactive(imports_of(path), output_hook=lambda _: None, timeout=600)
+            assert reply["content"]["status"] == "ok", path.name
+        finally:
+            kernel.stop()
+    return between - began, time.perf_counter() - between
+
+
 # ---- the house model ---------------------------------------------------------------------------------------
 TALK = [{"role": "user", "content": "Count from one to ten in words."}]
 
@@ -351,10 +386,32 @@ def first_token(client, number):
         return time.perf_counter() - began
 
 
+# ---- grading -----------------------------------------------------------------------------------------------
+def grading_time():
+    """Seconds of grading the solution of an exercise, handed in as a learner would, and of running it alone; the two take turns."""
+    import nbclient
+
+    from helpers.exercises import grading, masters, submissions, walls
+
+    known, times = {name: masters.master(name) for name in masters.names()}, ([], [])
+    work = submissions.find(masters.MASTERS)[0]
+    for _ in range(TAKES):
+        began = time.perf_counter()
+        result = grading.grade_one(work, known, walls.Limits(), walls=not walls.missing())
+        times[0].append(time.perf_counter() - began)
+        assert result.points == result.of > 0, result
+        began = time.perf_counter()
+        notebook = masters.master(result.exercise)
+        nbclient.NotebookClient(notebook, kernel_name="python3", resources={"metadata": {"path": str(masters.MASTERS)}}).execute(stderr=subprocess.DEVNULL)
+        times[1].append(time.perf_counter() - began)
+    return tuple(map(statistics.median, times))
+
+
 def main():
     ours, bare = plain_call()
     beside, alone, large = beside_the_largest()
     together, in_turn, house_together, house_in_turn = parallel_streams()
+    whole, bare_kernels = chapters()
     house = f"{house_together / house_in_turn:.2f} times ({house_together:.1f} and {house_in_turn:.1f} s)"
     rows = [
         ("a call to the gateway, against a bare server", against(quick(ours), quick(bare)), "at most 1.1 times"),
@@ -365,6 +422,7 @@ def main():
         ("first token of a stream, against its typical time", f"{1000 * first_token_lag():+.1f} ms", "within 10 ms"),
         ("import helpers, against a bare Python", f"{import_time():+.3f} s", "at most 0.1 s"),
         ("helpers.start() in a kernel, against an empty cell", f"{start_time():+.3f} s", "at most 0.3 s"),
+        ("all chapters, against their kernels and imports", f"{whole / bare_kernels:.2f} times ({whole:.0f} and {bare_kernels:.0f} s)", "at most 1.5 times"),
     ]
     for width, (ours, theirs) in side_by_side().items():
         share = f"{ours / theirs:.1f} times ({ours:.0f} and {theirs:.0f} tokens/s)" if theirs else f"{ours:.0f} tokens/s; no vLLM to compare with"
@@ -376,6 +434,8 @@ def main():
         speed, first = engine_speed()
     rows.append(("its engine alone on one core, one answer", f"{speed:.0f} tokens/s", ""))
     rows.append(("its first token after a prompt of 100", f"{1000 * first:.1f} ms", "below 50 ms"))
+    graded, ran = grading_time()
+    rows.append(("grading a solution, against running it alone", f"{graded / ran:.2f} times ({graded:.1f} and {ran:.1f} s)", "at most 1.5 times"))
     for what, measured, target in rows:
         print(f"{what:52}{measured:40}{target}")
 

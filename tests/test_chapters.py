@@ -6,13 +6,18 @@ import ast
 import re
 import statistics
 from collections import Counter
+from copy import deepcopy
 from datetime import timedelta
 from html import unescape
+from itertools import chain
 from pathlib import Path
 
 import nbformat
 import papermill
 import pytest
+from papermill.exceptions import PapermillExecutionError
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
 from helpers import executor, models
 
@@ -31,6 +36,13 @@ OTHER_MODELS = {
     "05a_anthropic_messages": {"model": "claude-opus-5-5", "older_model": "claude-haiku-4-5"},
     "05b_anthropic_tools_images": {"model": "claude-haiku-4-5"},
     "05c_from_openai_to_anthropic": {"model": "claude-opus-5-5", "openai_model": "gpt-6.1-terra"},
+    "06a_prompt_caching": {"model": "claude-sonnet-5-5"},
+    "06b_caching_elsewhere": {
+        "openai_model": "gpt-6.1-terra", "older_model": "gpt-4o-mini", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.5-flash-lite",
+        "bedrock_model": "us.anthropic.claude-sonnet-5-5",
+    },
+    "06c_what_caching_saves": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-fable-5-2", "gemini_model": "gemini-4-argon"},
+    "06d_measure_a_cache": {"model": "house"},  # of the others the course knows no real cache
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -47,12 +59,15 @@ HOUSE = {
     "05a_anthropic_messages": {"claude-opus-5-5": 1},
     "05b_anthropic_tools_images": {"claude-haiku-4-5": 1},
     "05c_from_openai_to_anthropic": {"claude-opus-5-5": 1, "gpt-6.1-terra": 1},
+    "06a_prompt_caching": {"claude-sonnet-5-5": 16, "claude-haiku-4-5": 1},  # with tools and pictures, one token each,
+    "06b_caching_elsewhere": {},
+    "06c_what_caching_saves": {},
+    "06d_measure_a_cache": {"house": 158},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
-CALLS_A_FUNCTION = "05c_from_openai_to_anthropic"  # by an OpenAI model too; it says that not all of them do
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
-PICTURES = ("helpers.charts.bars", "helpers.charts.grouped_bars", "helpers.charts.lines", "helpers.charts.timeline")
+PICTURES = tuple(f"helpers.charts.{name}" for name in ("bars", "grouped_bars", "stacked_bars", "lines", "points", "timeline"))
 # Characters of a line of code that JupyterLab 4.6 shows in a window of 1,400 pixels with the list of files open. Measured: 120, at
 # 7.83 pixels each (DejaVu Sans Mono, 13 px); where a system rounds that to 8, it is 117.
 WIDEST = 117
@@ -60,31 +75,19 @@ WIDEST = 117
 chapters = pytest.mark.parametrize("path", CHAPTERS, ids=lambda path: path.stem)
 
 
-def printed(notebook: nbformat.NotebookNode) -> str:
-    return "".join(str(output.get("text") or output.get("data", "")) for cell in notebook.cells for output in cell.get("outputs", ()))
+def printed(cells: list[nbformat.NotebookNode]) -> str:
+    return "".join(str(output.get("text") or output.get("data", "")) for cell in cells for output in cell.get("outputs", ()))
 
 
-def run(path: Path, to: Path, parameters: dict[str, str]) -> nbformat.NotebookNode:
-    """A chapter run in its own folder's place. Raises what a cell raises."""
+def run(path: Path, parameters: dict[str, str]) -> nbformat.NotebookNode:
+    """A chapter run in its own folder's place, and written nowhere. Raises what a cell raises."""
     folder = ROOT / "notebooks"
     executor.register()
-    return papermill.execute_notebook(path, to, parameters, engine_name=executor.ENGINE, cwd=folder, progress_bar=False)
+    return papermill.execute_notebook(path, None, parameters, engine_name=executor.ENGINE, cwd=folder, progress_bar=False)
 
 
 def code_of(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-
-
-@chapters
-def test_a_chapter_runs_with_other_models_and_answers_come_from_where_it_says(path, tmp_path):
-    asking = nbformat.read(path, as_version=4)
-    asking.cells.append(nbformat.v4.new_code_cell(SOURCES))
-    nbformat.write(asking, tmp_path / "asking.ipynb")
-    done = run(tmp_path / "asking.ipynb", tmp_path / path.name, OTHER_MODELS[path.stem])
-    assert all(model in printed(done) for model in OTHER_MODELS[path.stem].values() if "sol" not in model)
-    answered = ast.literal_eval(done.cells[-1].outputs[0]["data"]["text/plain"])
-    assert Counter(model for model, kind in answered if kind == "house") == HOUSE[path.stem]
-    assert {kind for _, kind in answered} <= {"scripted", "captured", "house"}
 
 
 def others(id: str) -> list[str]:
@@ -96,31 +99,43 @@ def others(id: str) -> list[str]:
     return list(kinds.values())
 
 
-def calls_functions(model: models.Model) -> bool:
-    """Whether it does so in chat completions: those that cannot stop thinking do not."""
-    return "tools" in model.accepts or model.efforts[:1] in ((), ("none",))
-
-
 def variants(path: Path) -> list[dict[str, str]]:
     """Parameters with which each kind of model has its turn, those of several providers at once."""
     given = ast.parse(next(cell.source for cell in code_of(path) if "parameters" in cell.metadata.get("tags", ()))).body
     kinds = {line.targets[0].id: others(line.value.value) for line in given if line.targets[0].id.endswith("model")}
-    if path.stem == CALLS_A_FUNCTION:
-        kinds["openai_model"] = [id for id in kinds["openai_model"] if calls_functions(models.get(id))]
     turns = max(map(len, kinds.values()))
     return [{name: ids[turn % len(ids)] for name, ids in kinds.items() if ids} for turn in range(turns)]
 
 
-@pytest.mark.parametrize(("path", "parameters"), [(path, parameters) for path in CHAPTERS for parameters in variants(path)])
-def test_a_chapter_runs_with_every_kind_of_model_of_its_providers(path, parameters, tmp_path):
-    run(path, tmp_path / path.name, parameters)
+@chapters
+def test_a_chapter_runs_with_other_models_and_answers_come_from_where_it_says(path, tmp_path):
+    """First those of the list above, then every other kind: one after the other in one kernel, as who changes a name and runs all cells again.
+
+    Starting a kernel and importing the SDKs takes ten times as long as the cells. Each turn has its variables and its course anew.
+    """
+    given, turns = OTHER_MODELS[path.stem], [OTHER_MODELS[path.stem], *variants(path)]
+    chapter = load_notebook_node(str(path))
+    played = [[*deepcopy(parameterize_notebook(chapter, turn).cells), *map(nbformat.v4.new_code_cell, (SOURCES, "%reset -f"))] for turn in turns]
+    cells, length = list(chain.from_iterable(played)), len(played[0])
+    for number, cell in enumerate(cells):
+        cell.id = f"cell-{number}"
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=chapter.metadata), tmp_path / "turns.ipynb")
+    try:
+        done = run(tmp_path / "turns.ipynb", {}).cells
+    except PapermillExecutionError as error:
+        error.add_note(f"with {turns[error.cell_index // length]}")
+        raise
+    assert all(model in printed(done[:length]) for model in given.values() if "sol" not in model)
+    answered = [ast.literal_eval(cell.outputs[0]["data"]["text/plain"]) for cell in done if cell.source == SOURCES]
+    assert Counter(model for model, kind in answered[0] if kind == "house") == HOUSE[path.stem]
+    assert {kind for turn in answered for _, kind in turn} <= {"scripted", "captured", "house"}
 
 
 @chapters
-def test_a_chapter_runs_more_than_a_year_later(path, tmp_path, monkeypatch):
+def test_a_chapter_runs_more_than_a_year_later(path, monkeypatch):
     """Models that have ended by then are said so, and nothing breaks."""
     monkeypatch.setenv("COURSE_DATE", (models.facts_date() + timedelta(days=400)).isoformat())
-    run(path, tmp_path / path.name, {})
+    run(path, {})
 
 
 @chapters

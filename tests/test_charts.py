@@ -35,7 +35,60 @@ def test_a_picture_carries_its_words_as_html_and_as_text():
 
 
 def test_lines_are_told_apart_by_more_than_their_colour():
-    assert len(set(charts.MARKERS)) == len(charts.COLOURS)
+    assert len(set(charts.MARKERS)) == len(set(charts.PATTERNS)) == len(charts.COLOURS)
+
+
+def test_the_parts_of_a_stacked_bar_stand_end_to_end(monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
+    charts.stacked_bars({"a": {"x": 3, "y": Decimal(2)}, "b": {"x": 0, "y": 4}}, title="t", unit="u", alt="-")
+    drawn = [(bar.get_x(), bar.get_width()) for bar in figures[0].axes[0].patches]
+    assert drawn == [(0, 3), (0, 0), (3, 2), (0, 4)]
+    charts.stacked_bars({"a": dict.fromkeys("tuvwxyz", 1)}, title="t", unit="u", alt="-")
+    assert len(figures[1].axes[0].patches) == 7, "no part is left out, however many there are"
+
+
+def test_every_value_of_a_group_is_a_point(monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
+    charts.points({"cold": [3.0, 1.0, 2.0], "warm": []}, title="t", unit="s", alt="-")
+    cold, warm = figures[0].axes[0].lines
+    assert list(cold.get_xdata()) == [3, 1, 2] and len(warm.get_xdata()) == 0
+    assert figures[0].axes[0].collections[0].get_segments()[0][0][0] == 2, "a line at the median"
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The axes of the pictures that a test draws."""
+    axes = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: axes.append(figure.axes[0]))
+    return axes
+
+
+def lines_of(**series):
+    charts.lines(series, x=range(3), title="t", x_label="x", y_label="y", alt="-")
+
+
+def test_a_line_that_another_one_covers_is_wider_than_it(drawn):
+    lines_of(covered=[10, 5, 1], above=[10, 5.1, 1], apart=[1, 5, 10])
+    covered, above, apart = drawn[0].lines
+    assert covered.get_linewidth() > above.get_linewidth() == apart.get_linewidth()
+    assert covered.get_markersize() > above.get_markersize()
+
+
+def test_no_line_and_no_lane_is_left_out_or_drawn_like_its_neighbours(drawn):
+    names = "abcdefg"
+    lines_of(**{name: [place] * 3 for place, name in enumerate(names)})
+    charts.timeline({name: [1, 2] for name in names}, title="t", alt="-")
+    for axes in drawn:
+        colours = [line.get_color() for line in axes.lines]
+        assert len(colours) == len(names) and len(set(colours[:5])) == 5
+
+
+def test_whole_numbers_at_bars_have_no_decimals(drawn):
+    charts.bars({"a": 60, "b": 1.0, "c": 1200}, title="t", unit="u", alt="-")
+    charts.bars({"a": 60, "b": 0.5}, title="t", unit="u", alt="-")
+    assert [[text.get_text() for text in axes.texts] for axes in drawn] == [["60", "1", "1,200"], ["60.00", "0.50"]]
 
 
 @pytest.mark.parametrize(
@@ -69,6 +122,18 @@ def test_numbers_have_the_digits_that_one_reads():
     written = {1234567: "1,234,567", 1234.5: "1,234", 303.21: "303", 99.96: "100", 64.04: "64.0", 4.2: "4.20", 0.01234: "0.0123", 0.0: "0.00", -2.5: "-2.50"}
     assert {value: charts._number(value) for value in written} == written
     assert [charts._number(Decimal(value)) for value in ("1234.5", "6", "0.0500", "0.00012345678")] == ["1,234.50", "6.00", "0.05", "0.000123"]
+
+
+def test_prices_in_a_column_have_the_same_decimals():
+    html = charts.table(("what", "USD"), [(name, Decimal(usd)) for name, usd in (("a", "0.0305"), ("b", "0.3"), ("c", "2"), ("d", "0"))]).data
+    assert re.findall("<td[^>]*>([^<]*)</td>", html)[1::2] == ["0.0305", "0.3000", "2.0000", "0.0000"]
+    html = charts.table(("USD",), [(Decimal("0.30"),), (Decimal("1234.5"),), ("unknown",)]).data
+    assert re.findall("<td[^>]*>([^<]*)</td>", html) == ["0.30", "1,234.50", "unknown"]
+
+
+def test_a_cell_may_have_lines_and_one_between_backticks_is_code():
+    html = page.table(("what",), [("`len(a < b)`\n→ 3",), ("no `code` here",)])
+    assert re.findall("<td[^>]*>(.*?)</td>", html) == ["<code>len(a &lt; b)</code><br>→ 3", "no `code` here"]
 
 
 def test_the_log_and_the_bill_have_their_numbers_to_the_right(gateway):

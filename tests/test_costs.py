@@ -79,6 +79,17 @@ def test_a_long_prompt_is_dearer_as_a_whole(model, longest, input_factor, output
     assert million(longest + 1, 10) - million(longest + 1, 0) == 10 * rates.output * output_factor
 
 
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("model", ["gpt-6-luna", "gpt-6.2-sol", "claude-haiku-5-5"])
+def test_the_price_of_a_long_prompt_is_what_a_call_with_one_costs(model, batch):
+    longest = helpers.price(model, batch=batch).above
+    for tokens in (longest, longest + 1):
+        rates = helpers.price(model, batch=batch, prompt_tokens=tokens)
+        assert helpers.cost(Usage(input_tokens=tokens, output_tokens=10), model, batch=batch) == (tokens * rates.input + 10 * rates.output) / 1_000_000
+    assert rates.above is None
+    assert helpers.price("claude-haiku-4-5").above is None
+
+
 @pytest.mark.parametrize(
     "model, usage, per_million",
     [
@@ -369,3 +380,9 @@ def test_the_name_that_an_answer_carries_has_a_price():
 def test_a_usage_that_cannot_be_has_no_cost(model, usage, named):
     with pytest.raises(ValueError, match=named):
         helpers.cost(usage, model)
+
+
+def test_the_price_of_an_hour_in_an_explicit_cache_has_a_date():
+    hours = [helpers.price("gemini-3.8-flash", on=day).cache_storage for day in ("2026-12-31", "2027-01-01")]
+    assert hours == [Decimal("0.50"), Decimal("1.00")]
+    assert helpers.price("gemini-3.5-flash-lite").cache_storage is None and helpers.price("claude-haiku-5-5").cache_storage is None

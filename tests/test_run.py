@@ -94,7 +94,7 @@ def test_no_link_and_no_anchor_of_the_site_leads_nowhere(served, tmp_path):
 
 
 def test_every_page_of_the_site_describes_its_pictures_and_loads_nothing_from_another_host(pages):
-    for page in pages.glob("*.html"):
+    for page in pages.rglob("*.html"):
         soup = BeautifulSoup(page.read_text(), "html.parser")
         assert all(image.get("alt", "").strip() for image in soup("img")), page.name
         loaded = [tag.get("src") or tag.get("href") for tag in soup(["script", "link", "img", "iframe"])]

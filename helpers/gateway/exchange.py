@@ -42,7 +42,7 @@ class Part:
 
     text: str
     kind: str = "text"  # text | name (of who speaks) | image | thinking | tool_use | tool_result
-    cache_ttl: str | None = None  # "5m" or "1h" where the client set a cache breakpoint after this part
+    cache_ttl: str | None = None  # such as "5m" or "1h", where the client set a cache breakpoint after this part
 
     def token_count(self) -> int:
         """Tokens of this part; an image counts as one tile of 258 tokens whatever its size."""
@@ -87,6 +87,7 @@ class Question:
     model: Model
     messages: tuple[Message, ...]
     tools: tuple[str, ...] = ()  # canonical JSON of each tool offered
+    tool_marks: tuple[str | None, ...] = ()  # the time to live of the cache breakpoint after each tool, None where there is none
     functions: tuple[Function, ...] = ()  # those of the tools that the client itself runs
     must_call: tuple[str, ...] = ()  # names of functions, of which the answer has to call one
     schema: dict[str, Any] | None = None  # JSON schema that the text of the answer has to fit
@@ -99,6 +100,7 @@ class Question:
     thinking_limit: int | None = None  # a budget of thinking tokens, where the provider has one
     sampling: tuple[tuple[str, Any], ...] = ()  # temperature, top_p, seed and the like, as sent
     automatic_cache_ttl: str | None = None  # Anthropic's cache_control at the top level
+    caches_marks_only: bool = False  # OpenAI's prompt_cache_options in explicit mode: nothing is cached by itself
     cached_prefix_tokens: int = 0  # how many tokens of the prompt stand in an explicit cache (Gemini) that it names
     include_usage: bool = False  # OpenAI: whether a stream ends with its usage
     more_fields: tuple[str, ...] = ()  # Converse: JSON Pointers into the model's own answer, of what to hand on from it

@@ -31,6 +31,7 @@ from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
 from helpers.gateway.sources.upstream import Upstream
+from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
 from helpers.gateway.worker import LARGE, SMALL, Worker
 
@@ -54,11 +55,11 @@ class Handler:
         self.prompt_cache = PromptCache(self.clock)
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
-        self.house = House()
         self.meter = Meter()
         self.port = 0
         self._worker = Worker()
         self.work = self._worker.do  # for the dialects too
+        self.house = House(self.work)
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
 
     @property
@@ -202,10 +203,10 @@ class Handler:
         if self.upstream and not self._is_ours(question):
             return await self.upstream.forward(dialect, call, question, entry)
         levels = self.quotas.take(question)
-        source = self.recordings.answer(question) or await self._unrecorded(question)
-        if isinstance(source, Captured):
-            return self._replay(source, dialect, entry)
         try:
+            source = await self._recorded(question) or await self._unrecorded(question)
+            if isinstance(source, Captured):
+                return self._replay(source, dialect, entry)
             answer = await self._compose(question, source)
         except BaseException:  # a client that goes away too
             self.quotas.settle(question, Usage())
@@ -241,6 +242,14 @@ class Handler:
         """The house model by name is on this machine in every mode, unless a server of the learner's own takes its place."""
         return question.model.id == HOUSE_MODEL and not (self.upstream and self.upstream.knows("compatible"))
 
+    async def _recorded(self, question: Question) -> Draft | Captured | None:
+        """What is recorded for it. The many variations are read when they are first needed, beside the event loop."""
+        found = self.recordings.exact(question)
+        if found is None and self.recordings.may_vary(question):
+            await in_thread(None, self.recordings.variations)
+            found = self.recordings.nearly(question)
+        return found
+
     async def _unrecorded(self, question: Question) -> None:
         """The house model answers what is not recorded. Raises Refusal in strict mode."""
         if self.strict and question.model.id != HOUSE_MODEL:
@@ -255,7 +264,7 @@ class Handler:
 
     async def answer(self, question: Question) -> Answer:
         """Answer a question that came inside a batch, at once and outside the quotas."""
-        source = self.recordings.answer(question) or await self._unrecorded(question)
+        source = await self._recorded(question) or await self._unrecorded(question)
         if isinstance(source, Captured):
             raise Refusal("no_recording", model=question.model.id, nearest=None)
         answer = await self._compose(question, source)

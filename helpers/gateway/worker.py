@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -13,6 +14,7 @@ from helpers.gateway.threads import in_thread
 
 SMALL = 32_000  # bytes; what is smaller takes some milliseconds at most, and is done at once
 LARGE = 1_000_000  # bytes of a request, after which memory is given back
+TURN = 0.0002  # seconds that who waits for Python's lock waits while large work goes on; usually 5 ms, and every byte sent waits for it anew
 T = TypeVar("T")
 
 
@@ -26,7 +28,7 @@ class Worker:
         """Do something that takes time in proportion to `size` (bytes): at once where that is little, else in the thread."""
         if size <= SMALL:
             return action(*arguments)
-        return await in_thread(self._pool, _uncollected, action, *arguments)
+        return await in_thread(self._pool, _politely, _uncollected, action, *arguments)
 
     def tidy(self, _: object = None) -> None:
         """Give back the memory of a large request that is over."""
@@ -36,6 +38,18 @@ class Worker:
     def close(self) -> None:
         """Begin nothing more. What has begun ends by itself."""
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _politely(action: Callable[..., T], *arguments: Any) -> T:
+    """Do it while all other threads get their turn soon."""
+    usual = sys.getswitchinterval()
+    if usual <= TURN:
+        return action(*arguments)
+    sys.setswitchinterval(TURN)
+    try:
+        return action(*arguments)
+    finally:
+        sys.setswitchinterval(usual)
 
 
 def _uncollected(action: Callable[..., T], *arguments: Any) -> T:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from helpers.house_model.cache import Array, KVCache
 from helpers.house_model.model import Model
-from helpers.house_model.sampling import Sampling, logprobs
+from helpers.house_model.sampling import Sampling, Words, logprobs
 from helpers.house_model.scheduler import Scheduler
 from helpers.house_model.sequence import Sequence, Token
 from helpers.house_model.tokenizer import Tokenizer
@@ -47,6 +47,10 @@ class Engine:
     def chat_of(self, turns: list[list[int]]) -> list[int]:
         """The token ids of a chat whose turns are encoded."""
         return [*chain.from_iterable(turns), *self._begin]
+
+    def words(self, text: str) -> Words:
+        """What holds an answer to this text."""
+        return Words([*self.tokenizer.encode(text), self.end], len(self._texts))
 
     # ---- answers ---------------------------------------------------------
     def sequence(self, ids: list[int], sampling: Sampling) -> Sequence:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from helpers.house_model.model import Array, softmax
+from helpers.house_model.model import Array
 
 COLDEST = 1e-5  # a temperature below is taken for 0, as vLLM does: the division would overflow
 
@@ -26,6 +26,26 @@ class Constraint(Protocol):
 
     def copy(self) -> Constraint:
         """One like it, as far as it has got."""
+
+
+class Words:
+    """A constraint on one answer: these tokens and no others, the last of which ends it."""
+
+    def __init__(self, tokens: list[int], count: int) -> None:
+        """`count` is how many tokens there are to choose from."""
+        self._tokens, self._count, self._place = tokens, count, 0
+
+    def allowed(self) -> Array:
+        """True for the next of the tokens alone."""
+        return np.arange(self._count) == self._tokens[self._place]
+
+    def accept(self, token: int) -> None:
+        """Go on to the one after it."""
+        self._place += 1
+
+    def copy(self) -> Words:
+        """The same from the beginning."""
+        return Words(self._tokens, self._count)
 
 
 @dataclass(frozen=True)
@@ -53,16 +73,23 @@ def probabilities(logits: Array, temperature: float = 1.0, top_p: float = 1.0, t
     """The distribution that the next token is drawn from. temperature 0 leaves the best token alone."""
     if temperature < COLDEST:
         return (np.arange(len(logits)) == logits.argmax()).astype(np.float64)
-    found = softmax(logits.astype(np.float64) / temperature)
+    found = weights(logits, temperature, top_p, top_k)
+    return found / found.sum(dtype=np.float64)
+
+
+def weights(logits: Array, temperature: float, top_p: float, top_k: int) -> Array:
+    """The same, but for a factor: to draw from it, its sum need not be 1."""
+    found = np.exp((logits - logits.max()) / temperature)
     if top_k <= 0 and top_p >= 1:
         return found
     order = np.argsort(-found, kind="stable")
     kept = len(order) if top_k <= 0 else min(top_k, len(order))
     if top_p < 1:
         # The smallest set of tokens, likeliest first, that together reach top_p.
-        kept = min(kept, int(np.searchsorted(np.cumsum(found[order]), top_p)) + 1)
+        reached = found[order].cumsum(dtype=np.float64)
+        kept = min(kept, int(reached.searchsorted(top_p * reached[-1])) + 1)
     found[order[kept:]] = 0
-    return found / found.sum()
+    return found
 
 
 def choose(logits: Array, sampling: Sampling, random: np.random.Generator) -> int:
@@ -71,7 +98,7 @@ def choose(logits: Array, sampling: Sampling, random: np.random.Generator) -> in
         logits = np.where(sampling.constraint.allowed(), logits, -np.inf)
     if sampling.temperature < COLDEST:
         return int(logits.argmax())
-    reached = probabilities(logits, sampling.temperature, sampling.top_p, sampling.top_k).cumsum()
+    reached = weights(logits, sampling.temperature, sampling.top_p, sampling.top_k).cumsum(dtype=np.float64)
     return int(reached.searchsorted(random.random() * reached[-1], side="right"))
 
 

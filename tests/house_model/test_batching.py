@@ -9,10 +9,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import numpy as np
 import openai
 import pytest
 
-from helpers.house_model.cache import BLOCK, BlockPool
+from helpers.house_model.cache import BLOCK, ROOMS, BlockPool
 from helpers.house_model.engine import Engine
 from helpers.house_model.sampling import Sampling
 from helpers.house_model.scheduler import Scheduler
@@ -226,6 +227,39 @@ def test_an_error_in_the_forward_pass_ends_only_the_sequence_that_causes_it(engi
     assert [type(what) for one, what in outcomes if one is bad] == [IndexError] and scheduler.running == [good]
     run(scheduler)
     assert good.ids[good.prompt_tokens :] == [token.id for token in engine.generate(good.ids[: good.prompt_tokens], good.sampling)]
+
+
+# ---- the caches of those that write --------------------------------------------------------------------------
+def test_sequences_that_outgrow_every_shelf_are_scored_as_alone(engine):
+    """They grow from one size of cache to the next and at last stand alone, while others end before them and leave gaps."""
+    scheduler = Scheduler(engine.model)
+    asked = [sequence(engine, f"{number} Go on.", max_tokens=limit) for number, limit in enumerate((300, 40, 90, 300, 150, 20))]
+    for one in asked:
+        one._end = None  # it goes on up to its limit
+    scheduler.add(asked)
+    run(scheduler)
+    assert [one.cache.used > ROOMS[-1] for one in asked] == [True, False, False, True, False, False]
+    for one in asked:
+        np.testing.assert_allclose(one.logits, engine.next_token(one.ids[:-1]), atol=2e-3)
+
+
+def test_caches_keep_what_they_hold_when_they_change_places(engine):
+    def cache(number, used):
+        made = engine.model.cache()
+        made.make_room(used)
+        made._stored[:] = number
+        made.used = used
+        return made
+
+    caches = [cache(number, used) for number, used in enumerate((10, ROOMS[0], 20, ROOMS[0] - 1, ROOMS[-1], 30), start=1)]
+    shelves = engine.model.shelves(8)
+    assert [shelf.room for shelf in shelves.arrange(caches)] == [ROOMS[0]], "one by itself needs no shelf"
+    caches[3].used += 1
+    assert [len(shelf.caches) for shelf in shelves.arrange(caches)] == [3, 2], "one outgrew the first"
+    assert [len(shelf.caches) for shelf in shelves.arrange(caches[1:])] == [2, 2], "one has ended"
+    for number, made in enumerate(caches, start=1):
+        assert (made._stored[:, :, : ROOMS[0] - 1][:, :, : made.used] == number).all()
+    assert shelves.arrange([]) == []
 
 
 # ---- the prefix cache --------------------------------------------------------------------------------------

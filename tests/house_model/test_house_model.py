@@ -27,6 +27,7 @@ from helpers.house_model.constraint import JsonConstraint, SchemaError
 from helpers.house_model.engine import FOLDER, Engine
 from helpers.house_model.model import load_weights
 from helpers.house_model.sampling import Sampling, probabilities
+from helpers.house_model.scheduler import Scheduler
 from helpers.house_model.sequence import Shown
 from helpers.house_model.tokenizer import Tokenizer
 from helpers.house_model.training import corpus, score, styles, tasks
@@ -571,6 +572,25 @@ def test_many_at_once_are_all_answered_and_none_waits_for_another_to_end(gateway
     assert sum(begin < min(end for _, end in spans) for begin, _ in spans) > 12, "most have begun before the first has ended"
 
 
+def test_who_asks_while_the_model_is_loaded_is_answered_too(gateway, monkeypatch):
+    whole, loading, go_on = Scheduler.__init__, threading.Event(), threading.Event()
+
+    def held(self, *arguments):
+        loading.set()
+        go_on.wait(30)
+        whole(self, *arguments)
+
+    monkeypatch.setattr(Scheduler, "__init__", held)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(chat, QUESTION, temperature=0)
+        assert loading.wait(30)
+        second = pool.submit(chat, QUESTION, temperature=0)
+        time.sleep(0.3)  # until it has reached the gateway
+        go_on.set()
+        assert first.result().choices[0].message.content == second.result().choices[0].message.content
+    assert [entry.status for entry in gateway.meter.log()] == [200, 200], "the SDK would ask again where the gateway failed"
+
+
 def test_a_client_that_leaves_stops_its_generation(gateway):
     stream = chat("Count from one to ten in words.", stream=True, max_tokens=2000)
     next(iter(stream))
@@ -634,7 +654,7 @@ def test_a_long_conversation_is_encoded_once_and_not_in_the_gateways_thread(gate
     done = openai.OpenAI().chat.completions.create(model="gpt-6-luna", messages=turns, max_completion_tokens=5)
     assert done.usage.completion_tokens > 0
     assert sum(length for length, _ in seen) < 2 * sum(len(turn["content"]) + 40 for turn in turns)
-    assert all(name.startswith("house-model") for _, name in seen)
+    assert {name.partition("_")[0] for _, name in seen} == {"house-model", "llm-gateway-worker"}, "the first loads it, the second encodes"
 
 
 TOO_LARGE = {"type": "object", "properties": {"a": {"type": "integer", "multipleOf": 9973}}, "required": ["a"]}

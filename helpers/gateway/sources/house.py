@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.bounded import Bounded
 from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage
+from helpers.gateway.sources.plain_words import plain_words
 from helpers.gateway.threads import in_thread
 from helpers.house_model.core import EngineCore
 
@@ -32,13 +33,16 @@ ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a 
 NO_ARGUMENTS = {"type": "object", "properties": {}, "required": [], "additionalProperties": False}  # or less: a function without any
 TITLES = ("title", "description", "$schema")  # say nothing of a value
 Written = tuple[int, "Token | Exception"]  # the number of a sequence, and what it came to
+ENCODING = 10  # bytes of other work that take as long as a token of a prompt takes the house model's tokenizer, about
+Work = Callable[..., Awaitable[Any]]  # does something that takes time in proportion to a size (bytes), given first
 T = TypeVar("T")
 
 
 class House:
     """The engine, loaded when it is first needed, in a thread of its own, where all requests are computed together."""
 
-    def __init__(self) -> None:
+    def __init__(self, work: Work) -> None:
+        self._work = work
         self._core: EngineCore | None = None
         self._engine: Engine | None = None
         self._asked: Bounded[str, int] = Bounded(MOST_ASKED, lambda name, times: 1)
@@ -57,9 +61,9 @@ class House:
 
     async def answer(self, question: Question, cached: Usage) -> HouseAnswer:
         """An answer that is generated while it is read. Raises Refusal for a schema that cannot be followed, or too long a prompt."""
-        engine = await self.in_turn(self._load)
-        ids = await self.in_turn(_prompt, engine, question)
-        usage = replace(cached, input_tokens=len(ids)) if question.model.id == MODEL else cached
+        engine = self._engine or await self.in_turn(self._load)
+        ids = await self._work(ENCODING * question.prompt_tokens, _prompt, engine, question)
+        usage = replace(cached, input_tokens=len(ids)) if question.model.id == MODEL else replace(cached)
         function, reading = await self._function(engine, ids, question)
         schema = _arguments(question, function) if function else question.schema
         seed = self._seed(question)
@@ -152,8 +156,9 @@ class House:
             from helpers.house_model.engine import Engine
             from helpers.house_model.scheduler import Scheduler
 
-            self._engine = Engine()
-            self._core.scheduler = Scheduler(self._engine.model)
+            engine = Engine()
+            self._core.scheduler = Scheduler(engine.model)
+            self._engine = engine  # last, as another thread takes it for a sign that all is there
         return self._engine
 
     def _seed(self, question: Question) -> int:
@@ -219,7 +224,7 @@ class HouseAnswer(Answer):
         choice = self.choices[index]
         choice.text += token.text
         choice.text_tokens += 1
-        self.usage = self._used(self.usage)
+        self._count(self.usage)
         if token.finish:
             choice.finish = "call" if choice.function and token.finish == "stop" else token.finish
             choice.stop_sequence = token.stopped_by
@@ -227,12 +232,11 @@ class HouseAnswer(Answer):
         choice.scores += scores
         return Piece(index, token.text, 0.0, choice.text_tokens, scores, is_last=token.finish is not None)
 
-    def _used(self, usage: Usage) -> Usage:
-        """The usage with a token more. Under its own name, what came from the prefix cache and went into it is the engine's own too."""
-        cached = {}
+    def _count(self, usage: Usage) -> None:
+        """Add a token to the usage. Under its own name, what came from the prefix cache and went into it is the engine's own too."""
+        usage.output_tokens += 1
         if self.question.model.id == MODEL:
-            cached = {"cache_read_tokens": self.reading.reused, "cache_write_tokens": self.reading.kept}
-        return replace(usage, output_tokens=usage.output_tokens + 1, **cached)
+            usage.cache_read_tokens, usage.cache_write_tokens = self.reading.reused, self.reading.kept
 
     def _scores(self, token: Token) -> tuple[TokenScore, ...]:
         if self.question.top_logprobs is None:
@@ -332,6 +336,8 @@ def _sampling(engine: Engine, question: Question, seed: int, schema: dict[str, A
 
         with _refusing():
             constraint = JsonConstraint(schema, FOLDER / "tokenizer.json")
+    elif question.model.id != MODEL and (said := plain_words(question)):
+        constraint = engine.words(said)
     return Sampling(
         temperature=float(given.get("temperature", engine.usual_temperature)),
         top_p=float(given.get("top_p", 1.0)),

@@ -135,19 +135,21 @@ class Recordings:
         self._wordings: Wordings[Recording] = Wordings()
         self._loaded = False
 
-    def answer(self, question: Question) -> Draft | Captured | None:
-        """What is recorded for this question, or None."""
+    def exact(self, question: Question) -> Draft | Captured | None:
+        """What is recorded for this very question, or None."""
         self.load()
         for captured in self._captured.get(question.key, ()):
             if captured.line["shape"] == shape(question):
                 return _captured(captured)
         found = self._scripted.get(question.key)
-        return _draft(found, question) if found is not None else self._nearly(question)
+        return None if found is None else _draft(found, question)
 
-    def _nearly(self, question: Question) -> Draft | None:
-        """A scripted answer to nearly these words. The house model by its own name speaks for itself."""
-        if question.tools or question.schema or question.must_call or question.model.id == HOUSE_MODEL:
-            return None
+    def may_vary(self, question: Question) -> bool:
+        """Whether an answer to nearly these words would do. The house model by its own name speaks for itself."""
+        return not (question.tools or question.schema or question.must_call or question.model.id == HOUSE_MODEL)
+
+    def nearly(self, question: Question) -> Draft | None:
+        """A scripted answer to nearly these words, or None. Reads the variations, if they are not read yet."""
         if (found := self._wordings.find(question)) is not None:
             return _draft(found[0], question, found[1])
         if (varied := self.variations().find(question)) is not None:

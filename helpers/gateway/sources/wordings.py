@@ -1,8 +1,8 @@
 """A second look, for what was said in nearly the words of a recording.
 
 It is taken only where no recording has the very words. Case, white space, the form of quotes, the mark at the end and a "please" make no
-difference. In a recording, "..." in the place of a message stands for any turns or none, and {name} for a few words that the answer
-may repeat: a learner's own name is in no list.
+difference. In a recording, "..." in the place of a message stands for any turns or none, as an instruction for any long text, and
+{name} for a few words that the answer may repeat: a learner's own name is in no list.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from helpers.gateway.exchange import Message, Question
 
 LONGEST = 600  # characters of what is compared; longer prompts are no variations of a chapter's
+A_LONG_TEXT = "..."  # in a recording, in the place of an instruction that is longer than that, whatever it says
 MOST_TURNS = 40
 FEW_TURNS = 3  # up to here slots are filled: in a longer talk, what somebody said of themselves may have been taken back
 ANY_TURNS = "..."
@@ -104,6 +105,8 @@ def _readings(messages: Sequence[Message]) -> Iterator[Turns]:
     first, last = messages[0], messages[-1]
     if _are_short(messages):
         yield [(m.role, m.text) for m in messages]
+    elif first.role == "system" and len(first.text) > LONGEST and _are_short(messages[1:]):
+        yield [("system", A_LONG_TEXT), *((m.role, m.text) for m in messages[1:])]
     if any(m.role == "system" for m in messages) or not _are_short((first, last)):
         return
     if len(messages) > 1:

@@ -391,7 +391,7 @@ def test_every_tier_costs_no_more_than_what_is_set_aside_for_it():
             for rate in ("input_mtok", "output_mtok", "cache_write_mtok"):
                 dearer, listed = getattr(variant.prices, rate), getattr(listed_rates, rate)
                 if dearer is not None and listed is not None:
-                    assert costs._first_tier(dearer) <= budget.DEARER["openai"]["priority"] * costs._first_tier(listed), model.id
+                    assert costs._tier(dearer, 1) <= budget.DEARER["openai"]["priority"] * costs._tier(listed, 1), model.id
 
 
 # ---- whatever is charged -----------------------------------------------------

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 from collections import Counter
 from datetime import date
 from pathlib import Path
@@ -15,6 +16,8 @@ from google import genai
 
 import helpers
 from helpers import models
+from helpers.gateway.server import Gateway
+from helpers.gateway.sources import recordings
 from helpers.gateway.sources.recordings import FOLDER, VARIATIONS, Recordings, conversations
 from helpers.gateway.sources.wordings import ANY_TURNS, SLOT, plain
 
@@ -221,6 +224,24 @@ def test_no_words_have_two_answers(tmp_path, caplog):
     (tmp_path / VARIATIONS).write_text("\n".join([*TEXTS, TEXTS[0]]), encoding="utf-8")
     Recordings(tmp_path).variations()
     assert f"line {len(TEXTS) + 1}" in caplog.text and "two scripted recordings" in caplog.text
+
+
+def test_variations_are_read_beside_the_event_loop_and_once(tmp_path, monkeypatch):
+    """The file grows, and whoever asks something else meanwhile is not to wait for it."""
+    (tmp_path / VARIATIONS).write_text("\n".join(TEXTS), encoding="utf-8")
+    read, threads = recordings._read, []
+    monkeypatch.setattr(recordings, "_read", lambda *given: threads.append(threading.current_thread().name) or read(*given))
+    running = Gateway(pace=0, recordings=tmp_path).start()
+    try:
+        assert not threads, "no start waits for them"
+        client = openai.OpenAI(base_url=f"{running.base_url}/openai/v1", api_key="any")
+        for _ in range(2):
+            said = client.chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Say hello in six words."}])
+            assert said.choices[0].message.content
+    finally:
+        running.stop()
+    [reader] = threads
+    assert reader != "llm-gateway"
 
 
 def test_a_model_that_does_not_think_is_billed_for_no_thoughts(gateway):

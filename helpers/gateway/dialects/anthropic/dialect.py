@@ -12,6 +12,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.clock import moment
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.anthropic.batches import AnthropicBatches
+from helpers.gateway.dialects.anthropic.diagnostics import Diagnoses, fingerprint
 from helpers.gateway.dialects.anthropic.errors import words
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
@@ -26,6 +27,7 @@ class Anthropic(Dialect):
     mount = "/anthropic"
 
     def routes(self) -> list[Route]:
+        self._diagnoses = Diagnoses()
         self._batches = AnthropicBatches(self, self.version, self.read)
         return [
             route("POST", "/v1/messages", "messages", read=self.read, write=self.write, stream=self.stream),
@@ -34,6 +36,9 @@ class Anthropic(Dialect):
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
             *self._batches.routes(),
         ]
+
+    def forget(self) -> None:
+        self._diagnoses.clear()
 
     def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
         return self._batches.questions(call)
@@ -50,7 +55,10 @@ class Anthropic(Dialect):
         body = bodies.with_output_config(call.json, call.headers.get("anthropic-beta", ""))
         bodies.check(body)
         model = self.model(body["model"], call)
-        return self.check_length(bodies.question(body, model, self.provider, version=version))
+        question = self.check_length(bodies.question(body, model, self.provider, version=version))
+        if "diagnostics" in question.echo:  # here, where a large request is read beside the event loop
+            question.echo["fingerprint"] = fingerprint(question)
+        return question
 
     def version(self, call: Call) -> str:
         """The API version of a call, which has to name one. Raises Refusal("no_version")."""
@@ -62,10 +70,12 @@ class Anthropic(Dialect):
         return version
 
     def write(self, question: Question, answer: Answer) -> bytes:
-        return compact(bodies.message_body(answer, bodies.message_id()))
+        id = bodies.message_id()
+        return compact(bodies.message_body(answer, id, self._diagnoses.of(question, id)))
 
     async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
-        async for event in bodies.stream_events(answer, bodies.message_id()):
+        id = bodies.message_id()
+        async for event in bodies.stream_events(answer, id, self._diagnoses.of(question, id)):
             yield frame(event)
 
     def usage(self, payloads: list[Any]) -> Usage | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -50,7 +49,8 @@ FIELDS = {
     "cache_control": CACHE_CONTROL,
     "service_tier": nullable(one_of("auto", "standard_only")),
     "inference_geo": nullable(STRING),
-    **{name: ANY for name in "container context_management diagnostics mcp_servers speed user_profile_id workspace_id".split()},
+    "diagnostics": nullable(shape(previous_message_id=nullable(STRING))),
+    **{name: ANY for name in "container context_management mcp_servers speed user_profile_id workspace_id".split()},
 }
 check = checker(shape("model messages max_tokens", closed=True, **FIELDS))
 # The body of an InvokeModel call on Bedrock: the model is in the path, the version in the body.
@@ -84,7 +84,8 @@ def question(body: dict[str, Any], model: Model, provider: str, *, version: str 
         provider=provider,
         model=model,
         messages=said,
-        tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
+        tools=tools.texts(body),
+        tool_marks=tuple(blocks.cache_ttl(tool.get("cache_control")) for tool in body.get("tools") or []),
         functions=tools.functions(body),
         must_call=tools.must_call(body, model),
         schema=tools.schema(body),
@@ -96,6 +97,7 @@ def question(body: dict[str, Any], model: Model, provider: str, *, version: str 
         sampling=tuple((name, body[name]) for name in thinking.SAMPLING if body.get(name) is not None),
         automatic_cache_ttl=blocks.cache_ttl(body.get("cache_control")),
         chunk_tokens=4,
+        echo={name: body[name] for name in ("diagnostics", "tool_choice") if body.get("diagnostics") is not None and name in body},
     )
 
 
@@ -188,7 +190,8 @@ def head(question: Question, message_id: str) -> dict[str, Any]:
     return {"model": question.model.served_as, "id": message_id, "type": "message", "role": "assistant"}
 
 
-def message_body(answer: Answer, message_id: str) -> dict[str, Any]:
+def message_body(answer: Answer, message_id: str, diagnosed: dict[str, Any] | None = None) -> dict[str, Any]:
+    """A message. `diagnosed` has its field `diagnostics`, where the request asked for one."""
     choice = answer.choices[0]
     return {
         **head(answer.question, message_id),
@@ -197,10 +200,11 @@ def message_body(answer: Answer, message_id: str) -> dict[str, Any]:
         "stop_sequence": choice.stop_sequence,
         "stop_details": stop_details(choice),
         "usage": usage_body(answer.usage, answer.question),
+        **(diagnosed or {}),
     }
 
 
-async def stream_events(answer: Answer, message_id: str) -> AsyncIterator[dict[str, Any]]:
+async def stream_events(answer: Answer, message_id: str, diagnosed: dict[str, Any] | None = None) -> AsyncIterator[dict[str, Any]]:
     """The typed events of a stream, from message_start to message_stop."""
     choice = answer.choices[0]
     # An answer that is generated while it is sent has no more than begun: its output is counted at the end.
@@ -208,7 +212,7 @@ async def stream_events(answer: Answer, message_id: str) -> AsyncIterator[dict[s
     started = {**usage_body(answer.usage, answer.question), "output_tokens": begun}
     started.pop("output_tokens_details", None)
     empty = {**head(answer.question, message_id), "content": [], "stop_reason": None, "stop_sequence": None, "stop_details": None}
-    yield {"type": "message_start", "message": {**empty, "usage": started}}
+    yield {"type": "message_start", "message": {**empty, "usage": started, **(diagnosed or {})}}
     index = 0
     if choice.thinking_tokens:
         block = thinking_block()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic_core import from_json
@@ -65,6 +66,12 @@ def _check_input_schema(given: dict[str, Any], path: str) -> None:
         raise Refusal("bad_value", f"{path}: input_schema does not support oneOf, allOf, or anyOf at the top level", param=path)
     if json_schema.fault(given, patterns=False):
         raise Refusal("bad_value", f"{path}: {NO_SCHEMA}", param=path)
+
+
+def texts(body: dict[str, Any]) -> tuple[str, ...]:
+    """The tools as the model reads them: without the marks of the cache."""
+    shown = ({name: value for name, value in tool.items() if name != "cache_control"} for tool in body.get("tools") or [])
+    return tuple(json.dumps(tool, sort_keys=True) for tool in shown)
 
 
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:

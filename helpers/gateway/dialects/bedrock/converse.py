@@ -96,6 +96,7 @@ class Converse:
             model=model,
             messages=said,
             tools=tools(body),
+            tool_marks=tool_marks(body),
             functions=anthropic_tools.functions(asked),
             must_call=must_call,
             schema=schema,
@@ -231,6 +232,17 @@ def more_fields(question: Question, native: Callable[[], dict[str, Any]]) -> dic
 def tools(body: dict[str, Any]) -> tuple[str, ...]:
     given = (body.get("toolConfig") or {}).get("tools", ())
     return tuple(json.dumps(tool, sort_keys=True) for tool in given if "cachePoint" not in tool)
+
+
+def tool_marks(body: dict[str, Any]) -> tuple[str | None, ...]:
+    """The time to live of the cachePoint after each tool, None where there is none."""
+    marks: list[str | None] = []
+    for tool in (body.get("toolConfig") or {}).get("tools", ()):
+        if "cachePoint" not in tool:
+            marks.append(None)
+        elif marks:
+            marks[-1] = tool["cachePoint"].get("ttl", "5m")
+    return tuple(marks)
 
 
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:

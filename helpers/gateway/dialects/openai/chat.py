@@ -141,6 +141,7 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
         effort=body.get("reasoning_effort") or model.default_effort,
         sampling=sampling(body),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
+        caches_marks_only=caches_marks_only(body),
         echo=body,
     )
 
@@ -213,10 +214,22 @@ def part(given: dict[str, Any], path: str) -> Part:
         text = given.get("text", given.get("refusal"))
         if not isinstance(text, str):
             raise Refusal("missing", param=f"{path}.text")
-        return Part(text)
+        return Part(text, cache_ttl=cache_mark(given))
     if kind not in given:
         raise Refusal("missing", param=f"{path}.{kind}")
-    return Part(fingerprint(given[kind]), "image")
+    return Part(fingerprint(given[kind]), "image", cache_mark(given))
+
+
+def caches_marks_only(body: dict[str, Any]) -> bool:
+    """Whether the client wants nothing cached but what it marked. Responses and vLLM's dialect do not look at these options before."""
+    options = body.get("prompt_cache_options")
+    return isinstance(options, dict) and options.get("mode") == "explicit"
+
+
+def cache_mark(given: dict[str, Any]) -> str | None:
+    """The time to live of the cache breakpoint after a part, None where there is none."""
+    mark = given.get("prompt_cache_breakpoint")
+    return mark.get("ttl") or "30m" if isinstance(mark, dict) else None
 
 
 # ---- writing ---------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 from helpers.gateway.dialects.images import fingerprint
 from helpers.gateway.dialects.openai import images
 from helpers.gateway.dialects.openai import response_tools as tools
+from helpers.gateway.dialects.openai.chat import cache_mark
 from helpers.gateway.dialects.schema import STRING, nullable, one_of, shape
 from helpers.gateway.exchange import Message, Part, Refusal
 
@@ -95,8 +96,9 @@ def _part(given: dict[str, Any], path: str, allowed: tuple[str, ...]) -> Part:
         name = "refusal" if given["type"] == "refusal" else "text"
         if name not in given:
             raise Refusal("missing", param=f"{path}.{name}")
-        return Part(given[name])
-    return Part(fingerprint(given), "image")
+        return Part(given[name], cache_ttl=cache_mark(given))
+    shown = {name: value for name, value in given.items() if name != "prompt_cache_breakpoint"}
+    return Part(fingerprint(shown), "image", cache_mark(given))
 
 
 def _check_part(given: Any, path: str, allowed: tuple[str, ...]) -> None:

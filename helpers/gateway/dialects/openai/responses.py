@@ -113,6 +113,7 @@ class OpenAIResponses:
             stream=bool(body.get("stream")),
             effort=effort,
             sampling=chat.sampling(body),
+            caches_marks_only=chat.caches_marks_only(body),
             echo=body,
         )
         return self._dialect.check_length(question)

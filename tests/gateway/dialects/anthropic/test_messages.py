@@ -192,6 +192,40 @@ def test_automatic_caching_moves_with_the_conversation(client):
     assert again == written and 0 < more < 30
 
 
+def test_a_mark_for_an_hour_on_what_is_kept_for_five_minutes_makes_no_hour_of_them(client, gateway):
+    _, written, _ = counts(ask(client, system=[block()]))
+    assert counts(ask(client, system=[block(ttl="1h")]))[1:] == (0, written)
+    gateway.advance(minutes=6)
+    assert counts(ask(client, system=[block(ttl="1h")]))[1:] == (written, 0)
+
+
+def test_what_stands_around_the_turns_of_a_conversation_is_kept_with_them(client):
+    turns, rests = user(LONG), []
+    for said in ("Why?", "How?", "When?"):
+        auto = client.messages.create(model=THINKS, max_tokens=1000, messages=turns, cache_control={"type": "ephemeral"})
+        rests.append(auto.usage.input_tokens)
+        turns = [*turns, {"role": "assistant", "content": "I see."}, *user(said)]
+    assert max(rests) - min(rests) <= 1
+
+
+def test_a_mark_on_the_last_tool_keeps_the_tools_when_the_system_prompt_changes(client):
+    tools = [{**TOOL, "description": LONG, "cache_control": {"type": "ephemeral"}}]
+    _, written, _ = counts(ask(client, system="Be brief.", tools=tools))
+    assert written > 512
+    assert counts(ask(client, system="Be long.", tools=tools))[1:] == (0, written)
+
+
+def test_an_entry_is_found_up_to_twenty_blocks_before_a_mark(client):
+    def grown(more):
+        return ask(client, [{"type": "text", "text": LONG}, *({"type": "text", "text": f"Part {n}."} for n in range(more)), block("The end.")])
+
+    ask(client, [block()])
+    assert counts(grown(18))[2] > 0, "the mark is the first of twenty"
+    ask(client, [block("Anew. " + LONG)])
+    said = [{"type": "text", "text": "Anew. " + LONG}, *({"type": "text", "text": f"Part {n}."} for n in range(19)), block("The end.")]
+    assert counts(ask(client, said))[2] == 0
+
+
 def test_five_breakpoints_are_too_many(client):
     with pytest.raises(anthropic.BadRequestError, match="maximum of 4 blocks"):
         ask(client, [block("one") for _ in range(5)])

@@ -7,6 +7,9 @@ from tests.gateway.dialects.bedrock.samples import ANSWER, MESSAGES, PROMPT, cli
 CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
 
 
+LONG = "All work and no play makes this a dull notebook. " * 200
+
+
 @pytest.fixture
 def bedrock(gateway):
     return client()
@@ -105,6 +108,17 @@ def test_top_k_is_heeded(bedrock):
 
     assert len({ask(additionalModelRequestFields={"top_k": 1}) for _ in range(4)}) == 1
     assert len({ask() for _ in range(4)}) > 1
+
+
+def test_a_cache_point_after_the_tools_keeps_them_when_the_system_prompt_changes(bedrock):
+    tools = [{"toolSpec": {"name": "look", "description": LONG, "inputSchema": {"json": {"type": "object"}}}}, {"cachePoint": {"type": "default"}}]
+
+    def ask(system):
+        used = bedrock.converse(modelId=CLAUDE, messages=said("Hi"), system=[{"text": system}], toolConfig={"tools": tools})["usage"]
+        return used["cacheWriteInputTokens"], used["cacheReadInputTokens"]
+
+    written, read = ask("Be brief.")
+    assert read == 0 < written and ask("Be long.") == (0, written)
 
 
 def test_cache_points_among_tools_count_too(bedrock):

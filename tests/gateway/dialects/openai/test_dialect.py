@@ -1,5 +1,6 @@
 """OpenAI's models, limits, prompt caching and refusals through its own SDK."""
 
+import os
 import re
 from types import SimpleNamespace
 
@@ -103,6 +104,51 @@ def test_older_models_cache_in_blocks_of_128(client, gateway):
     assert again % 128 == 0 and prompt - 140 < again <= prompt
     gateway.advance(minutes=11)
     assert cached(client, "gpt-4o")[1] == 0
+
+
+MARK = {"prompt_cache_breakpoint": {"mode": "explicit"}}
+
+
+def test_in_explicit_mode_only_what_is_marked_is_cached(client):
+    def ask(question, *mark):
+        said = [{"type": "text", "text": LONG, **(MARK if mark else {})}, {"type": "text", "text": question}]
+        messages = [{"role": "user", "content": said}]
+        used = client.chat.completions.create(model="gpt-6-luna", messages=messages, prompt_cache_options={"mode": "explicit"}).usage
+        return used.prompt_tokens, used.prompt_tokens_details.cached_tokens, used.prompt_tokens_details.cache_write_tokens
+
+    assert [ask("Why?")[1:] for _ in range(2)] == [(0, 0), (0, 0)], "nothing marked, nothing cached"
+    prompt, read, written = ask("Why?", MARK)
+    assert read == 0 < written < prompt
+    assert ask("And how much does all of that cost?", MARK)[1:] == (written, 0)
+
+
+def test_in_explicit_mode_responses_cache_only_what_is_marked(client):
+    def ask(question, **mark):
+        said = [{"role": "user", "content": [{"type": "input_text", "text": LONG, **mark}, {"type": "input_text", "text": question}]}]
+        used = client.responses.create(model="gpt-6-luna", input=said, prompt_cache_options={"mode": "explicit"}).usage
+        return used.input_tokens_details.cached_tokens, used.input_tokens_details.cache_write_tokens
+
+    assert [ask("Why?") for _ in range(2)] == [(0, 0), (0, 0)]
+    read, written = ask("Why?", **MARK)
+    assert ask("And how much?", **MARK) == (written, 0) and read == 0 < written
+
+
+@pytest.mark.parametrize("options", ["explicit", 5, ["explicit"]])
+def test_cache_options_that_are_no_object_do_no_harm_where_they_are_not_looked_at(client, options):
+    assert client.responses.create(model="gpt-6-luna", input=LONG, extra_body={"prompt_cache_options": options}).status
+    house = OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], max_retries=0)
+    assert chat(house, model="house", extra_body={"prompt_cache_options": options}).choices
+
+
+def test_only_the_last_four_marks_are_written(client):
+    def ask(*texts):
+        said = [{"type": "text", "text": text, **MARK} for text in texts]
+        asked = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": said}], "prompt_cache_options": {"mode": "explicit"}}
+        return client.chat.completions.create(**asked).usage.prompt_tokens_details
+
+    assert ask(LONG, "1", "2", "3", "4").cache_write_tokens
+    assert ask(LONG).cached_tokens == 0
+    assert ask(LONG, "1").cached_tokens
 
 
 def test_a_common_beginning_is_enough_and_a_changed_one_is_not(client):
