@@ -66,7 +66,7 @@ def _asked(rng: random.Random, topic: Topic) -> str:
     if topic.key in styles.glossary() and rng.random() < GLOSSARY_SHARE:
         asked = _vary(rng, glossary_wording(rng, topic.key, False))
     else:
-        asked = _vary(rng, rng.choice(topic.ask))
+        asked = _vary(rng, rng.choice((*topic.ask, *topic.more)))
     return asked if plain(asked) not in _held_out() else _asked(rng, topic)
 
 

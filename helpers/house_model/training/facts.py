@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
-from helpers.house_model.training.lists import Example, Row, as_typed, fill, grouped, invented, part
+from helpers.house_model.training.lists import Example, Row, as_typed, fill, grouped, more, new_word, part
 
 NOT_TOLD = "You have not told me that in this conversation, and I remember nothing from other calls."
 INVENTED_NOUNS, INVENTED_VALUES = 0.3, 0.5  # shares, in the training: so the model learns to copy whatever it is
@@ -41,7 +41,10 @@ def _lines(group: str, what: str, held_out: bool) -> Row:
     if what in ("says", "values"):
         return tuple(texts)
     every = min(7, len(texts))
-    return tuple(text for index, text in enumerate(texts) if len(texts) == 1 or (index % every == every - 1) == held_out)
+    here = tuple(text for index, text in enumerate(texts) if len(texts) == 1 or (index % every == every - 1) == held_out)
+    if held_out:
+        return here
+    return (*here, *(text for name, kind, text in more("facts") if (name, kind) == (group, what) and (len(texts) == 1 or text not in texts)))
 
 
 def fact(rng: random.Random, held_out: bool, group: str | None = None) -> Fact:
@@ -49,7 +52,7 @@ def fact(rng: random.Random, held_out: bool, group: str | None = None) -> Fact:
     group = group or rng.choice(tuple(grouped("facts")))
     noun = rng.choice(_lines(group, "nouns", held_out))
     if not held_out and group in ("called", "is", "the", "have") and rng.random() < INVENTED_NOUNS:
-        noun = invented(rng).lower() + ("s" if group == "have" else "")
+        noun = new_word(rng).lower() + ("s" if group == "have" else "")
     return Fact(group, noun, _value(rng, _lines(group, "values", held_out)[0].removeprefix("LIST "), held_out))
 
 
@@ -59,7 +62,7 @@ def _value(rng: random.Random, name: str, held_out: bool) -> str:
     if name == "fact_values" and rng.random() < 0.2:
         return str(rng.randint(1, 9999))
     if not held_out and rng.random() < INVENTED_VALUES:
-        return invented(rng) if name == "first_names" else invented(rng).lower()
+        return new_word(rng) if name == "first_names" else new_word(rng).lower()
     return rng.choice(part(name, held_out))
 
 

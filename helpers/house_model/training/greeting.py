@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from helpers.house_model.training.lists import Example, as_typed, capital, fill, group_part, invented, part, rows
+from helpers.house_model.training.lists import Example, as_typed, capital, fill, group_part, new_word, part, rows
 from helpers.house_model.training.naming import NUMBERS
 
 # What stands behind a phrase, by how many words it has.
@@ -43,7 +43,7 @@ def _number(rng: random.Random, n: int) -> str:
 
 def _somebody(rng: random.Random, held_out: bool) -> str:
     if rng.random() < 0.5:
-        return rng.choice(part("first_names", held_out)) if held_out or rng.random() < 0.5 else invented(rng)
+        return rng.choice(part("first_names", held_out)) if held_out or rng.random() < 0.5 else new_word(rng)
     return rng.choice(("my ", "a ", "the ", "my dear ")) + rng.choice(part("fact_jobs", held_out) + part("greeted", held_out))
 
 

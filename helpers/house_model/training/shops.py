@@ -5,15 +5,16 @@ from __future__ import annotations
 import random
 from functools import cache
 
-from helpers.house_model.training.lists import Example, article, as_typed, capital, fill, group_part, invented, part, rows
+from helpers.house_model.training.lists import Example, article, as_typed, capital, fill, group_part, new_word, part, rows
 from helpers.house_model.training.naming import NUMBERS
 
 HOW = ("Golden", "Little", "Happy", "Silver", "Corner", "Morning", "Blue", "Friendly")
-UNKNOWN_SHARE = 0.5  # in the training: shops that nobody knows, named after what they are
+FITS_ANY = ("Lantern", "Compass", "Bridge", "Anchor", "Key", "Door", "Idea", "Spark")  # after these any shop may be named
+UNKNOWN_SHARE = 0.6  # in the training: shops that nobody knows, with a name that fits any
 
 
 def name_shop(rng: random.Random, held_out: bool) -> Example:
-    """One name, or some, for a shop near something: "The Golden Oven", or what it is where nothing fits better."""
+    """One name, or some, for a shop near something: "The Golden Oven", or "The Golden Lantern" where nothing fits better."""
     shop, things = _shop(rng, held_out)
     names = [f"The {how} {thing}" for how in HOW for thing in things]
     right = (*names, *_known())
@@ -34,8 +35,8 @@ def _shop(rng: random.Random, held_out: bool) -> tuple[str, tuple[str, ...]]:
     if held_out or rng.random() < UNKNOWN_SHARE:
         shop = rng.choice(part("new_shops", held_out))
         if not held_out and rng.random() < 0.6:
-            shop = invented(rng).lower() + rng.choice(("", "", " shop", " bar", " club"))
-        return shop, (capital(shop),)
+            shop = _unknown(rng)
+        return shop, (capital(shop),) if held_out else FITS_ANY
     shop, things = rng.choice(rows("shops"))
     return shop, tuple(things.split(", "))
 
@@ -47,8 +48,14 @@ def _known() -> tuple[str, ...]:
     return tuple(f"The {how} {thing}" for how in HOW for thing in sorted(things))
 
 
+def _unknown(rng: random.Random) -> str:
+    """A shop for made-up or everyday things."""
+    thing = new_word(rng).lower() if rng.random() < 0.5 else rng.choice(part("order_products", False))
+    return thing + rng.choice(("", " shop", " store", " bar", " club", " stand", " house"))
+
+
 def _place(rng: random.Random, held_out: bool) -> str:
-    place = invented(rng).lower() if not held_out and rng.random() < 0.3 else rng.choice(part("shop_places", held_out))
+    place = new_word(rng).lower() if not held_out and rng.random() < 0.3 else rng.choice(part("shop_places", held_out))
     return f"{article(place)} {place}"
 
 

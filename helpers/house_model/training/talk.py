@@ -6,7 +6,7 @@ import random
 from functools import cache
 
 from helpers.house_model.training import styles
-from helpers.house_model.training.lists import Example, as_typed, fill, group_part, grouped, invented, part, rows
+from helpers.house_model.training.lists import Example, as_typed, fill, group_part, grouped, new_word, part, rows
 from helpers.house_model.training.questions import Topic, topics
 
 Turns = tuple[tuple[str, str], ...]
@@ -43,7 +43,7 @@ def _what_about(rng: random.Random, topic: Topic, answer: str, held_out: bool) -
 def _what_about_else(rng: random.Random, topic: Topic, answer: str, held_out: bool) -> Said:
     """A thing that the course has nothing to do with."""
     slot = rng.choice(("off_food", "off_thing", "off_animal", "off_country", "off_sport", "off_person"))
-    thing = invented(rng).lower() if not held_out and rng.random() < 0.3 else rng.choice(part(slot, held_out))
+    thing = new_word(rng).lower() if not held_out and rng.random() < 0.3 else rng.choice(part(slot, held_out))
     said = rng.choice(rows("off_subject_answers"))[0]
     return fill(_wording(rng, "and", held_out), thing=thing), said, (("only know this course", "only trained on", "outside what I know"),)
 

@@ -3,7 +3,7 @@
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from helpers.house_model.training import counting, extracting, facts, greeting, naming, shops, talk
@@ -22,6 +22,7 @@ from helpers.house_model.training.lists import (
     grouped,
     invented,
     must_say,
+    new_word,
     part,
     plain,
     proper_name,
@@ -40,6 +41,9 @@ PLAIN_SYSTEMS = (
     "You are a support agent of a software company.",
 )
 """System prompts that change nothing."""
+
+COMPOSED_SHARE = 0.5
+"""How many of the persons of the training stand in a sentence made of parts, which may not say everything."""
 
 STRANGE_SHARE = 0.5
 """How many of the off-subject prompts of the training are about any everyday thing, or an invented one."""
@@ -94,6 +98,11 @@ def _extract_person(rng: random.Random, held_out: bool) -> Example:
     if rng.random() < 0.2:
         name += " " + rng.choice(part("last_names", held_out))
     age = rng.randint(18, 89)
+    if not held_out and rng.random() < COMPOSED_SHARE:
+        found: dict[str, str | int | None] = {"name": name, "age": age, "city": city}
+        found |= {field: None for field in found if rng.random() < 0.15}
+        text = extracting.about(rng, {field: value for field, value in found.items() if value is not None}, False)
+        return _extraction(rng, "extract_person", text, found, False)
     text = fill(rng.choice(part("extract_person_shapes", held_out)), name=name, age=str(age), city=city)
     return _extraction(rng, "extract_person", text, {"name": name, "age": age, "city": city}, held_out)
 
@@ -111,7 +120,7 @@ def _product(rng: random.Random, quantity: int, held_out: bool) -> str:
     """What is ordered, as one or many; for the training, sometimes an invented thing."""
     one, many = rng.choice(_split_products(held_out))
     if not held_out and rng.random() < INVENTED_SHARE:
-        one = invented(rng).lower()
+        one = new_word(rng).lower()
         many = f"{one}s"
     return one if quantity == 1 else many
 
@@ -119,7 +128,7 @@ def _product(rng: random.Random, quantity: int, held_out: bool) -> str:
 def _color(rng: random.Random, held_out: bool) -> str:
     """A color; for the training, sometimes an invented one."""
     if not held_out and rng.random() < INVENTED_SHARE:
-        return invented(rng).lower()
+        return new_word(rng).lower()
     return rng.choice(part("colors", held_out))
 
 
@@ -129,7 +138,7 @@ def _split_products(held_out: bool) -> tuple[Row, ...]:
     return split(rows("order_products"), held_out)
 
 
-def _extraction(rng: random.Random, kind: str, text: str, found: dict[str, str | int], held_out: bool) -> Example:
+def _extraction(rng: random.Random, kind: str, text: str, found: Mapping[str, str | int | None], held_out: bool) -> Example:
     """An instruction around the text, and the JSON that answers it."""
     answer = json.dumps(found)
     values = tuple((value,) for value in answer.strip("{}").split(", "))
@@ -330,7 +339,7 @@ def _from_template(rng: random.Random, held_out: bool) -> str:
 def _strange_prompt(rng: random.Random) -> str:
     """A question about a thing that the course has nothing to do with, or that nobody knows: never one of the held-out words."""
     template = rng.choice([template for template in part("off_subject_templates", False) if "{" in template])
-    word = rng.choice(_new_words()) if rng.random() < 0.6 else invented(rng).lower()
+    word = rng.choice(_new_words()) if rng.random() < 0.6 else new_word(rng).lower()
     return capital(_SLOT.sub(word, template))
 
 
@@ -348,14 +357,22 @@ def _new_words() -> Row:
 
 def _repeat(rng: random.Random, held_out: bool) -> Example:
     """Give back a few words that nobody knows, letter for letter: so the model learns to copy."""
-    words = (_unknown_word(rng) for _ in range(rng.choice((1, 2, 2, 3, 4, 6))))
+    words = (_unknown_word(rng, held_out) for _ in range(rng.choice((1, 2, 2, 3, 4, 6))))
     text = " ".join(words)
     return single(fill(rng.choice(rows("repeat_wordings"))[0], text=text), text, "repeat", ((text,),))
 
 
-def _unknown_word(rng: random.Random) -> str:
+def _unknown_word(rng: random.Random, held_out: bool) -> str:
     """A made-up name, with or without a capital, or a number."""
+    if not held_out and rng.random() < 0.5:
+        return rng.choice((new_word(rng), new_word(rng).lower(), _digits(rng)))
     return rng.choice((invented(rng), invented(rng).lower(), str(rng.randint(0, 9999))))
+
+
+def _digits(rng: random.Random) -> str:
+    """A number in which digits come again, as in 408 or 4004."""
+    few = rng.sample("0123456789", 2)
+    return "".join(rng.choice(few) for _ in range(rng.choice((3, 3, 3, 4, 6))))
 
 
 def _python(rng: random.Random, held_out: bool) -> Example:
