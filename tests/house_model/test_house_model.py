@@ -30,7 +30,7 @@ from helpers.house_model.sampling import Sampling, probabilities
 from helpers.house_model.scheduler import Scheduler
 from helpers.house_model.sequence import Shown
 from helpers.house_model.tokenizer import Tokenizer
-from helpers.house_model.training import corpus, score, styles, tasks
+from helpers.house_model.training import corpus, lists, score, styles, tasks
 from helpers.house_model.training.naming import NUMBERS
 from helpers.house_model.training.questions import says, topics
 
@@ -85,7 +85,8 @@ def test_what_is_to_be_copied_stands_in_the_prompt():
     """Copying is learned first, from these examples alone, so each has to be one of copying."""
     for example in tasks.examples(random.Random(3), 300, ("repeat", "extract_person", "extract_order")):
         prompt = example.messages[-1][1]
-        copied = [example.answer] if example.kind == "repeat" else map(str, json.loads(example.answer).values())
+        values = [example.answer] if example.kind == "repeat" else json.loads(example.answer).values()
+        copied = [str(value) for value in values if value is not None]
         assert example.kind in tasks.COPYING and all(value in prompt for value in copied), example
 
 
@@ -116,6 +117,36 @@ def test_what_is_held_out_is_never_trained_on():
     for case in score.cases(task_count=0):
         if case.kind in ("glossary", "question"):
             assert case.messages[-1][1] not in known, case
+
+
+@pytest.mark.parametrize("name, group", [("name_wordings", None), ("off_subject_prompts", None), ("shop_wordings", "one"), ("small_talk_prompts", "joke")])
+def test_what_came_later_is_for_the_training_alone(name, group):
+    """So that the score asks what it asked before."""
+    trained, held_out = ((lists.group_part(name, group, held) if group else lists.part(name, held)) for held in (False, True))
+    later = {row[-1] for row in lists.more(name) if not group or row[0] == group}
+    assert later & {*trained} and not later & {*held_out}
+    assert not {lists.plain(text) for text in trained} & {lists.plain(text) for text in held_out}
+
+
+def test_later_wordings_of_a_question_are_not_held_out():
+    for topic in topics():
+        assert not {wording.lower() for wording in topic.more} & {wording.lower() for other in topics() for wording in other.held_out}, topic.key
+    assert "Explain a 503." in next(topic.more for topic in topics() if topic.key == "status-503")
+
+
+def test_every_piece_of_a_word_is_copied_now_and_then(engine):
+    """A token that is never an answer's is never said: "farmer" was copied as "fcar"."""
+    rng, seen = random.Random(3), Counter()
+    for _ in range(20_000):
+        seen.update(engine.tokenizer.encode(lists.new_word(rng).lower()))
+    pieces = [id for id, text in engine.tokenizer.bytes.items() if text.isalpha() and text.islower() and 1 < len(text) < 9]
+    assert sum(seen[id] > 0 for id in pieces) > 0.95 * len(pieces)
+
+
+def test_a_person_of_the_training_may_lack_something():
+    """So that "Linus is 54." gives no city."""
+    people = [json.loads(example.answer) for example in tasks.examples(random.Random(3), 300, ("extract_person",))]
+    assert {field for person in people for field, value in person.items() if value is None} == {"name", "age", "city"}
 
 
 def test_a_role_has_its_article():
