@@ -51,7 +51,7 @@ def about(rng: random.Random, told: Found, held_out: bool, roles: bool = True) -
 
 
 def _lead(rng: random.Random, name: str | int | None) -> tuple[str, str]:
-    """Who it is, in the training, and what links that to the rest: "The baker Tom", "My cousin", "The winner is Tom" and "and"."""
+    """Who it is, in the training, and what links that to the rest: "The baker Tom", "My cousin", "The winner is Tom" and " and"."""
     if rng.random() < 0.45:
         return str(name or rng.choice(SUBJECTS)), ""
     whose = rng.choice(("The", "Our", "My", "His", "Her", "The new", "The old", "Your", "This", "That"))

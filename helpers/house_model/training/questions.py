@@ -27,15 +27,12 @@ class Topic:
 @cache
 def topics() -> tuple[Topic, ...]:
     """All topics. Raises ValueError for a line that cannot be read, naming it."""
-    found = tuple(topic for path in sorted(FOLDER.glob("*.txt")) for topic in _read(path))
-    for line in MORE.read_text(encoding="utf-8").splitlines():
+    found = {topic.key: topic for path in sorted(FOLDER.glob("*.txt")) for topic in _read(path)}
+    for line in MORE.read_text(encoding="utf-8").splitlines()[1:]:
         key, *wordings = line.split(" | ")
-        for topic in found:
-            if topic.key == key:
-                topic.more += wordings
-            elif key == "{status}" and STATUS.fullmatch(topic.key):
-                topic.more += [wording.replace("{n}", topic.key[-3:]) for wording in wordings]
-    return found
+        for one in [status for status in found if STATUS.fullmatch(status)] if key == "{status}" else [key]:
+            found[one].more += [wording.replace("{n}", one[-3:]) for wording in wordings]
+    return tuple(found.values())
 
 
 def _read(path: Path) -> list[Topic]:

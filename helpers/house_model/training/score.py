@@ -1,9 +1,9 @@
-"""How good the house model is on wordings that it was never trained on: `python -m helpers.house_model.training.score [FOLDER [EARLIER]]`.
+"""How good the house model is on wordings that it was never trained on: `python -m helpers.house_model.training.score [FOLDER [EARLIER ...]]`.
 
 An answer is right when it contains the words that its question lists under "Must say", of each line one alternative; a count or a JSON
 object has to be the whole answer, a list has to name so many different things, a style has to begin and end as it should. Answers are
-greedy (temperature 0), so that the score is the same every time. With the folder of an earlier model, which answers the same prompts,
-the table of the model card is printed.
+greedy (temperature 0), so that the score is the same every time. With the folders of earlier models, the last one first, which answer
+the same prompts, the table of the model card is printed.
 """
 
 from __future__ import annotations
@@ -161,11 +161,14 @@ def score(folder: Path = FOLDER) -> tuple[Counter[str], Counter[str], list[tuple
     return asked, right, wrong
 
 
-def table(folder: Path, earlier: Path) -> str:
-    """The model card's table: both models on the same prompts."""
-    (asked, now, _), (_, before, _) = score(folder), score(earlier)
-    lines = [f"| {SHAPES[kind]} | {before[kind] / asked[kind]:.1%} | {now[kind] / asked[kind]:.1%} | {asked[kind]} |" for kind in SHAPES]
-    return "\n".join(("| | before | now | asked |", "|---|---|---|---|", *lines))
+def table(folder: Path, *earlier: Path) -> str:
+    """The model card's table: all models on the same prompts, the first one first."""
+    asked, now, _ = score(folder)
+    rights = [*(score(one)[1] for one in reversed(earlier)), now]
+    shares = (" | ".join(f"{right[kind] / asked[kind]:.1%}" for right in rights) for kind in SHAPES)
+    lines = [f"| {SHAPES[kind]} | {share} | {asked[kind]} |" for kind, share in zip(SHAPES, shares, strict=True)]
+    runs = ["before", *(f"run {number}" for number in range(2, len(rights))), "now"]
+    return "\n".join((f"| | {' | '.join(runs)} | asked |", "|---" * (len(runs) + 2) + "|", *lines))
 
 
 def main() -> None:

@@ -28,7 +28,8 @@ def _sentences(answer: str) -> list[str]:
 
 PERSONS = (
     "You are {person}.", "Talk like {person}.", "You speak like {person}.", "Speak like {person}.", "Act as {person}.", "Pretend to be {person}.",
-    "Reply like {person}.", "You talk like {person}.", "Imagine you are {person}.", "Play {person}.", "Answer as {person}.", "Respond like {person}.", "Respond as {person}.", "Reply as {person}.", "You answer like {person}.", "Always talk like {person}.",
+    "Reply like {person}.", "You talk like {person}.", "Imagine you are {person}.", "Play {person}.", "Answer as {person}.", "Respond like {person}.",
+    "Respond as {person}.", "Reply as {person}.", "You answer like {person}.", "Always talk like {person}.",
     "You are {person} and answer so.", "I want you to talk like {person}.", "Write like {person}.", "Be {person}.", "Answer like {person}.",
 )  # fmt: skip
 # Who can be played: how he is named, and what he says before and after an answer.
@@ -50,14 +51,17 @@ PERSONAS: tuple[tuple[tuple[str, ...], str, str], ...] = (
 FORMS: tuple[tuple[tuple[str, ...], Change], ...] = (
     (
         (
-            "Answer in one sentence.", "Reply with one short sentence.", "One sentence only.", "Use one sentence.", "Reply in one sentence.", "Be brief: one sentence.",
-            "Use only one sentence.", "Always answer with one sentence.", "In one sentence, please.", "Answer with a single sentence.", "You answer in one sentence.",
+            "Answer in one sentence.", "Reply with one short sentence.", "One sentence only.", "Use one sentence.", "Reply in one sentence.",
+            "Be brief: one sentence.",
+            "Use only one sentence.", "Always answer with one sentence.", "In one sentence, please.", "Answer with a single sentence.",
+            "You answer in one sentence.",
         ),
         first_sentence,
     ),
     (
         (
-            "Answer in bullet points.", "Use bullet points.", "Reply as a list.", "Bullet points, please.", "Answer with bullets.", "Reply in bullet points.", "Answer as bullets.", "Answer as a list.", "Reply as a list with bullets.", "Make a bulleted list.",
+            "Answer in bullet points.", "Use bullet points.", "Reply as a list.", "Bullet points, please.", "Answer with bullets.",
+            "Reply in bullet points.", "Answer as bullets.", "Answer as a list.", "Reply as a list with bullets.", "Make a bulleted list.",
             "Write bullet points.", "Use bullets.", "Always answer in bullet points.", "Answer as a list with bullets.", "Answer as a bulleted list.",
         ),
         lambda answer: "\n".join(f"- {sentence}" for sentence in _sentences(answer)),
@@ -73,7 +77,8 @@ FORMS: tuple[tuple[tuple[str, ...], Change], ...] = (
         (
             "Answer as JSON with the key answer.", "Reply in JSON with one key, answer.", "Answer in JSON.", "Reply in JSON.", "Answer as JSON.", "Use JSON.",
             "Return JSON.", "Answer as a JSON object.", "Always answer in JSON.", "Only JSON, please.",
-            "Respond in JSON.", "Respond with JSON.", "Give a JSON object with the key answer.", "Return a JSON object with one key: answer.", "Reply with a JSON object.",
+            "Respond in JSON.", "Respond with JSON.", "Give a JSON object with the key answer.", "Return a JSON object with one key: answer.",
+            "Reply with a JSON object.",
             "Respond as JSON, key answer.", "Your output is a JSON object.", "Write a JSON object that holds the answer.", "Output JSON with the key answer.",
             "Respond only with a JSON object.", "The answer is a JSON object with the key answer.", "Respond with a JSON object that has the key answer.",
         ),
@@ -81,34 +86,41 @@ FORMS: tuple[tuple[tuple[str, ...], Change], ...] = (
     ),
     (
         ("Answer in capital letters.", "Use only capital letters.", "Write everything in capitals.", "ALL CAPS, please.", "Answer in uppercase.", "Shout.",
-            "Reply in capitals.", "Use capital letters.", "Respond in capital letters.", "Only capital letters.", "Reply in uppercase.", "Always shout.", "WRITE IN CAPITALS.",
+            "Reply in capitals.", "Use capital letters.", "Respond in capital letters.", "Only capital letters.", "Reply in uppercase.", "Always shout.",
+            "WRITE IN CAPITALS.",
             "Reply in capital letters."),
         lambda answer: first_sentence(answer).upper(),
     ),
 )  # fmt: skip
 ONE_SENTENCE = ("Answer in one sentence.", "Be brief.", "One sentence.", "Use one sentence.", "Keep it short.", "One sentence only.")
 ROLES = (
-    "You are {a} {word}.", "You are an experienced {word}.", "Act as {a} {word}.", "You are a friendly {word}.", "Talk like {a} {word}.", "Reply as {a} {word}.",
-    "Pretend to be {a} {word}.", "You are a good {word}.", "Respond as {a} {word}.", "Be {a} {word}.", "You answer as {a} {word}.", "Talk as {a} {word}.", "Speak as {a} {word}.", "Imagine you are {a} {word}.", "You work as {a} {word}.", "Answer as {a} {word}.",
+    "You are {a} {word}.", "You are an experienced {word}.", "Act as {a} {word}.", "You are a friendly {word}.", "Talk like {a} {word}.",
+    "Reply as {a} {word}.",
+    "Pretend to be {a} {word}.", "You are a good {word}.", "Respond as {a} {word}.", "Be {a} {word}.", "You answer as {a} {word}.", "Talk as {a} {word}.",
+    "Speak as {a} {word}.", "Imagine you are {a} {word}.", "You work as {a} {word}.", "Answer as {a} {word}.",
 )
 BEGIN = (
     "Begin every answer with {word}.", "Start each answer with the word {word}.", "Always begin with {word}.", "Begin with {word}.", "Start with {word}.",
-    "Always start with the word {word}.", "Your answers begin with {word}.", "Begin each reply with {word}.", "Say {word} first.", "Each answer begins with {word}.", "Start all answers with {word}.", "Start each answer with {word}.", "First say {word}, then answer.",
+    "Always start with the word {word}.", "Your answers begin with {word}.", "Begin each reply with {word}.", "Say {word} first.",
+    "Each answer begins with {word}.", "Start all answers with {word}.", "Start each answer with {word}.", "First say {word}, then answer.",
     "Begin all your answers with the word {word}.", "Start every reply with {word}.", "Each answer starts with {word}.", "Start every answer with {word}.",
 )
 END = (
     "End every answer with {word}.", "Close each answer with the word {word}.", "Always end with {word}.", "End with {word}.", "Finish with {word}.",
-    "Always close with the word {word}.", "Your answers end with {word}.", "End each reply with {word}.", "Say {word} last.", "Each answer closes with {word}.", "Finish all answers with {word}.", "Finish each answer with {word}.", "Say {word} when you are done.",
+    "Always close with the word {word}.", "Your answers end with {word}.", "End each reply with {word}.", "Say {word} last.",
+    "Each answer closes with {word}.", "Finish all answers with {word}.", "Finish each answer with {word}.", "Say {word} when you are done.",
     "End all your answers with the word {word}.", "Finish every reply with {word}.", "Each answer ends with {word}.", "Finish every answer with {word}.",
 )
 FEW_WORDS = (
     "Answer in at most {n} words.", "Use at most {n} words.", "Answer in {n} words or fewer.", "At most {n} words.", "Be very brief.",
-    "Keep it under {n} words.", "Answer with no more than {n} words.", "Answer in a few words.", "Use very few words.", "Reply in {n} words at most.", "Reply in few words.", "Reply with at most {n} words.", "Answer in under {n} words.", "No more than {n} words.", "Reply in at most {n} words.",
+    "Keep it under {n} words.", "Answer with no more than {n} words.", "Answer in a few words.", "Use very few words.", "Reply in {n} words at most.",
+    "Reply in few words.", "Reply with at most {n} words.", "Answer in under {n} words.", "No more than {n} words.", "Reply in at most {n} words.",
 )  # fmt: skip
 NUMBERS = ("six", "seven", "eight", "nine", "ten", "8", "10", "12")
 IN_LANGUAGE = (
     "Answer in {language}.", "Reply in {language}.", "You always answer in {language}.", "Speak {language}.", "Reply only in {language}.",
-    "Please answer in {language}.", "You speak only {language}.", "All answers in {language}.", "Respond only in {language}.", "Your answers are in {language}.", "Write in {language}.", "Reply in {language}, please.", "Respond in {language}.",
+    "Please answer in {language}.", "You speak only {language}.", "All answers in {language}.", "Respond only in {language}.",
+    "Your answers are in {language}.", "Write in {language}.", "Reply in {language}, please.", "Respond in {language}.",
 )  # fmt: skip
 
 

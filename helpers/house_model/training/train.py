@@ -51,14 +51,21 @@ class Stage(NamedTuple):
 
 
 # Of the small tasks more of those that are the hardest.
-HARD = (*KINDS, "off_subject", "extract_person", "extract_order", "extract_fields", "extract_order_fields", "list", "shop", "small_talk", "sentiment", "yes_or_no", "count", "greet")
+HARD = (
+    *KINDS, "off_subject", "extract_person", "extract_order", "extract_fields", "extract_order_fields", "list", "shop", "small_talk", "sentiment", "yes_or_no",
+    "count", "greet",
+)  # fmt: skip
 # Copying is learned first and alone: among the questions, a model this small mostly never finds out how. Then everything, at a rate that
 # stays high for most of the steps: this stage may be made longer or shorter without changing what comes before. Then the rate falls,
-# and last comes more of what is still hard.
-STAGES = (Stage(450, 5e-3, 1.0, ("repeat",)), Stage(450, 5e-3, 1.0, COPYING), Stage(4000, 2.5e-3, 0.56, HARD, falls=False), Stage(4500, 2.5e-3, 0.56, HARD), Stage(600, 1e-3, 0.56, HARD))
+# and falls once more from a lower peak.
+STAGES = (
+    Stage(450, 5e-3, 1.0, ("repeat",)), Stage(450, 5e-3, 1.0, COPYING),
+    Stage(4000, 2.5e-3, 0.56, HARD, falls=False), Stage(4500, 2.5e-3, 0.56, HARD), Stage(600, 1e-3, 0.56, HARD),
+)  # fmt: skip
 USUAL_TEMPERATURE = 0.5  # of a request that names none: at 1 a model this small too often says what is wrong
 IGNORED = -100  # the label of a token that is not learned
-# Which answer fits a question is decided in its first tokens, so half of the questions end after them: more in the same time.
+# Which answer fits a question is decided in its first tokens, so many of the questions end after them: more in the same time.
+# Capitals are spelled, letter by letter: these answers stay whole.
 CUT_SHARE, CUT_AFTER = 0.4, 12  # of these examples, tokens
 CUT = ("question", "style", "language", "talk")
 
