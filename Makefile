@@ -79,10 +79,13 @@ vllm:
 # The weights are in the repository; this makes them anew, for whoever changes what the model is taught. More than an hour on one core.
 # PyTorch is needed for this alone, so it lives in an environment of its own. The .venv then says how good the new model is.
 TRAINING := torch==2.13.0 transformers==5.19.0 tokenizers==0.23.3
+# glibc gives large blocks back to the system and asks for them anew at every step, which can take longer than the step.
+KEEP_MEMORY := MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184
+
 house-model: setup
 	test -x .training/bin/python || .venv/bin/python -m venv .training
 	.training/bin/python -m pip install --quiet $(TRAINING)
-	.training/bin/python -m helpers.house_model.training.train helpers/house_model
+	$(KEEP_MEMORY) .training/bin/python -m helpers.house_model.training.train helpers/house_model
 	.venv/bin/python -m helpers.house_model.training.score
 
 # --upgrade: the newest of everything, as conda and Binder get it; without it uv keeps the versions of the lock that is there.

@@ -26,6 +26,7 @@ class Tokenizer:
     def __init__(self, file: Path) -> None:
         loaded = json.loads(file.read_text(encoding="utf-8"))
         merges = [tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in loaded["model"]["merges"]]
+        self._whole_words = loaded["model"].get("ignore_merges", False)  # a word that is a token is that token, whatever its merges
         self._rank = {pair: rank for rank, pair in enumerate(merges)}
         self._letters = _byte_letters()
         self.ids: dict[str, int] = loaded["model"]["vocab"]
@@ -56,6 +57,8 @@ class Tokenizer:
     def _join(self, word: str) -> tuple[int, ...]:
         """The ids of a word. A heap holds the pairs, the one that was learned first on top: the time grows with the word, not its square."""
         parts: list[str | None] = [self._letters[byte] for byte in word.encode()]
+        if self._whole_words and (whole := "".join(parts)) in self.ids:
+            return (self.ids[whole],)
         before, after = list(range(-1, len(parts) - 1)), list(range(1, len(parts) + 1))  # the neighbours of each part
 
         def pair(left: int) -> tuple[int, int, str] | None:

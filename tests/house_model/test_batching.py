@@ -90,7 +90,7 @@ def test_answers_of_every_kind_and_length_side_by_side_are_those_of_one_by_one_w
 def test_an_answer_that_reaches_the_end_of_the_window_ends_there_beside_others(gateway):
     endless = {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "string", "minLength": 9000}}}}
     with ThreadPoolExecutor(4) as pool:
-        others = [pool.submit(ask, prompt) for prompt in ("Hi", "Hello", "What is a token?")]
+        others = [pool.submit(ask, prompt, max_tokens=80) for prompt in ("Hi", "Hello", "What is a token?")]
         full = pool.submit(ask, LONG * 4, max_tokens=None, **endless).result()
     assert full.usage.total_tokens == gateway.house._engine.model.context and full.choices[0].finish_reason == "length"
     assert all(other.result().choices[0].finish_reason == "stop" for other in others)

@@ -5,6 +5,7 @@ import datetime
 import json
 import os
 import random
+import re
 import threading
 import time
 from collections import Counter
@@ -29,7 +30,8 @@ from helpers.house_model.sampling import Sampling, probabilities
 from helpers.house_model.scheduler import Scheduler
 from helpers.house_model.sequence import Shown
 from helpers.house_model.tokenizer import Tokenizer
-from helpers.house_model.training import corpus, score, tasks
+from helpers.house_model.training import corpus, lists, score, styles, tasks
+from helpers.house_model.training.naming import NUMBERS
 from helpers.house_model.training.questions import says, topics
 
 STORED = Path(__file__).parents[1] / "data" / "vllm_greedy.json"
@@ -83,14 +85,15 @@ def test_what_is_to_be_copied_stands_in_the_prompt():
     """Copying is learned first, from these examples alone, so each has to be one of copying."""
     for example in tasks.examples(random.Random(3), 300, ("repeat", "extract_person", "extract_order")):
         prompt = example.messages[-1][1]
-        copied = [example.answer] if example.kind == "repeat" else map(str, json.loads(example.answer).values())
+        values = [example.answer] if example.kind == "repeat" else json.loads(example.answer).values()
+        copied = [str(value) for value in values if value is not None]
         assert example.kind in tasks.COPYING and all(value in prompt for value in copied), example
 
 
 @pytest.mark.parametrize("held_out", [False, True], ids=["trained on", "held out"])
 def test_every_answer_that_is_taught_is_right_by_the_score(held_out):
     for example in tasks.examples(random.Random(3), 1500, held_out=held_out):
-        case = score.Case(example.kind, example.messages, example.must_say, example.exact, example.listed)
+        case = score.Case(example.kind, example.messages, example.must_say, example.exact, example.listed, example.words)
         assert case.is_right(example.answer), example
 
 
@@ -108,9 +111,56 @@ def test_what_is_held_out_is_never_trained_on():
     for kind in ("facts", "yes_or_no", "extract_fields"):
         for example in tasks.examples(random.Random(4), 300, (kind,), held_out=True):
             assert example.messages[-1][1] not in known or "{" not in example.answer, example
+    for kind in ("count", "list", "name_one", "shop", "greet", "talk", "python", "small_talk"):
+        for example in tasks.examples(random.Random(4), 200, (kind,), held_out=True):
+            assert example.messages[-1][1] not in known, example
     for case in score.cases(task_count=0):
         if case.kind in ("glossary", "question"):
             assert case.messages[-1][1] not in known, case
+
+
+@pytest.mark.parametrize("name, group", [("name_wordings", None), ("off_subject_prompts", None), ("shop_wordings", "one"), ("small_talk_prompts", "joke")])
+def test_what_came_later_is_for_the_training_alone(name, group):
+    """So that the score asks what it asked before."""
+    trained, held_out = ((lists.group_part(name, group, held) if group else lists.part(name, held)) for held in (False, True))
+    later = {row[-1] for row in lists.more(name) if not group or row[0] == group}
+    assert later & {*trained} and not later & {*held_out}
+    assert not {lists.plain(text) for text in trained} & {lists.plain(text) for text in held_out}
+
+
+def test_later_wordings_of_a_question_are_not_held_out():
+    for topic in topics():
+        assert not {wording.lower() for wording in topic.more} & {wording.lower() for other in topics() for wording in other.held_out}, topic.key
+    assert "Explain a 503." in next(topic.more for topic in topics() if topic.key == "status-503")
+
+
+def test_every_piece_of_a_word_is_copied_now_and_then(engine):
+    """A token that is never an answer's is never said: "farmer" was copied as "fcar"."""
+    rng, seen = random.Random(3), Counter()
+    for _ in range(20_000):
+        seen.update(engine.tokenizer.encode(lists.new_word(rng).lower()))
+    pieces = [id for id, text in engine.tokenizer.bytes.items() if text.isalpha() and text.islower() and 1 < len(text) < 9]
+    assert sum(seen[id] > 0 for id in pieces) > 0.95 * len(pieces)
+
+
+def test_a_person_of_the_training_may_lack_something():
+    """So that "Linus is 54." gives no city."""
+    people = [json.loads(example.answer) for example in tasks.examples(random.Random(3), 300, ("extract_person",))]
+    assert {field for person in people for field, value in person.items() if value is None} == {"name", "age", "city"}
+
+
+def test_a_role_has_its_article():
+    """Jobs of the lists, and invented ones."""
+    for number in range(400):
+        instruction, answer = styles.style(random.Random(number), topics()[number % 50], "A token is a piece of text.", number % 2 == 0)
+        assert not re.search(r"\ba [aeio]\w|\ban [^aeiou]", f"{instruction} {answer.split(',')[0]}", re.IGNORECASE), (instruction, answer)
+
+
+def test_an_answer_of_so_many_words_has_as_many():
+    for example in tasks.examples(random.Random(3), 300, ("greet",)):
+        asked = re.search(r"\b(two|three|four|five|six|seven|[2-7]) words\b", example.messages[-1][1])
+        if asked:
+            assert example.words == len(example.answer.split()) == (NUMBERS.index(asked[1]) + 1 if asked[1] in NUMBERS else int(asked[1])), example
 
 
 def test_a_count_holds_every_number_once():
@@ -119,7 +169,7 @@ def test_a_count_holds_every_number_once():
         assert len(numbers) == len(set(numbers)) >= 2
         if numbers[0].isdigit():
             steps = {int(after) - int(before) for before, after in zip(numbers, numbers[1:], strict=False)}
-            assert steps in ({1}, {-1}), example
+            assert steps == {-1} or len(steps) == 1 and min(steps) > 0, example
 
 
 # ---- tokenizer ---------------------------------------------------------------------------------------------
@@ -148,9 +198,9 @@ def test_a_prompt_read_in_pieces_gives_the_scores_of_one_read_at_once(engine):
 
 
 def test_greedy_answers_are_vllms(engine):
-    """50 prompts that a real vLLM answered with these weights; tests/test_serving.py asks a live one where there is one."""
+    """56 prompts that a real vLLM answered with these weights; tests/test_serving.py asks a live one where there is one."""
     stored = json.loads(STORED.read_text(encoding="utf-8"))
-    assert len(stored["answers"]) == 50
+    assert len(stored["answers"]) == 56
     for row in stored["answers"]:
         ids = engine.chat([(m["role"], m["content"]) for m in row["messages"]])
         tokens = list(engine.generate(ids, Sampling(temperature=0, max_tokens=stored["max_tokens"])))
@@ -166,6 +216,14 @@ def test_a_name_is_cut_alike_after_a_space_and_a_quotation_mark(engine, name):
         pieces = [engine.tokenizer.bytes[id] for id in engine.tokenizer.encode(before + name)]
         assert b"".join(pieces).strip(b' "(:') == name.encode()
         assert [piece.strip(b' "(:') for piece in pieces if piece.strip(b' "(:')] == bare
+
+
+@pytest.mark.parametrize("value", ["orange", "lavender", "teal", "tents", "onion", "Isabel", "Wiebke", "forest"])
+def test_what_is_copied_is_the_same_tokens_behind_a_space(engine, value):
+    """Its beginning too: " or" of " orange" is no token of its own, or the model would have to translate it into "or"."""
+    bare = engine.tokenizer.encode(value)
+    for before in (" ", '"', "(", "a "):
+        assert engine.tokenizer.encode(before + value)[-len(bare) :] == bare
 
 
 def test_no_two_digits_share_a_token(engine):
@@ -207,7 +265,7 @@ def test_the_model_learned_how_often_each_answer_was_trained(engine):
         trained = Counter()
         for answer, weight in weights.items():
             trained[engine.tokenizer.encode(answer)[0]] += weight / sum(weights.values())
-        assert sum(likely[token] for token in trained) > 0.9
+        assert sum(likely[token] for token in trained) > 0.8
         moved.append(sum(max(0.0, share - likely[token]) for token, share in trained.items()))
     assert sum(moved) / len(moved) < 0.2
 

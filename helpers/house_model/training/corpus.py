@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
 from helpers.house_model.training import styles, tasks
-from helpers.house_model.training.lists import Example, as_typed, fill, part
+from helpers.house_model.training.lists import Example, as_typed, capital, fill, part, plain, rows
 from helpers.house_model.training.questions import Topic, topics
-from helpers.house_model.training.styles import first_sentence
 
 CHOICES = Path(__file__).with_name("choices.txt")
-CHOICE_SHARE = 0.06
-SYSTEM_SHARE, STYLE_SHARE, LANGUAGE_SHARE = 0.12, 0.18, 0.14  # of the questions: with an instruction that changes nothing, the style, the language
+CHOICE_SHARE = 0.07
+SYSTEM_SHARE, STYLE_SHARE, LANGUAGE_SHARE = 0.12, 0.24, 0.14  # of the questions: with an instruction that changes nothing, the style, the language
 IN_MESSAGE_SHARE = 0.2  # of these instructions: in the user's message, before or after the question
 GLOSSARY_SHARE = 0.4  # of the questions about a term of the glossary: asked in a wording that fits any term
-EARLIER_SHARE, FOLLOW_SHARE, LONG_SHARE = 0.06, 0.03, 0.015
+EARLIER_SHARE, LONG_SHARE = 0.1, 0.015
 
 OPENINGS = ("", "", "", "", "", "Hi, ", "Hello. ", "Please tell me: ", "Quick question: ", "I am new to this. ", "Question: ", "Sorry to ask, but ")
 ENDINGS = ("", "", "", "", "", "", " Thanks!", " Please explain.", " Keep it short.")
-PLAIN_SYSTEMS = (
-    "You are a helpful assistant.",
-    "You are a patient teacher of programmers.",
-    "You are an assistant for developers who call language models.",
-    "Be helpful and exact.",
-    "You answer questions about LLM APIs.",
-    "Be concise.",
-    "You are a support agent of a software company.",
-)
-SHORTER = ("Shorter, please.", "Can you say that in one sentence?", "Say that in one sentence.", "Too long. One sentence, please.", "Summarize that.")
+# What may stand for what in a question without changing it.
+ALIKE = (
+    ("what is the", "what's the", "tell me the"), ("what is", "what's", "explain", "define", "tell me what is"), ("how do i", "how can i", "how to", "how would i", "what do i do to"),
+    ("how does", "in what way does"), ("why does", "why would", "what is the reason that"), ("can i", "may i", "is it possible to", "could i"), ("should i", "do i need to", "must i"),
+    ("what does", "tell me what"), ("do i", "must i"), ("reply", "response", "answer", "output"), ("request", "call"), ("provider", "vendor", "company"),
+    ("model", "LLM", "language model"), ("price", "cost"), ("cheap", "inexpensive", "low-cost"), ("cheaper", "less expensive"), ("fast", "quick"), ("faster", "quicker"),
+    ("use", "work with"), ("get", "receive", "obtain"), ("send", "pass"), ("many", "a lot of"), ("error", "failure", "problem"), ("difference between", "distinction between"),
+    ("mean", "stand for"), ("explain", "describe"), ("kind", "type", "sort"), ("start", "begin"), ("end", "stop", "finish"), ("big", "large"), ("prompt", "input"), ("limit", "cap", "maximum"),
+)  # fmt: skip
 
 
 def examples(rng: random.Random, count: int, task_share: float, kinds: Iterable[str] | None = None) -> Iterator[Example]:
@@ -54,22 +53,28 @@ def _question(rng: random.Random) -> Example:
     answer, asked = rng.choice(topic.answers), _asked(rng, topic)
     if kind < LANGUAGE_SHARE + STYLE_SHARE:
         return _instructed(rng, *styles.style(rng, topic, answer, False), _earlier(rng), asked, "style")
-    if rng.random() < FOLLOW_SHARE:
-        before = (("user", asked), ("assistant", answer), ("user", rng.choice(SHORTER)))
-        return Example(before, first_sentence(answer), "follow-up", ())
     if rng.random() < LONG_SHARE:
         asked = f"{_document(rng)}\n\n{asked}"
     turns = (*_earlier(rng), ("user", asked))
     if rng.random() < SYSTEM_SHARE:
-        turns = (("system", rng.choice(PLAIN_SYSTEMS)), *turns)
+        turns = (("system", rng.choice(tasks.PLAIN_SYSTEMS)), *turns)
     return Example(turns, answer, "question", ())
 
 
 def _asked(rng: random.Random, topic: Topic) -> str:
-    """A wording of its own, or one that fits any term of the glossary."""
+    """A wording of its own, or one that fits any term of the glossary: never one that is held out."""
     if topic.key in styles.glossary() and rng.random() < GLOSSARY_SHARE:
-        return _vary(rng, glossary_wording(rng, topic.key, False))
-    return _vary(rng, rng.choice(topic.ask))
+        asked = _vary(rng, glossary_wording(rng, topic.key, False))
+    else:
+        asked = _vary(rng, rng.choice((*topic.ask, *topic.more)))
+    return asked if plain(asked) not in _held_out() else _asked(rng, topic)
+
+
+@cache
+def _held_out() -> frozenset[str]:
+    """Every wording of a question, or for a term, that the score asks."""
+    wordings = (fill(text, term=term) for text in part("glossary_wordings", True) for terms in styles.glossary().values() for term in terms)
+    return frozenset(plain(text) for text in (*wordings, *(text for topic in topics() for text in topic.held_out)))
 
 
 def glossary_wording(rng: random.Random, key: str, held_out: bool) -> str:
@@ -120,7 +125,9 @@ def _document(rng: random.Random) -> str:
 
 
 def _vary(rng: random.Random, asked: str) -> str:
-    """The same words as other people would type them."""
+    """The same question as other people would type it."""
+    if rng.random() < 0.5:
+        asked = _in_other_words(rng, asked)
     if rng.random() < 0.35:
         asked = rng.choice(OPENINGS) + asked + rng.choice(ENDINGS)
     if rng.random() < 0.25:
@@ -132,6 +139,19 @@ def _vary(rng: random.Random, asked: str) -> str:
     if rng.random() < 0.35:
         asked = _without_some_words(rng, asked)
     return asked
+
+
+@cache
+def _alike() -> tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]:
+    return tuple((re.compile(rf"\b{re.escape(word)}\b", re.IGNORECASE), tuple(other for other in words if other != word)) for words in ALIKE for word in words)
+
+
+def _in_other_words(rng: random.Random, text: str) -> str:
+    """One or two of its words as others say them."""
+    fitting = [(word, others) for word, others in _alike() if word.search(text)]
+    for word, others in rng.sample(fitting, min(len(fitting), rng.choice((1, 1, 2)))):
+        text = word.sub(rng.choice(others), text, count=1)
+    return text[:1].upper() + text[1:]
 
 
 def _typo(rng: random.Random, text: str) -> str:
@@ -160,7 +180,7 @@ def choices(wording: str = "Ask") -> tuple[tuple[str, list[str], dict[str, int]]
 
 
 def _choice(rng: random.Random) -> Example:
-    _, wordings, answers = rng.choice(choices())
+    _, wordings, answers = rng.choices(choices(), [len(wordings) for _, wordings, _ in choices()])[0]
     answer = rng.choices(list(answers), list(answers.values()))[0]
     return Example((("user", as_typed(rng, rng.choice(wordings))),), answer, "choice", ())
 
@@ -175,6 +195,12 @@ def all_text() -> Iterator[str]:
     for example in tasks.examples(rng, 6000):
         yield from (text for _, text in example.messages)
         yield example.answer
+    for _, _, names in rows("kinds_of_things"):  # often, so that a name is one token: then it is drawn whole at any temperature
+        for name in names.split(", "):
+            yield from [name] * 30
+            yield from [capital(name)] * 40
+    for _, _, answers in choices():
+        yield from [*answers] * 20
 
 
 def _texts(topic: Topic) -> Iterator[str]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 import random
 
-from helpers.house_model.training.lists import INVENTED_SHARE, Example, fill, group_part, invented, part, proper_name, rows, split
+from helpers.house_model.training.lists import INVENTED_SHARE, Example, fill, group_part, invented, more, new_word, part, proper_name, rows, split
 
 MISSING_SHARE = 0.3  # of the fields that are asked for: the text does not say them
 SYSTEM_SHARE = 0.2  # the instruction is a system prompt
 SUBJECTS = ("She", "He", "My neighbor", "A friend of mine", "Our guest", "Somebody", "The new colleague")  # of a text that names nobody
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 FIELDS = ("age", "city", "job", "color", "food", "email")
+ROLES = (
+    "customer", "guest", "cousin", "uncle", "aunt", "friend", "student", "boss", "manager", "sister", "brother", "driver", "owner", "winner", "member", "visitor",
+    "caller", "user", "speaker", "host", "buyer", "child", "son", "daughter", "doctor", "lawyer", "engineer", "author", "singer", "player", "captain", "colleague",
+    "client", "applicant", "candidate", "employee", "trainer", "person", "man", "woman", "girl", "boy", "lady", "tenant", "passenger", "witness", "reader",
+)  # fmt: skip
 Found = dict[str, str | int | None]
 
 
@@ -22,23 +27,41 @@ def person(rng: random.Random, held_out: bool) -> Example:
     if rng.random() < 0.25:  # something that nobody asked for
         extra = rng.choice(FIELDS)
         told.setdefault(extra, _value(rng, extra, held_out))
-    return _extraction(rng, _about(rng, told, held_out), {field: told.get(field) for field in asked}, held_out)
+    return _extraction(rng, about(rng, told, held_out, roles="job" not in (*asked, *told)), {field: told.get(field) for field in asked}, held_out)
 
 
-def _about(rng: random.Random, told: Found, held_out: bool) -> str:
+def about(rng: random.Random, told: Found, held_out: bool, roles: bool = True) -> str:
     """Who it is, then the rest in any order, as one sentence or several; now and then something beside the point."""
     fields = [field for field in told if field != "name"]
     rng.shuffle(fields)
-    head = str(told.get("name") or rng.choice(SUBJECTS))
+    head, link = (str(told.get("name") or rng.choice(SUBJECTS)), "") if held_out or not roles else _lead(rng, told.get("name"))
+    if link and rng.random() < 0.5:  # "The winner is Tom, 54, from Rome."
+        pieces = (_clause(rng, f"{field}_in", told[field], held_out) for field in fields)
+        return head + "".join(piece if piece[0] == "," else f" {piece}" for piece in pieces).replace(",,", ",").rstrip(",") + "."
     if fields and rng.random() < 0.3:
         set_in = _clause(rng, f"{fields[0]}_in", told[fields.pop(0)], held_out)
         head += set_in if set_in[0] == "," else f" {set_in}"
+    head += link
     clauses = [_clause(rng, field, told[field], held_out) for field in fields]
     if not clauses or rng.random() < 0.2:
-        clauses.append(rng.choice(rows("extract_noise"))[0])
+        clauses.append(rng.choice(rows("extract_noise") if held_out else (*rows("extract_noise"), *more("extract_noise")))[0])
     if rng.random() < 0.5:
         return f"{head} " + " and ".join(clauses) + "."
     return ". ".join([f"{head} {clauses[0]}", *(f"{rng.choice(('She', 'He'))} {clause}" for clause in clauses[1:])]) + "."
+
+
+def _lead(rng: random.Random, name: str | int | None) -> tuple[str, str]:
+    """Who it is, in the training, and what links that to the rest: "The baker Tom", "My cousin", "The winner is Tom" and " and"."""
+    if rng.random() < 0.45:
+        return str(name or rng.choice(SUBJECTS)), ""
+    whose = rng.choice(("The", "Our", "My", "His", "Her", "The new", "The old", "Your", "This", "That"))
+    role = rng.choice(ROLES) if rng.random() < 0.6 else _word(rng, "fact_jobs", False)
+    when = rng.choice(("Today", "Tomorrow", "On Monday", "Last week", "This year", "In June", "Soon", "By the way,", "News:")) if rng.random() < 0.1 else ""
+    who = f"{when} {whose.lower()} {role}" if when else f"{whose} {role}"
+    if name is None or role in ("teacher", "neighbor", "patient"):  # these stand in sentences that are held out
+        return (str(name), "") if name else (who, "")
+    link = rng.choice((" is ", " is called ", " ", " ", ", ", " named "))
+    return who + link + str(name), " and" if link.startswith(" is") else ""
 
 
 def _clause(rng: random.Random, group: str, value: str | int | None, held_out: bool) -> str:
@@ -101,13 +124,13 @@ def _order_value(rng: random.Random, field: str, held_out: bool) -> str | int:
     if field == "day":
         return rng.choice(DAYS)
     if field == "product":
-        return f"{invented(rng).lower()}s" if not held_out and rng.random() < INVENTED_SHARE else rng.choice(split(rows("order_products"), held_out))[1]
+        return f"{new_word(rng).lower()}s" if not held_out and rng.random() < INVENTED_SHARE else rng.choice(split(rows("order_products"), held_out))[1]
     return proper_name(rng, "first_names", held_out) if field == "customer" else _word(rng, "colors", held_out)
 
 
 def _word(rng: random.Random, name: str, held_out: bool) -> str:
     """A word of a list; for the training, often an invented one."""
-    return invented(rng).lower() if not held_out and rng.random() < INVENTED_SHARE else rng.choice(part(name, held_out))
+    return new_word(rng).lower() if not held_out and rng.random() < INVENTED_SHARE else rng.choice(part(name, held_out))
 
 
 def _extraction(rng: random.Random, text: str, found: Found, held_out: bool) -> Example:

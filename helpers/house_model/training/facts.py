@@ -6,10 +6,12 @@ import random
 from dataclasses import dataclass
 from functools import lru_cache
 
-from helpers.house_model.training.lists import Example, Row, as_typed, fill, grouped, invented, part
+from helpers.house_model.training.lists import Example, Row, as_typed, fill, grouped, more, new_word, part
 
 NOT_TOLD = "You have not told me that in this conversation, and I remember nothing from other calls."
 INVENTED_NOUNS, INVENTED_VALUES = 0.3, 0.5  # shares, in the training: so the model learns to copy whatever it is
+
+NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "twelve", "twenty")
 
 Turns = tuple[tuple[str, str], ...]
 
@@ -39,7 +41,10 @@ def _lines(group: str, what: str, held_out: bool) -> Row:
     if what in ("says", "values"):
         return tuple(texts)
     every = min(7, len(texts))
-    return tuple(text for index, text in enumerate(texts) if len(texts) == 1 or (index % every == every - 1) == held_out)
+    here = tuple(text for index, text in enumerate(texts) if len(texts) == 1 or (index % every == every - 1) == held_out)
+    if held_out:
+        return here
+    return (*here, *(text for name, kind, text in more("facts") if (name, kind) == (group, what) and (len(texts) == 1 or text not in texts)))
 
 
 def fact(rng: random.Random, held_out: bool, group: str | None = None) -> Fact:
@@ -47,17 +52,17 @@ def fact(rng: random.Random, held_out: bool, group: str | None = None) -> Fact:
     group = group or rng.choice(tuple(grouped("facts")))
     noun = rng.choice(_lines(group, "nouns", held_out))
     if not held_out and group in ("called", "is", "the", "have") and rng.random() < INVENTED_NOUNS:
-        noun = invented(rng).lower() + ("s" if group == "have" else "")
+        noun = new_word(rng).lower() + ("s" if group == "have" else "")
     return Fact(group, noun, _value(rng, _lines(group, "values", held_out)[0].removeprefix("LIST "), held_out))
 
 
 def _value(rng: random.Random, name: str, held_out: bool) -> str:
     if name == "fact_numbers":
-        return str(rng.randint(2, 99))
+        return rng.choice(NUMBER_WORDS) if rng.random() < 0.3 else str(rng.randint(2, 99))
     if name == "fact_values" and rng.random() < 0.2:
         return str(rng.randint(1, 9999))
     if not held_out and rng.random() < INVENTED_VALUES:
-        return invented(rng) if name == "first_names" else invented(rng).lower()
+        return new_word(rng) if name == "first_names" else new_word(rng).lower()
     return rng.choice(part(name, held_out))
 
 
@@ -66,7 +71,7 @@ def remember(rng: random.Random, held_out: bool) -> Example:
     facts = _different(rng, held_out, rng.choice((1, 1, 1, 1, 2, 2, 3)))
     kind = rng.random()
     if kind < 0.12:
-        return _example((("user", _told(rng, facts[:1], held_out)),), f"Noted: {_small(facts[0].said)}", "facts", facts[0].value)
+        return Example((("user", _told(rng, facts, held_out)),), _noted_all(facts), "facts", tuple((one.value,) for one in facts))
     if kind < 0.27:
         turns = _talk(rng, facts[:-1], held_out)
         return _example((*turns, ("user", _asked(rng, facts[-1], held_out))), NOT_TOLD, "facts", "not told me")
@@ -84,7 +89,7 @@ def yes_or_no(rng: random.Random, held_out: bool) -> Example:
     if kind < 0.25:  # was it told? no
         turns = _talk(rng, [told for told in facts if told != wanted], held_out)
         question = wanted.say(rng.choice(_lines(wanted.group, rng.choice(("told", "check")), held_out)))
-        return _example((*turns, ("user", as_typed(rng, question))), f"No. {NOT_TOLD}", "yes_or_no", "no. you have not told me")
+        return _example((*turns, ("user", as_typed(rng, question, lower=False))), f"No. {NOT_TOLD}", "yes_or_no", "no. you have not told me")
     turns = _talk(rng, facts, held_out)
     if kind < 0.45:
         question, answer = wanted.say(rng.choice(_lines(wanted.group, "told", held_out))), "Yes"
@@ -96,7 +101,7 @@ def yes_or_no(rng: random.Random, held_out: bool) -> Example:
             return yes_or_no(rng, held_out)
         question, answer = Fact(wanted.group, wanted.noun, other.value).say(rng.choice(_lines(wanted.group, "check", held_out))), "No"
     answer = f"{answer}, {_small(wanted.said)}"
-    return Example((*turns, ("user", as_typed(rng, question))), answer, "yes_or_no", ((answer[:4],), (wanted.value,)))
+    return Example((*turns, ("user", as_typed(rng, question, lower=False))), answer, "yes_or_no", ((answer[:4],), (wanted.value,)))
 
 
 def _different(rng: random.Random, held_out: bool, count: int) -> list[Fact]:
@@ -112,6 +117,9 @@ def _different(rng: random.Random, held_out: bool, count: int) -> list[Fact]:
 def _told(rng: random.Random, facts: list[Fact], held_out: bool) -> str:
     """The facts as a user tells them, in one message."""
     texts = [one.say(rng.choice(_lines(one.group, "tell", held_out))) for one in facts]
+    if len(texts) == 2 and rng.random() < 0.3:
+        second = texts[1] if texts[1].startswith(("I ", "I'm")) else _small(texts[1])
+        texts = [f"{texts[0].rstrip('.')} and {second}"]
     return " ".join(text if text.endswith(".") else f"{text}." for text in texts)
 
 
@@ -122,9 +130,17 @@ def _talk(rng: random.Random, facts: list[Fact], held_out: bool) -> Turns:
     if len(facts) > 1 and rng.random() < 0.5:
         return (("user", _told(rng, facts, held_out)), ("assistant", "Noted."))
     turns: list[tuple[str, str]] = []
+    if len(facts) > 1 and rng.random() < 0.5:  # all at once
+        noted = rng.choice((_noted_all(facts), "Noted.", "Thank you for telling me."))
+        return (("user", as_typed(rng, _told(rng, facts, held_out), lower=False)), ("assistant", noted))
     for one in facts:
-        turns += [("user", as_typed(rng, _told(rng, [one], held_out))), ("assistant", _noted(rng, one))]
+        turns += [("user", as_typed(rng, _told(rng, [one], held_out), lower=False)), ("assistant", _noted(rng, one))]
     return tuple(turns)
+
+
+def _noted_all(facts: list[Fact]) -> str:
+    """How this model takes note of what it was told."""
+    return "Noted: " + " ".join(_small(one.said) if place == 0 else one.said for place, one in enumerate(facts))
 
 
 def _noted(rng: random.Random, one: Fact) -> str:
@@ -133,7 +149,7 @@ def _noted(rng: random.Random, one: Fact) -> str:
 
 
 def _asked(rng: random.Random, one: Fact, held_out: bool) -> str:
-    return as_typed(rng, one.say(rng.choice(_lines(one.group, "ask", held_out))))
+    return as_typed(rng, one.say(rng.choice(_lines(one.group, "ask", held_out))), lower=False)
 
 
 def _small(text: str) -> str:

@@ -1,5 +1,6 @@
 """The word lists in tasks/, and what every maker of examples needs to put them into words."""
 
+import json
 import random
 import re
 from collections.abc import Callable
@@ -8,6 +9,8 @@ from functools import lru_cache
 from pathlib import Path
 
 LISTS = Path(__file__).with_name("tasks")
+
+TOKENIZER = Path(__file__).parents[1] / "tokenizer.json"
 
 HOLD_OUT_EVERY = 7
 """Every seventh entry of a list is kept for the held-out examples."""
@@ -29,6 +32,7 @@ class Example:
     must_say: MustSay
     exact: bool = False  # right is only the answer itself, in small or capital letters
     listed: tuple[Row, int] | None = None  # right is so many of these names, each once
+    words: int | None = None  # right is an answer of so many words
 
 
 Maker = Callable[[random.Random, bool], Example]
@@ -40,8 +44,18 @@ Maker = Callable[[random.Random, bool], Example]
 @lru_cache(maxsize=None)
 def rows(name: str) -> tuple[Row, ...]:
     """Every entry of a list as its columns, without comments."""
+    return _read(name, more=False)
+
+
+@lru_cache(maxsize=None)
+def more(name: str) -> tuple[Row, ...]:
+    """The entries that came later, for the training alone: what is held out stays the same."""
+    return _read(name, more=True)
+
+
+def _read(name: str, more: bool) -> tuple[Row, ...]:
     lines = (LISTS / f"{name}.txt").read_text(encoding="utf-8").splitlines()
-    kept = (line.replace("\\n", "\n") for line in lines if line.strip() and not line.startswith("#"))
+    kept = (line.removeprefix("+ ").replace("\\n", "\n") for line in lines if line.strip() and line[0] != "#" and line.startswith("+ ") == more)
     return tuple(tuple(column.strip(" ") for column in line.split(" | ")) for line in kept)
 
 
@@ -58,7 +72,7 @@ def split(entries: tuple[Row, ...], held_out: bool) -> tuple[Row, ...]:
 @lru_cache(maxsize=None)
 def part(name: str, held_out: bool) -> Row:
     """The held-out or the training entries of a list with one column."""
-    return tuple(row[0] for row in split(rows(name), held_out))
+    return _with_more(rows(name), more(name), held_out)
 
 
 @lru_cache(maxsize=None)
@@ -73,7 +87,16 @@ def grouped(name: str) -> dict[str, tuple[Row, ...]]:
 @lru_cache(maxsize=None)
 def group_part(name: str, group: str, held_out: bool) -> Row:
     """The held-out or the training entries of one group of a list with two columns."""
-    return tuple(row[0] for row in split(grouped(name)[group], held_out))
+    return _with_more(grouped(name)[group], tuple(row[1:] for row in more(name) if row[0] == group), held_out)
+
+
+def _with_more(entries: tuple[Row, ...], later: tuple[Row, ...], held_out: bool) -> Row:
+    """One part of the entries; for the training, with those that came later and are not held out."""
+    here = tuple(row[0] for row in split(entries, held_out))
+    if held_out:
+        return here
+    kept_out = {plain(row[0]) for row in split(entries, True)}
+    return (*here, *(row[0] for row in later if plain(row[0]) not in kept_out))
 
 
 @lru_cache(maxsize=None)
@@ -111,15 +134,21 @@ def capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def as_typed(rng: random.Random, text: str) -> str:
-    """Sometimes in lower case, sometimes without the last punctuation mark, as people type."""
-    if rng.random() < 0.15:
+def article(noun: str) -> str:
+    """An or a; by its first letter, which is right for the words of the lists but "hour" and "unit"."""
+    return "an" if noun[:1].lower() in "aeio" or noun.startswith(("umb", "unc", "und")) else "a"
+
+
+def as_typed(rng: random.Random, text: str, lower: bool = True) -> str:
+    """Sometimes in lower case (not where a name is to be copied), sometimes without the last punctuation mark, as people type."""
+    if lower and rng.random() < 0.15:
         text = text.lower()
     if rng.random() < 0.15 and not text[-2:-1].isspace():
         text = text.rstrip(".?!") or text
     return text
 
 
+_CAPITALS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ONSETS = (*"bcdfghjklmnprstvwyz", *"br ch cl dr fl gr kh kr pl sh sk st th tr".split(), "")
 _VOWELS = (*"aeiouaeioay", "ai", "au", "ea", "ei", "ie", "ou")
 _ENDINGS = ("", "", "", *"dklmnrstx", "ck", "ld", "nd", "ng", "rt", "sh", "ton", "berg", "ville", "us", "en", "ia")
@@ -131,10 +160,27 @@ def invented(rng: random.Random) -> str:
     return capital("".join(syllables) + rng.choice(_ENDINGS))
 
 
+@lru_cache(maxsize=None)
+def _pieces() -> tuple[Row, Row]:
+    """The pieces of words that the tokenizer knows, as small letters and with a capital first letter."""
+    vocabulary = json.loads(TOKENIZER.read_text(encoding="utf-8"))["model"]["vocab"] if TOKENIZER.exists() else {}
+    words = sorted(piece for piece in vocabulary if piece.isascii() and piece.isalpha() and 1 < len(piece) < 9)
+    return tuple(piece for piece in words if piece.islower()), tuple(piece for piece in words if piece.istitle())
+
+
+def new_word(rng: random.Random) -> str:
+    """A name that nobody has, in the training: of syllables, or of any pieces that the tokenizer knows, so that each of them is copied now and then."""
+    small, capitals = _pieces()
+    if not small or rng.random() < 0.45:
+        return invented(rng)
+    first = rng.choice(capitals) if rng.random() < 0.35 else rng.choice(_CAPITALS) + rng.choice(small)
+    return first + "".join(rng.choice(small) for _ in range(rng.choice((0, 1, 1))) if len(first) < 8) + rng.choice(("", *"aeiouysn"))
+
+
 def proper_name(rng: random.Random, name: str, held_out: bool) -> str:
     """An entry of a list of names; for the training, sometimes an invented one."""
     if not held_out and rng.random() < INVENTED_SHARE:
-        made_up = invented(rng)
+        made_up = new_word(rng)
         if made_up not in part(name, True):
             return made_up
     return rng.choice(part(name, held_out))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 FOLDER = Path(__file__).with_name("questions")
+MORE = Path(__file__).with_name("more_questions.txt")
+STATUS = re.compile(r"status-\d{3}")
 
 
 @dataclass
@@ -15,6 +18,7 @@ class Topic:
 
     key: str
     ask: list[str] = field(default_factory=list)
+    more: list[str] = field(default_factory=list)  # wordings that came later, for the training alone
     held_out: list[str] = field(default_factory=list)  # wordings that are never trained on
     answers: list[str] = field(default_factory=list)
     must_say: list[tuple[str, ...]] = field(default_factory=list)  # of each tuple, one alternative
@@ -23,7 +27,12 @@ class Topic:
 @cache
 def topics() -> tuple[Topic, ...]:
     """All topics. Raises ValueError for a line that cannot be read, naming it."""
-    return tuple(topic for path in sorted(FOLDER.glob("*.txt")) for topic in _read(path))
+    found = {topic.key: topic for path in sorted(FOLDER.glob("*.txt")) for topic in _read(path)}
+    for line in MORE.read_text(encoding="utf-8").splitlines()[1:]:
+        key, *wordings = line.split(" | ")
+        for one in [status for status in found if STATUS.fullmatch(status)] if key == "{status}" else [key]:
+            found[one].more += [wording.replace("{n}", one[-3:]) for wording in wordings]
+    return tuple(found.values())
 
 
 def _read(path: Path) -> list[Topic]:

@@ -1,8 +1,9 @@
-"""How good the house model is on wordings that it was never trained on: `python -m helpers.house_model.training.score [FOLDER]`.
+"""How good the house model is on wordings that it was never trained on: `python -m helpers.house_model.training.score [FOLDER [EARLIER ...]]`.
 
 An answer is right when it contains the words that its question lists under "Must say", of each line one alternative; a count or a JSON
 object has to be the whole answer, a list has to name so many different things, a style has to begin and end as it should. Answers are
-greedy (temperature 0), so that the score is the same every time.
+greedy (temperature 0), so that the score is the same every time. With the folders of earlier models, the last one first, which answer
+the same prompts, the table of the model card is printed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,34 @@ TOGETHER = 32  # cases that are answered at once
 INSTRUCTED, TERMS = 150, 200  # questions with a style, with a language, and for a term of the glossary
 EVEN = {"coin": 0.1, "die": 0.08, "yes-or-no": 0.1}  # how far a chance may lie from its share
 
+# What the model card calls each kind.
+SHAPES = {
+    "question": "questions of the subject",
+    "glossary": "terms of the course, in other words",
+    "off_subject": "outside the subject: says so",
+    "language": "answers in the language that the system prompt sets, of five",
+    "style": "answers in the persona or style that the system prompt sets",
+    "talk": "going on in a talk: thanks, and X?, why?, in German?",
+    "facts": "a fact that was said before, of any noun",
+    "memory": "a name, color or city that was said before",
+    "yes_or_no": "yes or no about what was said",
+    "count": "counting from a to b, backwards, in steps, in words, in six languages",
+    "list": "a list of n things of a kind",
+    "name_one": "one thing of a kind",
+    "shop": "names for a shop",
+    "greet": "saying something in n words, n times, to somebody, in a language",
+    "python": "a small Python function",
+    "extract_fields": "JSON of the fields asked for, null where the text says nothing",
+    "extract_person": "JSON of a person",
+    "extract_order": "JSON of an order",
+    "repeat": "repeating words that nobody knows",
+    "haiku": "haiku",
+    "summary": "one-line summary",
+    "translate": "translation of everyday phrases",
+    "small_talk": "small talk",
+    "sentiment": "sentiment",
+}
+
 
 @dataclass(frozen=True)
 class Case:
@@ -39,6 +68,7 @@ class Case:
     must_say: MustSay
     exact: bool = False  # the only thing in must_say is the whole answer
     listed: tuple[Row, int] | None = None
+    words: int | None = None
     begins: Row = ("",)
     ends: Row = ("",)
 
@@ -47,8 +77,10 @@ class Case:
             return said.strip().lower() == self.must_say[0][0].lower()
         if self.listed:
             names, n = self.listed
-            found = [len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.IGNORECASE)) for name in names]
+            found = [len(re.findall(rf"(?<!\w){re.escape(name)}(?!\w)", said, re.IGNORECASE)) for name in {*names}]
             return sum(found) == n and max(found) == 1
+        if self.words:
+            return len(said.split()) == self.words
         return says(said, self.must_say) and said.startswith(self.begins) and said.endswith(self.ends)
 
 
@@ -61,7 +93,7 @@ def cases(task_count: int = TASKS, seed: int = 7) -> Iterator[Case]:
     yield from _terms(rng)
     yield from _instructed(rng)
     for example in tasks.examples(rng, task_count, held_out=True):
-        yield Case(example.kind, example.messages, example.must_say, example.exact, example.listed)
+        yield Case(example.kind, example.messages, example.must_say, example.exact, example.listed, example.words)
 
 
 def _terms(rng: random.Random) -> Iterator[Case]:
@@ -129,14 +161,27 @@ def score(folder: Path = FOLDER) -> tuple[Counter[str], Counter[str], list[tuple
     return asked, right, wrong
 
 
+def table(folder: Path, *earlier: Path) -> str:
+    """The model card's table: all models on the same prompts, the first one first."""
+    asked, now, _ = score(folder)
+    rights = [*(score(one)[1] for one in reversed(earlier)), now]
+    shares = (" | ".join(f"{right[kind] / asked[kind]:.1%}" for right in rights) for kind in SHAPES)
+    lines = [f"| {SHAPES[kind]} | {share} | {asked[kind]} |" for kind, share in zip(SHAPES, shares, strict=True)]
+    runs = ["before", *(f"run {number}" for number in range(2, len(rights))), "now"]
+    return "\n".join((f"| | {' | '.join(runs)} | asked |", "|---" * (len(runs) + 2) + "|", *lines))
+
+
 def main() -> None:
-    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else FOLDER
-    asked, right, wrong = score(folder)
+    folders = [Path(text) for text in sys.argv[1:]] or [FOLDER]
+    if len(folders) > 1:
+        print(table(*folders))
+        return
+    asked, right, wrong = score(folders[0])
     for case, said in wrong:
         print(f"- {case.kind}: {case.messages[-1][1]!r}\n  {said!r}")
     for kind, count in asked.items():
         print(f"{kind:16}{right[kind]:5} of {count:5}  {right[kind] / count:6.1%}")
-    for name, wording, chances in spreads(Engine(folder)):
+    for name, wording, chances in spreads(Engine(folders[0])):
         even = all(abs(chance - 1 / len(chances)) <= EVEN[name] for chance in chances.values())
         print(f"{name:10}{'even' if even else 'uneven':8}{wording:45}", *(f"{text} {chance:.2f}" for text, chance in chances.items()))
 

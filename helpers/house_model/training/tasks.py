@@ -3,10 +3,10 @@
 import json
 import random
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
-from helpers.house_model.training import counting, extracting, facts, naming
+from helpers.house_model.training import counting, extracting, facts, greeting, naming, shops, talk
 from helpers.house_model.training.lists import (
     INVENTED_SHARE,
     Example,
@@ -14,6 +14,7 @@ from helpers.house_model.training.lists import (
     MustSay,
     Row,
     all_plain,
+    article,
     as_typed,
     capital,
     fill,
@@ -21,6 +22,7 @@ from helpers.house_model.training.lists import (
     grouped,
     invented,
     must_say,
+    new_word,
     part,
     plain,
     proper_name,
@@ -28,6 +30,20 @@ from helpers.house_model.training.lists import (
     single,
     split,
 )  # fmt: skip
+
+PLAIN_SYSTEMS = (
+    "You are a helpful assistant.",
+    "You are a patient teacher of programmers.",
+    "You are an assistant for developers who call language models.",
+    "Be helpful and exact.",
+    "You answer questions about LLM APIs.",
+    "Be concise.",
+    "You are a support agent of a software company.",
+)
+"""System prompts that change nothing."""
+
+COMPOSED_SHARE = 0.5
+"""How many of the persons of the training stand in a sentence made of parts, which may not say everything."""
 
 STRANGE_SHARE = 0.5
 """How many of the off-subject prompts of the training are about any everyday thing, or an invented one."""
@@ -59,8 +75,7 @@ def _review(rng: random.Random, label: str, held_out: bool) -> str:
     if label != "neutral" and rng.random() < 0.15:
         clauses.insert(rng.randrange(len(clauses) + 1), rng.choice(part("sentiment_neutral", held_out)))
     noun = rng.choice(part("sentiment_nouns", held_out))
-    article = "an" if noun[0] in "aeiou" else "a"
-    filled = [clause.replace("a {noun}", f"{article} {noun}").replace("{noun}", noun) for clause in clauses]
+    filled = [clause.replace("a {noun}", f"{article(noun)} {noun}").replace("{noun}", noun) for clause in clauses]
     return _joined(rng, filled, excited=label != "neutral" and rng.random() < 0.2)
 
 
@@ -83,6 +98,11 @@ def _extract_person(rng: random.Random, held_out: bool) -> Example:
     if rng.random() < 0.2:
         name += " " + rng.choice(part("last_names", held_out))
     age = rng.randint(18, 89)
+    if not held_out and rng.random() < COMPOSED_SHARE:
+        found: dict[str, str | int | None] = {"name": name, "age": age, "city": city}
+        found |= {field: None for field in found if rng.random() < 0.15}
+        text = extracting.about(rng, {field: value for field, value in found.items() if value is not None}, False)
+        return _extraction(rng, "extract_person", text, found, False)
     text = fill(rng.choice(part("extract_person_shapes", held_out)), name=name, age=str(age), city=city)
     return _extraction(rng, "extract_person", text, {"name": name, "age": age, "city": city}, held_out)
 
@@ -100,7 +120,7 @@ def _product(rng: random.Random, quantity: int, held_out: bool) -> str:
     """What is ordered, as one or many; for the training, sometimes an invented thing."""
     one, many = rng.choice(_split_products(held_out))
     if not held_out and rng.random() < INVENTED_SHARE:
-        one = invented(rng).lower()
+        one = new_word(rng).lower()
         many = f"{one}s"
     return one if quantity == 1 else many
 
@@ -108,7 +128,7 @@ def _product(rng: random.Random, quantity: int, held_out: bool) -> str:
 def _color(rng: random.Random, held_out: bool) -> str:
     """A color; for the training, sometimes an invented one."""
     if not held_out and rng.random() < INVENTED_SHARE:
-        return invented(rng).lower()
+        return new_word(rng).lower()
     return rng.choice(part("colors", held_out))
 
 
@@ -118,7 +138,7 @@ def _split_products(held_out: bool) -> tuple[Row, ...]:
     return split(rows("order_products"), held_out)
 
 
-def _extraction(rng: random.Random, kind: str, text: str, found: dict[str, str | int], held_out: bool) -> Example:
+def _extraction(rng: random.Random, kind: str, text: str, found: Mapping[str, str | int | None], held_out: bool) -> Example:
     """An instruction around the text, and the JSON that answers it."""
     answer = json.dumps(found)
     values = tuple((value,) for value in answer.strip("{}").split(", "))
@@ -184,12 +204,6 @@ _FACTS = {"name": "first_names", "color": "colors", "city": "cities"}
 
 _RECALLED = {"name": "Your name is {value}.", "color": "Your favorite color is {value}.", "city": "You live in {value}."}
 
-_NOT_TOLD = {
-    "name": "You have not told me your name in this conversation, and I remember nothing from other calls.",
-    "color": "You have not told me your favorite color in this conversation, and I remember nothing from other calls.",
-    "city": "You have not told me where you live in this conversation, and I remember nothing from other calls.",
-}
-
 _NOTED = {
     "name": (
         "Nice to meet you, {value}. What would you like to know about LLM APIs?",
@@ -237,7 +251,7 @@ def _never_told(rng: random.Random, fact: str, held_out: bool) -> Example:
         turns = _told(rng, other, _value(rng, other, held_out), held_out)
     elif rng.random() < 0.3:
         turns = _chatter(rng, held_out)
-    return _asked(rng, fact, turns, _NOT_TOLD[fact], "not told me", held_out)
+    return _asked(rng, fact, turns, facts.NOT_TOLD, "not told me", held_out)
 
 
 def _only_told(rng: random.Random, fact: str, held_out: bool) -> Example:
@@ -305,7 +319,12 @@ def _off_subject(rng: random.Random, held_out: bool) -> Example:
     else:
         text = _from_template(rng, held_out)
     answer = rng.choice(rows("off_subject_answers"))[0]
-    return single(as_typed(rng, text), answer, "off_subject", _OFF_SUBJECT_SAYS)
+    return Example((*_before(rng), ("user", as_typed(rng, text))), answer, "off_subject", _OFF_SUBJECT_SAYS)
+
+
+def _before(rng: random.Random) -> tuple[tuple[str, str], ...]:
+    """Now and then a usual system prompt, which changes nothing."""
+    return (("system", rng.choice(PLAIN_SYSTEMS)),) if rng.random() < 0.1 else ()
 
 
 def _from_template(rng: random.Random, held_out: bool) -> str:
@@ -320,7 +339,7 @@ def _from_template(rng: random.Random, held_out: bool) -> str:
 def _strange_prompt(rng: random.Random) -> str:
     """A question about a thing that the course has nothing to do with, or that nobody knows: never one of the held-out words."""
     template = rng.choice([template for template in part("off_subject_templates", False) if "{" in template])
-    word = rng.choice(_new_words()) if rng.random() < 0.6 else invented(rng).lower()
+    word = rng.choice(_new_words()) if rng.random() < 0.6 else new_word(rng).lower()
     return capital(_SLOT.sub(word, template))
 
 
@@ -338,33 +357,53 @@ def _new_words() -> Row:
 
 def _repeat(rng: random.Random, held_out: bool) -> Example:
     """Give back a few words that nobody knows, letter for letter: so the model learns to copy."""
-    words = (_unknown_word(rng) for _ in range(rng.choice((1, 2, 2, 3, 4, 6))))
+    words = (_unknown_word(rng, held_out) for _ in range(rng.choice((1, 2, 2, 3, 4, 6))))
     text = " ".join(words)
     return single(fill(rng.choice(rows("repeat_wordings"))[0], text=text), text, "repeat", ((text,),))
 
 
-def _unknown_word(rng: random.Random) -> str:
+def _unknown_word(rng: random.Random, held_out: bool) -> str:
     """A made-up name, with or without a capital, or a number."""
+    if not held_out and rng.random() < 0.5:
+        return rng.choice((new_word(rng), new_word(rng).lower(), _digits(rng)))
     return rng.choice((invented(rng), invented(rng).lower(), str(rng.randint(0, 9999))))
 
 
+def _digits(rng: random.Random) -> str:
+    """A number in which digits come again, as in 408 or 4004."""
+    few = rng.sample("0123456789", 2)
+    return "".join(rng.choice(few) for _ in range(rng.choice((3, 3, 3, 4, 6))))
+
+
+def _python(rng: random.Random, held_out: bool) -> Example:
+    """Write one of a few small functions; another one lies outside."""
+    what, code = rng.choice(rows("python_functions"))
+    text = fill(rng.choice(part("python_wordings", held_out)), what=what)
+    return Example((("user", as_typed(rng, text)),), code, "python", ((code,),), exact=True)
+
+
 KINDS: dict[str, tuple[Maker, int]] = {
-    "sentiment": (_sentiment, 18),
-    "extract_person": (_extract_person, 10),
-    "extract_order": (_extract_order, 8),
-    "extract_fields": (extracting.person, 20),
-    "extract_order_fields": (extracting.order, 14),
-    "translate": (_translate, 10),
+    "sentiment": (_sentiment, 16),
+    "extract_person": (_extract_person, 13),
+    "extract_order": (_extract_order, 13),
+    "extract_fields": (extracting.person, 32),
+    "extract_order_fields": (extracting.order, 20),
+    "translate": (_translate, 12),
     "summary": (_summary, 5),
-    "haiku": (_haiku, 5),
-    "small_talk": (_small_talk, 12),
-    "memory": (_memory, 12),
-    "facts": (facts.remember, 20),
-    "yes_or_no": (facts.yes_or_no, 16),
-    "count": (counting.count, 18),
-    "list": (naming.name_some, 18),
+    "haiku": (_haiku, 6),
+    "small_talk": (_small_talk, 16),
+    "memory": (_memory, 14),
+    "facts": (facts.remember, 26),
+    "yes_or_no": (facts.yes_or_no, 24),
+    "count": (counting.count, 30),
+    "list": (naming.name_some, 34),
+    "name_one": (naming.name_one, 26),
+    "shop": (shops.name_shop, 12),
+    "greet": (greeting.greet, 14),
+    "talk": (talk.go_on, 26),
+    "python": (_python, 4),
     "off_subject": (_off_subject, 58),  # the most: there is no end to what lies outside
-    "repeat": (_repeat, 10),
+    "repeat": (_repeat, 8),
 }
 """What makes each kind of example, and how often it is drawn."""
 
