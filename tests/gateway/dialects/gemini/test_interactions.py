@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 
+import httpx2
 import pytest
 from google import genai
 from google.genai import interactions
@@ -204,3 +205,31 @@ def test_a_reset_forgets_them(gateway, client):
     gateway.reset()
     with pytest.raises(Exception, match="not found"):
         client.interactions.get(id=made.id)
+
+
+ODD = [None, 5, "x", [], {}, [5], [None], [{}], {"type": 5}, {"type": "text"}, {"type": "text", "text": 5}, [{"type": "text", "text": None}]]
+WRAPPED = [
+    *(("input", value) for value in ODD),
+    *(("input", [{"type": kind, name: value}]) for kind in ("user_input", "model_output") for name in ("content",) for value in ODD),
+    *(("input", [{"type": "image", name: value}]) for name in ("data", "uri", "mime_type", "resolution") for value in ODD),
+    *(("input", [{"type": "function_call", name: value}]) for name in ("name", "arguments", "id") for value in ODD),
+    *(("input", [{"type": "function_result", name: value}]) for name in ("name", "result", "call_id") for value in ODD),
+    *((name, value) for name in ("model", "tools", "safety_settings", "response_format", "generation_config", "previous_interaction_id", "cached_content") for value in ODD),
+    *(("tools", [{"type": "function", name: value}]) for name in ("name", "description", "parameters") for value in ODD),
+    *(("generation_config", {name: value}) for name in ("thinking_level", "stop_sequences", "temperature", "max_output_tokens") for value in ODD),
+    *(("response_format", {"type": "text", name: value}) for name in ("mime_type", "schema") for value in ODD),
+    *(("safety_settings", [{name: value}]) for name in ("type", "threshold") for value in ODD),
+]
+
+
+def test_nothing_that_is_sent_breaks_the_gateway(gateway):
+    """Odd values everywhere are answered or refused, never by a failure of the gateway's own."""
+    failed = []
+    with httpx2.Client(headers={"x-goog-api-key": "some-key"}, timeout=30) as raw:
+        for name, value in WRAPPED:
+            for stream in (False, True):
+                body = {"model": MODEL, "input": PROMPT, "generation_config": {"max_output_tokens": 5}, "stream": stream, name: value}
+                answer = raw.post(f"{gateway.base_url}/gemini/v1/interactions", json=body)
+                if answer.status_code >= 500 or "x-course-error" in answer.headers:
+                    failed.append((name, value, stream))
+    assert failed == []
