@@ -28,8 +28,8 @@ def client(gateway):
     order, tools = ["user", "A kettle?"], [json.dumps(declared, sort_keys=True)]
     search = {"queries": ["kettle"], "sources": [["example.org", "https://example.org"]], "supports": [["Kettles boil.", [0]]]}
     for known in (
-        line([["user", "My name is Ada."], ["assistant", "Hello, Ada."], ["user", "And my name?"]], {"text": "Ada.", "thinking_tokens": 5}),
-        line([["user", "My name is Ada."]], {"text": "Hello, Ada.", "thinking_tokens": 5}),
+        line([["user", "My name is Bea."], ["assistant", "Hello, Bea."], ["user", "And my name?"]], {"text": "Bea.", "thinking_tokens": 5}),
+        line([["user", "My name is Bea."]], {"text": "Hello, Bea.", "thinking_tokens": 5}),
         line([order], {"text": '{"product": "kettle"}', "function": "get_stock", "thinking_tokens": 5}, tools=tools),
         line([order, ["assistant", [["tool_use", called]]], ["user", [["tool_result", found]]]], {"text": "Three.", "thinking_tokens": 5}, tools=tools),
         line([["user", "Kettles?"]], {"text": "Kettles boil.", "search": search}, tools=['{"googleSearch": {}}']),
@@ -62,17 +62,17 @@ def test_both_versions_are_served(client, version):
 
 
 def test_it_goes_on_from_the_one_before_whose_turns_are_counted_again(client):
-    first = ask(client, "My name is Ada.")
+    first = ask(client, "My name is Bea.")
     second = ask(client, "And my name?", previous_interaction_id=first.id)
-    assert (second.output_text, second.previous_interaction_id) == ("Ada.", first.id)
+    assert (second.output_text, second.previous_interaction_id) == ("Bea.", first.id)
     assert second.usage.total_input_tokens > first.usage.total_input_tokens + first.usage.total_output_tokens
 
 
 def test_the_same_talk_can_be_sent_as_steps(client):
-    first = ask(client, "My name is Ada.", store=False)
-    said = [{"type": "user_input", "content": [{"type": "text", "text": "My name is Ada."}]}, *(step.model_dump(exclude_none=True) for step in first.steps)]
+    first = ask(client, "My name is Bea.", store=False)
+    said = [{"type": "user_input", "content": [{"type": "text", "text": "My name is Bea."}]}, *(step.model_dump(exclude_none=True) for step in first.steps)]
     again = ask(client, [*said, {"type": "user_input", "content": [{"type": "text", "text": "And my name?"}]}])
-    assert again.output_text == "Ada."
+    assert again.output_text == "Bea."
 
 
 def test_what_is_not_stored_is_not_found(client):
