@@ -103,6 +103,16 @@ def test_a_stream_is_the_same_interaction_event_by_event(client):
     assert events[-1].interaction.usage.total_thought_tokens == THOUGHTS
 
 
+@pytest.mark.parametrize("chunk", [2, 4, 6])
+def test_the_answer_of_a_stream_that_was_cut_is_found_under_its_name(gateway, client, chunk):
+    gateway.fault("stream_cut", "gemini", chunk=chunk)
+    names = []
+    with pytest.raises(Exception, match="."):
+        for event in ask(client, stream=True):
+            names += [event.interaction.id] if event.event_type == "interaction.created" else []
+    assert client.interactions.get(id=names[0]).output_text == ANSWER
+
+
 def test_the_house_model_is_streamed_too(gateway, client):
     events = list(ask(client, "What is a token, in a prompt that nobody recorded?", stream=True))
     said = "".join(event.delta.text for event in events if event.event_type == "step.delta")
