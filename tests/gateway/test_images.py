@@ -4,6 +4,7 @@ import base64
 from io import BytesIO
 
 import boto3
+import httpx2
 import pytest
 from anthropic import Anthropic
 from google import genai
@@ -117,3 +118,12 @@ def test_a_lossless_webp_has_its_size():
     stored = BytesIO()
     Image.new("RGBA", (1600, 900), "gray").save(stored, "WEBP", lossless=True)
     assert size(stored.getvalue()) == (1600, 900)
+
+
+@pytest.mark.parametrize("resolution", [None, 5, [], ["x"], {}, {"level": []}, {"level": None}, "MEDIA_RESOLUTION_LOW", {"level": "MEDIA_RESOLUTION_LOW"}])
+def test_any_value_in_the_place_of_a_resolution_is_taken_or_refused(gateway, resolution):
+    part = {"inlineData": {"mimeType": "image/png", "data": encoded(picture(40, 30))}, "mediaResolution": resolution}
+    url = f"{gateway.base_url}/gemini/v1beta/models/{NEW}:countTokens"
+    for body in ({"contents": [{"parts": [part]}]}, {"generateContentRequest": {"contents": [{"parts": [{**part, "mediaResolution": None}]}], "generationConfig": {"mediaResolution": resolution}}}):
+        answer = httpx2.post(url, json=body, headers={"x-goog-api-key": "some-key"})
+        assert answer.status_code < 500, answer.text

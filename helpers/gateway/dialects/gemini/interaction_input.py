@@ -23,17 +23,24 @@ CONFIG = shape(
     thinking_summaries=STRING,
     **dict.fromkeys(("tool_choice", "image_config", "speech_config", "transcription_config", "video_config"), ANY),
 )
+SHOWN = {name: nullable(STRING) for name in ("text", "data", "uri", "mime_type", "resolution")}
+CONTENT = shape("type", type=STRING, **SHOWN)
+STEP = {"content": nullable(list_of(CONTENT)), "arguments": nullable(OBJECT), **{name: nullable(STRING) for name in ("name", "id", "call_id")}}
+ITEM = shape("type", type=STRING, **SHOWN, **STEP)
+INPUT = {"type": ["string", "object", "array"], "properties": ITEM["properties"], "items": ITEM}
+TOOL = shape("type", type=STRING, name=nullable(STRING), description=nullable(STRING), parameters=nullable(OBJECT))
+FORMAT = {"properties": {"type": STRING, "mime_type": nullable(STRING), "schema": nullable(OBJECT)}}
 FIELDS = shape(
     "model input",
     closed=True,
     model=STRING,
-    input={"type": ["string", "object", "array"]},
+    input=INPUT,
     system_instruction=nullable(STRING),
     previous_interaction_id=nullable(STRING),
     generation_config=nullable(CONFIG),
-    tools=nullable(list_of(OBJECT)),
-    safety_settings=nullable(list_of(OBJECT)),
-    response_format=ANY,
+    tools=nullable(list_of(TOOL)),
+    safety_settings=nullable(list_of(shape(type=STRING, threshold=STRING))),
+    response_format={**FORMAT, "items": FORMAT},
     response_mime_type=nullable(STRING),
     response_modalities=ANY,
     cached_content=nullable(STRING),
@@ -92,16 +99,16 @@ def _format(body: Json) -> Json:
     kind = text.get("mime_type") or body.get("response_mime_type")
     if not kind:
         return {}
-    return {"responseMimeType": kind, **({"responseJsonSchema": text["schema"]} if "schema" in text else {})}
+    return {"responseMimeType": kind, **({"responseJsonSchema": text["schema"]} if text.get("schema") is not None else {})}
 
 
 def _tool(tool: Json, path: str) -> Json:
-    kind = tool.get("type")
+    kind = tool["type"]
     if kind in SERVER_TOOLS:
         return {SERVER_TOOLS[kind]: {}}
     if kind != "function":
         raise Refusal("bad_value", f"Unknown tool type {kind!r} at {path}: this gateway takes function, {', '.join(SERVER_TOOLS)}.", param=path)
-    declared = {name: tool[name] for name in ("name", "description") if name in tool}
+    declared = {name: tool[name] for name in ("name", "description") if tool.get(name) is not None}
     return {"functionDeclarations": [{**declared, **({"parametersJsonSchema": tool["parameters"]} if tool.get("parameters") else {})}]}
 
 
@@ -144,25 +151,25 @@ def turn(step: Json, path: str) -> tuple[str, list[Json]]:
         role = "user" if kind == "user_input" else "model"
         return role, [_part(content, f"{path}.content[{n}]") for n, content in enumerate(step.get("content") or ())]
     if kind == "function_call":
-        call = {"name": step.get("name", ""), "args": step.get("arguments") or {}, "id": step.get("id", "")}
+        call = {"name": step.get("name") or "", "args": step.get("arguments") or {}, "id": step.get("id") or ""}
         return "model", [{"functionCall": call, "thoughtSignature": NO_SIGNATURE}]
     if kind == "function_result":
         result = step.get("result")
         response = result if isinstance(result, dict) else {"result": result}
-        return "user", [{"functionResponse": {"name": step.get("name") or "function", "response": response, "id": step.get("call_id", "")}}]
+        return "user", [{"functionResponse": {"name": step.get("name") or "function", "response": response, "id": step.get("call_id") or ""}}]
     return "model", []
 
 
 def _part(content: Json, path: str) -> Json:
     kind = content.get("type")
     if kind == "text":
-        return {"text": content.get("text", "")}
+        return {"text": content.get("text") or ""}
     if kind not in CONTENTS:
         raise Refusal("bad_value", f"Unknown content type {kind!r} at {path}.", param=path)
     resolution = {"mediaResolution": {"level": f"MEDIA_RESOLUTION_{content['resolution'].upper()}"}} if content.get("resolution") else {}
     if content.get("uri"):
-        return {"fileData": {"fileUri": content["uri"], "mimeType": content.get("mime_type", "")}, **resolution}
-    return {"inlineData": {"mimeType": content.get("mime_type", ""), "data": content.get("data", "")}, **resolution}
+        return {"fileData": {"fileUri": content["uri"], "mimeType": content.get("mime_type") or ""}, **resolution}
+    return {"inlineData": {"mimeType": content.get("mime_type") or "", "data": content.get("data") or ""}, **resolution}
 
 
 CONTENTS = ("text", "image", "audio", "video", "document")

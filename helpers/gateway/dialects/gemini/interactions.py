@@ -91,20 +91,25 @@ class GeminiInteractions:
         head = self._head(question)
         brief = {name: head[name] for name in ("id", "object", "model")}
         yield _event("interaction.created", interaction={**brief, "status": "in_progress"})
-        yield _event("interaction.status_update", interaction_id=head["id"], status="in_progress")
+        try:
+            yield _event("interaction.status_update", interaction_id=head["id"], status="in_progress")
+            async for event in self._steps(answer):
+                yield event
+        finally:  # of the house model's answer only now is known what it came to; who lost the connection finds it under its name
+            whole = self._finished(head, steps(answer), answer)
+        yield _event("interaction.completed", interaction={name: value for name, value in whole.items() if name != "steps"})
+        yield DONE
+
+    async def _steps(self, answer: Answer) -> AsyncIterator[bytes]:
         *first, last = steps(answer) or [None]
         for place, step in enumerate(first):
             for event in _whole(place, step):
                 yield event
-        if last is not None:
-            async for event in self._last(len(first), last, answer):
-                yield event
-        else:
+        if last is None:
             await answer.finished()
-        # Of the house model's answer only now is known what it came to.
-        whole = self._finished(head, steps(answer), answer)
-        yield _event("interaction.completed", interaction={name: value for name, value in whole.items() if name != "steps"})
-        yield DONE
+            return
+        async for event in self._last(len(first), last, answer):
+            yield event
 
     async def _last(self, place: int, step: Json, answer: Answer) -> AsyncIterator[bytes]:
         """The step that the answer is: text as it comes, or the arguments of a call."""

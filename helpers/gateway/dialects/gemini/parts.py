@@ -46,7 +46,8 @@ def read(content: dict[str, Any], path: str, model: Model, resolution: str = "")
 def _resolution(part: dict[str, Any]) -> str:
     """The media resolution that a part has of its own."""
     own = part.get("mediaResolution")
-    return own.get("level", "") if isinstance(own, dict) else own or ""
+    level = own.get("level") if isinstance(own, dict) else own
+    return level if isinstance(level, str) else ""
 
 
 def _at(resolution: str, image: Part, model: Model) -> Part:

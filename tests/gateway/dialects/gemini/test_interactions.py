@@ -3,6 +3,7 @@
 import json
 from base64 import b64encode
 
+import httpx2
 import pytest
 from google import genai
 from google.genai import interactions
@@ -27,8 +28,8 @@ def client(gateway):
     order, tools = ["user", "A kettle?"], [json.dumps(declared, sort_keys=True)]
     search = {"queries": ["kettle"], "sources": [["example.org", "https://example.org"]], "supports": [["Kettles boil.", [0]]]}
     for known in (
-        line([["user", "My name is Ada."], ["assistant", "Hello, Ada."], ["user", "And my name?"]], {"text": "Ada.", "thinking_tokens": 5}),
-        line([["user", "My name is Ada."]], {"text": "Hello, Ada.", "thinking_tokens": 5}),
+        line([["user", "My name is Bea."], ["assistant", "Hello, Bea."], ["user", "And my name?"]], {"text": "Bea.", "thinking_tokens": 5}),
+        line([["user", "My name is Bea."]], {"text": "Hello, Bea.", "thinking_tokens": 5}),
         line([order], {"text": '{"product": "kettle"}', "function": "get_stock", "thinking_tokens": 5}, tools=tools),
         line([order, ["assistant", [["tool_use", called]]], ["user", [["tool_result", found]]]], {"text": "Three.", "thinking_tokens": 5}, tools=tools),
         line([["user", "Kettles?"]], {"text": "Kettles boil.", "search": search}, tools=['{"googleSearch": {}}']),
@@ -61,17 +62,17 @@ def test_both_versions_are_served(client, version):
 
 
 def test_it_goes_on_from_the_one_before_whose_turns_are_counted_again(client):
-    first = ask(client, "My name is Ada.")
+    first = ask(client, "My name is Bea.")
     second = ask(client, "And my name?", previous_interaction_id=first.id)
-    assert (second.output_text, second.previous_interaction_id) == ("Ada.", first.id)
+    assert (second.output_text, second.previous_interaction_id) == ("Bea.", first.id)
     assert second.usage.total_input_tokens > first.usage.total_input_tokens + first.usage.total_output_tokens
 
 
 def test_the_same_talk_can_be_sent_as_steps(client):
-    first = ask(client, "My name is Ada.", store=False)
-    said = [{"type": "user_input", "content": [{"type": "text", "text": "My name is Ada."}]}, *(step.model_dump(exclude_none=True) for step in first.steps)]
+    first = ask(client, "My name is Bea.", store=False)
+    said = [{"type": "user_input", "content": [{"type": "text", "text": "My name is Bea."}]}, *(step.model_dump(exclude_none=True) for step in first.steps)]
     again = ask(client, [*said, {"type": "user_input", "content": [{"type": "text", "text": "And my name?"}]}])
-    assert again.output_text == "Ada."
+    assert again.output_text == "Bea."
 
 
 def test_what_is_not_stored_is_not_found(client):
@@ -100,6 +101,16 @@ def test_a_stream_is_the_same_interaction_event_by_event(client):
     assert "".join(texts) == ANSWER
     assert client.interactions.get(id=events[-1].interaction.id).output_text == ANSWER
     assert events[-1].interaction.usage.total_thought_tokens == THOUGHTS
+
+
+@pytest.mark.parametrize("chunk", [2, 4, 6])
+def test_the_answer_of_a_stream_that_was_cut_is_found_under_its_name(gateway, client, chunk):
+    gateway.fault("stream_cut", "gemini", chunk=chunk)
+    names = []
+    with pytest.raises(Exception, match="."):
+        for event in ask(client, stream=True):
+            names += [event.interaction.id] if event.event_type == "interaction.created" else []
+    assert client.interactions.get(id=names[0]).output_text == ANSWER
 
 
 def test_the_house_model_is_streamed_too(gateway, client):
@@ -204,3 +215,31 @@ def test_a_reset_forgets_them(gateway, client):
     gateway.reset()
     with pytest.raises(Exception, match="not found"):
         client.interactions.get(id=made.id)
+
+
+ODD = [None, 5, "x", [], {}, [5], [None], [{}], {"type": 5}, {"type": "text"}, {"type": "text", "text": 5}, [{"type": "text", "text": None}]]
+WRAPPED = [
+    *(("input", value) for value in ODD),
+    *(("input", [{"type": kind, name: value}]) for kind in ("user_input", "model_output") for name in ("content",) for value in ODD),
+    *(("input", [{"type": "image", name: value}]) for name in ("data", "uri", "mime_type", "resolution") for value in ODD),
+    *(("input", [{"type": "function_call", name: value}]) for name in ("name", "arguments", "id") for value in ODD),
+    *(("input", [{"type": "function_result", name: value}]) for name in ("name", "result", "call_id") for value in ODD),
+    *((name, value) for name in ("model", "tools", "safety_settings", "response_format", "generation_config", "previous_interaction_id", "cached_content") for value in ODD),
+    *(("tools", [{"type": "function", name: value}]) for name in ("name", "description", "parameters") for value in ODD),
+    *(("generation_config", {name: value}) for name in ("thinking_level", "stop_sequences", "temperature", "max_output_tokens") for value in ODD),
+    *(("response_format", {"type": "text", name: value}) for name in ("mime_type", "schema") for value in ODD),
+    *(("safety_settings", [{name: value}]) for name in ("type", "threshold") for value in ODD),
+]
+
+
+def test_nothing_that_is_sent_breaks_the_gateway(gateway):
+    """Odd values everywhere are answered or refused, never by a failure of the gateway's own."""
+    failed = []
+    with httpx2.Client(headers={"x-goog-api-key": "some-key"}, timeout=30) as raw:
+        for name, value in WRAPPED:
+            for stream in (False, True):
+                body = {"model": MODEL, "input": PROMPT, "generation_config": {"max_output_tokens": 5}, "stream": stream, name: value}
+                answer = raw.post(f"{gateway.base_url}/gemini/v1/interactions", json=body)
+                if answer.status_code >= 500 or "x-course-error" in answer.headers:
+                    failed.append((name, value, stream))
+    assert failed == []
