@@ -160,6 +160,24 @@ def counted_contents(r: Random) -> Body:
     return {"generateContentRequest": {"model": "models/gemini-2.5-flash", **body}} if r.random() < 0.3 else {"contents": body["contents"]}
 
 
+def interaction(r: Random) -> Body:
+    """A question to the Interactions API, as a text, as contents or as steps."""
+    shown = {"type": "image", r.choice(("data", "uri")): picture(r), "mime_type": r.choice(MEDIA), **some(r, resolution="low")}
+    asked = [{"type": "text", "text": text(r)}, *[shown] * (r.random() < 0.1)]
+    used = [{"type": "function_call", "id": CALL_ID, "name": TOOL, "arguments": {"a": 1}}, {"type": "function_result", "call_id": CALL_ID, "result": "b"}]
+    steps = [{"type": "user_input", "content": asked}, {"type": "thought", "signature": "eA=="}, *used * (r.random() < 0.5)]
+    config = {"max_output_tokens": limit(r), **some(r, 0.1, thinking_level=r.choice(("low", "HIGH")), temperature=0.5, stop_sequences=[" a"], seed=7)}
+    form = {"type": "text", "mime_type": "application/json", "schema": chosen_schema(r)}
+    tools = [{"type": "function", "name": TOOL, "parameters": chosen_schema(r)}, *({"type": kind} for kind in some(r, google_search=1, code_execution=1))]
+    rest = some(r, 0.1, stream=True, store=False, system_instruction="Be brief.", previous_interaction_id="v1_none", tools=tools, response_format=form)
+    settings = some(r, 0.1, safety_settings=[{"type": "harassment", "threshold": "off"}])
+    return {"model": r.choice(MODELS["gemini"]), "input": r.choice((text(r), asked, steps)), "generation_config": config, **rest, **settings}
+
+
+def gemini_chat(r: Random) -> Body:
+    return {**chat(r), "model": r.choice(MODELS["gemini"])}
+
+
 def cache(r: Random) -> Body:
     long = [{"role": "user", "parts": [{"text": "word " * r.choice((10, 1100, 1100, 4200))}]}]
     when = r.choice(({"ttl": "60s"}, {"ttl": "0.5s"}, {"expireTime": "2026-12-01T00:00:00Z"}, {}))

@@ -27,6 +27,8 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     (GEMINI + ":streamGenerateContent?alt=sse", bodies.contents),
     (GEMINI + ":countTokens", bodies.counted_contents),
     ("/gemini/v1beta/cachedContents", bodies.cache),
+    ("/gemini/v1beta/interactions", bodies.interaction),
+    ("/gemini/v1beta/openai/chat/completions", bodies.gemini_chat),
     (BEDROCK + "/converse", bodies.converse),
     (BEDROCK + "/converse-stream", bodies.converse),
     ("/bedrock/model/{claude}/invoke", bodies.claude_invoked),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-import secrets
+from random import Random
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice
@@ -11,21 +11,22 @@ from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini import server_tools
 from helpers.gateway.dialects.gemini import tools as gemini_tools
 from helpers.gateway.dialects.gemini.interaction_input import turn
-from helpers.gateway.wire import random_id
-
 Json = dict[str, Any]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-def steps(answer: Answer) -> list[Json]:
-    """A thought where there was one, what Google's tools did, and a text or a call; nothing of what a limit left nothing of."""
-    choice, out = answer.choices[0], []
+def steps(answer: Answer, name: str) -> list[Json]:
+    """A thought where there was one, what Google's tools did, and a text or a call; nothing of what a limit left nothing of.
+
+    name: that of the interaction, of which ids and signatures are made, so that they are the same in its stream and where it is kept.
+    """
+    choice, out, drawn = answer.choices[0], [], Random(name)
     if answer.usage.thinking_tokens:
-        out.append({"type": "thought", "signature": base64.b64encode(secrets.token_bytes(96)).decode()})
-    out += _run(choice) + _search(choice)
+        out.append({"type": "thought", "signature": base64.b64encode(drawn.randbytes(96)).decode()})
+    out += _run(choice, drawn) + _search(choice, drawn)
     if choice.function:
         arguments = gemini_tools.arguments(choice)
-        made = {"type": "function_call", "id": random_id("", 8, LETTERS), "name": choice.function, "arguments": arguments}
+        made = {"type": "function_call", "id": _id(drawn), "name": choice.function, "arguments": arguments}
         return [*out, made] if arguments is not None or not choice.text else out
     text = "" if choice.finish == "refusal" else choice.text
     if not text and answer.is_silent:
@@ -33,18 +34,22 @@ def steps(answer: Answer) -> list[Json]:
     return [*out, {"type": "model_output", "content": [{"type": "text", "text": text, **_notes(choice)}]}]
 
 
-def _run(choice: Choice) -> list[Json]:
+def _id(drawn: Random) -> str:
+    return "".join(drawn.choices(LETTERS, k=8))
+
+
+def _run(choice: Choice, drawn: Random) -> list[Json]:
     if choice.run is None:
         return []
-    name = random_id("", 8, LETTERS)
+    name = _id(drawn)
     call = {"type": "code_execution_call", "id": name, "arguments": {"language": "python", "code": choice.run.code}}
     return [call, {"type": "code_execution_result", "call_id": name, "result": choice.run.output, "is_error": False}]
 
 
-def _search(choice: Choice) -> list[Json]:
+def _search(choice: Choice, drawn: Random) -> list[Json]:
     if choice.search is None:
         return []
-    name = random_id("", 8, LETTERS)
+    name = _id(drawn)
     call = {"type": "google_search_call", "id": name, "arguments": {"queries": list(choice.search.queries)}}
     return [call, {"type": "google_search_result", "call_id": name, "result": [{"search_suggestions": server_tools.suggestions(choice.search)}]}]
 

@@ -83,8 +83,7 @@ class GeminiInteractions:
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
-        head, made = self._head(question), steps(answer)
-        return pretty(self._finished(head, made, answer))
+        return pretty(self._finished(self._head(question), answer))
 
     async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         """Its creation, each step with what it grows by, and its end, without the steps."""
@@ -93,15 +92,15 @@ class GeminiInteractions:
         yield _event("interaction.created", interaction={**brief, "status": "in_progress"})
         try:
             yield _event("interaction.status_update", interaction_id=head["id"], status="in_progress")
-            async for event in self._steps(answer):
+            async for event in self._steps(answer, head["id"]):
                 yield event
         finally:  # of the house model's answer only now is known what it came to; who lost the connection finds it under its name
-            whole = self._finished(head, steps(answer), answer)
+            whole = self._finished(head, answer)
         yield _event("interaction.completed", interaction={name: value for name, value in whole.items() if name != "steps"})
         yield DONE
 
-    async def _steps(self, answer: Answer) -> AsyncIterator[bytes]:
-        *first, last = steps(answer) or [None]
+    async def _steps(self, answer: Answer, name: str) -> AsyncIterator[bytes]:
+        *first, last = steps(answer, name) or [None]
         for place, step in enumerate(first):
             for event in _whole(place, step):
                 yield event
@@ -138,9 +137,9 @@ class GeminiInteractions:
             **({"previous_interaction_id": before} if before else {}),
         }
 
-    def _finished(self, head: Json, made: list[Json], answer: Answer) -> Json:
+    def _finished(self, head: Json, answer: Answer) -> Json:
         """The whole interaction, which is kept now."""
-        question = answer.question
+        question, made = answer.question, steps(answer, head["id"])
         whole = {**head, "status": _status(answer), "steps": made, "usage": usage_body(answer), "service_tier": "standard"}
         if question.harm:
             whole["errors"] = [{"code": "safety", "message": f"blocked: {question.harm.category}"}]

@@ -133,6 +133,8 @@ def test_the_arguments_of_a_call_are_streamed(client):
     events = list(ask(client, "A kettle?", tools=[TOOL], stream=True))
     pieces = [event.delta.arguments for event in events if event.event_type == "step.delta" and event.delta.type == "arguments_delta"]
     assert json.loads("".join(pieces)) == {"product": "kettle"}
+    (started,) = [event.step.id for event in events if event.event_type == "step.start" and event.step.type == "function_call"]
+    assert started == client.interactions.get(id=events[0].interaction.id).steps[-1].id
     assert events[-1].interaction.status == "requires_action"
 
 
