@@ -120,7 +120,7 @@ class OllamaNative(Compatible):
         return self._json({"models": [{**_row("house:latest"), "expires_at": "2318-01-01T00:00:00Z", "size_vram": 0, "context_length": WINDOW, "size": size}]})
 
     async def show(self, call: Call) -> Response:
-        name = call.json.get("model") or call.json.get("name")
+        name = call.json.get("model", call.json.get("name"))
         if name is not None and not isinstance(name, str):
             raise Refusal("wrong_type", param="model", expected="string", value=name, struct="ShowRequest")
         model = model_of(self.provider, name)

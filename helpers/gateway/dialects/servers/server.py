@@ -11,13 +11,15 @@ from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.dialects import vllm
 from helpers.gateway.dialects.compatible import Compatible
 from helpers.gateway.dialects.openai import chat, errors
-from helpers.gateway.dialects.schema import STRING, checker, nullable, shape
+from helpers.gateway.dialects.schema import OBJECT, STRING, checker, list_of, nullable, shape
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
 
 CHOICES = ("none", "auto", "required")
 HOUSE = "house"  # the model that a server with one model has loaded
-_check_types = checker(shape("messages", **vllm.FIELDS, model=nullable(STRING), tool_choice=chat.TOOL_CHOICE))
+FORMAT = nullable(shape(type=STRING, json_schema=nullable(shape(schema=nullable(OBJECT)))))
+FIELDS = {**vllm.FIELDS, "messages": list_of(vllm.MESSAGE), "model": nullable(STRING), "tool_choice": chat.TOOL_CHOICE, "response_format": FORMAT}
+_check_types = checker(shape("messages", **FIELDS))
 Json = dict[str, Any]
 
 
@@ -51,7 +53,7 @@ class Server(Compatible):
         return models.find(self.provider, name or HOUSE) or models.get(HOUSE, self.provider)
 
     def check(self, body: Json, model: models.Model) -> None:
-        """Raise a Refusal for what this server refuses."""
+        """Raise a Refusal for what this server refuses, beside values of the wrong type."""
 
     def fitted(self, question: Question) -> Question:
         """The question, if its prompt fits the window. Raises Refusal("too_long")."""

@@ -9,6 +9,7 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.dialects import vllm
+from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.servers.server import HOUSE, Json, Server, named, words
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.wire import Call, Headers, Response, hex_id
@@ -97,6 +98,10 @@ class SGLang(Server):
 
     def base_headers(self, milliseconds: int = 12) -> Headers:
         return [("server", "uvicorn")]
+
+    def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
+        """In a stream the flat error stands inside another, where clients look for it."""
+        return chat.frame({"error": self.refused(refusal)[1]})
 
     def refused(self, refusal: Refusal) -> tuple[int, Json]:
         status, message, kind = *words(refusal), "BadRequestError"
