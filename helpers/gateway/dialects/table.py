@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from helpers.gateway.dialects.anthropic.compatible import AnthropicCompatible
 from helpers.gateway.dialects.anthropic.dialect import Anthropic
 from helpers.gateway.dialects.azure import Azure
 from helpers.gateway.dialects.bedrock.dialect import Bedrock
@@ -18,4 +19,6 @@ from helpers.gateway.dialects.servers.tgi import TGI
 from helpers.gateway.wire import Dialect
 
 # Of two whose mounts begin alike, the longer one stands first.
-DIALECTS: tuple[Callable[[], Dialect], ...] = (OpenAI, Azure, Anthropic, Gemini, Bedrock, Compatible, OllamaNative, Ollama, TGI, SGLang, LlamaCpp)
+DIALECTS: tuple[Callable[[], Dialect], ...] = (
+    OpenAI, Azure, AnthropicCompatible, Anthropic, Gemini, Bedrock, Compatible, OllamaNative, Ollama, TGI, SGLang, LlamaCpp,
+)  # fmt: skip

@@ -43,6 +43,7 @@ SIZES = {"house": ("4M", 8_000_000), "llama3.1": ("8.0B", 4_920_753_328), "llama
 
 class OllamaNative(Compatible):
     mount = "/ollama/api"
+    has_upstream = False
     json_type = "application/json; charset=utf-8"
     stream_type = "application/x-ndjson"
 

@@ -26,6 +26,8 @@ Json = dict[str, Any]
 class Server(Compatible):
     """A compatible server that looks at types and little else. Each of the others says what it does differently."""
 
+    has_upstream = False
+
     def routes(self) -> list[Route]:
         return [
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
