@@ -66,7 +66,7 @@ class OllamaNative(Compatible):
         return self._question(body, [_as_openai(message) for message in body["messages"]])
 
     def read_prompt(self, call: Call) -> Question:
-        body = call.json
+        body = {name: value for name, value in call.json.items() if name not in ("messages", "tools")}  # of the other path
         _check_prompt(body)
         if not body.get("prompt"):
             raise Refusal("bad_value", "the course's gateway answers prompts; a request without one, which loads a model, is not served")
@@ -156,7 +156,7 @@ def _as_openai(message: Json) -> Json:
 
 
 def _with_images(message: Any, given: Json) -> Any:
-    return replace(message, parts=(*message.parts, *(Part(fingerprint(image), "image") for image in given["images"])))
+    return replace(message, parts=(*message.parts, *(Part(fingerprint(image), "image") for image in given.get("images") or ())))
 
 
 def _format(given: Any) -> Json | None:

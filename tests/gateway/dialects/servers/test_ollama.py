@@ -59,6 +59,8 @@ def test_a_prompt_and_settings_among_the_options(post):
     body = post("generate", model="house", prompt=HELLO, stream=False, options={"num_predict": 2, "temperature": 0}).json()
     assert (body["done_reason"], body["eval_count"], body["model"]) == ("length", 2, "house") and body["response"]
     assert post("generate", model="llama3.1:8b", prompt=HELLO, stream=False, options={"stop": [", how"]}).json()["response"] == "Hello"
+    more = {"system": "Be brief.", "tools": 7, "messages": "of the other path", "options": {"num_predict": 1}}
+    assert post("generate", model="house", prompt=HELLO, stream=False, **more).json()["eval_count"] == 1
 
 
 def test_the_window_is_an_option_here(post):
