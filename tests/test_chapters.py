@@ -43,6 +43,8 @@ OTHER_MODELS = {
     },
     "06c_what_caching_saves": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-fable-5-2", "gemini_model": "gemini-4-argon"},
     "06d_measure_a_cache": {"model": "house"},  # of the others the course knows no real cache
+    "09a_openai_compatible_servers": {"model": "house", "openai_model": "gpt-6.1-terra"},
+    "09b_beyond_the_format": {"model": "house", "claude_model": "claude-opus-5-5"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -63,6 +65,8 @@ HOUSE = {
     "06b_caching_elsewhere": {},
     "06c_what_caching_saves": {},
     "06d_measure_a_cache": {"house": 158},
+    "09a_openai_compatible_servers": {"gpt-6.1-terra": 0, "house": 0},
+    "09b_beyond_the_format": {"house": 0, "claude-opus-5-5": 0},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"

@@ -128,13 +128,16 @@ class Compatible(OpenAI):
         if len(self._adapters) >= MOST_ADAPTERS:
             raise Refusal("bad_value", f"{MOST_ADAPTERS} adapters are loaded, and no more are taken; unload one")
         self._adapters[adapter.name] = adapter
-        return self._json(f"Success: LoRA adapter '{adapter.name}' added successfully.")
+        return self._text(f"Success: LoRA adapter '{adapter.name}' added successfully.")
 
     def unload_adapter(self, call: Call) -> Response:
         name = adapters.name_of(call.json)
         if self._adapters.pop(name, None) is None:
             raise Refusal("not_found", f"The lora adapter '{name}' cannot be found.")
-        return self._json(f"Success: LoRA adapter '{name}' removed successfully.")
+        return self._text(f"Success: LoRA adapter '{name}' removed successfully.")
+
+    def _text(self, text: str) -> Response:
+        return Response(200, self.base_headers(), text.encode())
 
     async def version(self, call: Call) -> Response:
         return self._json({"version": VERSION})

@@ -39,7 +39,7 @@ def post(what, **body):
 
 def test_an_adapter_answers_under_its_own_name(client, folder):
     path = folder()
-    assert post("load", lora_name="shop", lora_path=path).json() == "Success: LoRA adapter 'shop' added successfully."
+    assert post("load", lora_name="shop", lora_path=path).text == "Success: LoRA adapter 'shop' added successfully."
     row = next(model for model in client.models.list() if model.id == "shop")
     assert (row.model_extra["parent"], row.model_extra["root"]) == ("house", path)
     own, base = (client.chat.completions.create(model=name, **QUESTION) for name in ("shop", "house"))
