@@ -65,8 +65,8 @@ HOUSE = {
     "06b_caching_elsewhere": {},
     "06c_what_caching_saves": {},
     "06d_measure_a_cache": {"house": 158},
-    "09a_openai_compatible_servers": {"gpt-6.1-terra": 0, "house": 0},
-    "09b_beyond_the_format": {"house": 0, "claude-opus-5-5": 0},
+    "09a_openai_compatible_servers": {"gpt-6.1-terra": 14, "house": 66},
+    "09b_beyond_the_format": {"house": 13},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
