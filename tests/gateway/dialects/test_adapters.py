@@ -70,7 +70,16 @@ def test_what_the_engine_cannot_add_is_refused(client, folder, change, status, t
     assert refused.status_code == status and text in refused.json()["error"]["message"]
 
 
-@pytest.mark.parametrize("body", [{}, {"lora_name": "shop"}, {"lora_name": 5, "lora_path": "/"}, {"lora_name": "shop", "lora_path": "relative"}, {"lora_name": "s", "lora_path": "/nowhere\0"}])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"lora_name": "shop"},
+        {"lora_name": 5, "lora_path": "/"},
+        {"lora_name": "shop", "lora_path": "relative"},
+        {"lora_name": "s", "lora_path": "/nowhere\0"},
+    ],
+)
 def test_bad_requests(gateway, body):
     assert post("load", **body).status_code in (400, 404) and post("unload", lora_name="nobody").status_code == 404
 

@@ -8,8 +8,6 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects import vllm
-from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.servers.server import HOUSE, Json, Server, words
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.wire import Call, Headers, Response, random_id
@@ -76,7 +74,7 @@ class LlamaCpp(Server):
         given, made = answer.usage.input_tokens, answer.usage.output_tokens
         return {"completion_tokens": made, "prompt_tokens": given, "total_tokens": given + made}
 
-    def ordered(self, body: Json, answer: Answer) -> Json:
+    def completed(self, body: Json, answer: Answer) -> Json:
         return {**body, "timings": _timings(answer)}
 
     # ---- streams ---------------------------------------------------------

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 
-from helpers.gateway.answer import Answer, Choice, Piece
+from helpers.gateway.answer import Answer, Choice
 from helpers.gateway.dialects.compatible import Compatible
 from helpers.gateway.dialects.images import fingerprint
 from helpers.gateway.dialects.openai import chat
@@ -22,7 +22,9 @@ from helpers.gateway.wire import Call, Headers, Response, Route, compact, random
 VERSION = "0.30.2"
 Json = dict[str, Any]
 CALLED = shape("function", function=shape("name", name=STRING, arguments=nullable(OBJECT)))
-MESSAGE = shape("role", role=STRING, content=nullable(STRING), images=nullable(list_of(STRING)), tool_calls=nullable(list_of(CALLED)), tool_name=nullable(STRING))
+MESSAGE = shape(
+    "role", role=STRING, content=nullable(STRING), images=nullable(list_of(STRING)), tool_calls=nullable(list_of(CALLED)), tool_name=nullable(STRING)
+)
 TOOL = shape("function", function=shape("name", name=STRING, parameters=nullable(OBJECT)))
 OPTIONS = nullable(
     shape(
@@ -127,7 +129,14 @@ class OllamaNative(Compatible):
         model = model_of(self.provider, name)
         info = {"general.architecture": "llama", "llama.context_length": model.context}
         row = _row(name)
-        return self._json({"modelfile": f"FROM {name}\n", "template": "{{ .Prompt }}", **{key: row[key] for key in ("details", "modified_at", "capabilities")}, "model_info": info})
+        return self._json(
+            {
+                "modelfile": f"FROM {name}\n",
+                "template": "{{ .Prompt }}",
+                **{key: row[key] for key in ("details", "modified_at", "capabilities")},
+                "model_info": info,
+            }
+        )
 
     async def version(self, call: Call) -> Response:
         return self._json({"version": VERSION})
@@ -151,7 +160,9 @@ class OllamaNative(Compatible):
 
 def _as_openai(message: Json) -> Json:
     """A message of Ollama's as OpenAI writes it; its images are added to the question later."""
-    calls = [{"function": {"name": c["function"]["name"], "arguments": json.dumps(c["function"].get("arguments") or {})}} for c in message.get("tool_calls") or []]
+    calls = [
+        {"function": {"name": c["function"]["name"], "arguments": json.dumps(c["function"].get("arguments") or {})}} for c in message.get("tool_calls") or []
+    ]
     return {"role": message["role"], "content": message.get("content") or "", "tool_calls": calls, "images": message.get("images") or []}
 
 

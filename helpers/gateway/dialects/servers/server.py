@@ -85,9 +85,9 @@ class Server(Compatible):
 
     def write_chat(self, question: Question, answer: Answer) -> bytes:
         choices = [self.choice(index, choice, question) for index, choice in enumerate(answer.choices)]
-        return compact(self.ordered({**self.head(answer, "chat.completion"), "choices": choices, "usage": self.usage_of(answer)}, answer))
+        return compact(self.completed({**self.head(answer, "chat.completion"), "choices": choices, "usage": self.usage_of(answer)}, answer))
 
-    def ordered(self, body: Json, answer: Answer) -> Json:
+    def completed(self, body: Json, answer: Answer) -> Json:
         """An answer, or the last chunk of one, with what a server adds to it at its end."""
         return body
 
@@ -103,7 +103,7 @@ class Server(Compatible):
         ends = [self.end(head, index, choice, question) for index, choice in enumerate(answer.choices)]
         if question.include_usage:
             ends.append(self.usage_chunk(head, answer))
-        ends[-1] = self.ordered(ends[-1], answer)
+        ends[-1] = self.completed(ends[-1], answer)
         for end in ends:
             yield chat.frame(end)
         yield chat.DONE

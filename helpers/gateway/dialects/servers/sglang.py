@@ -66,7 +66,7 @@ class SGLang(Server):
     def usage_of(self, answer: Answer) -> Json:
         return {**super().usage_of(answer), "prompt_tokens_details": None, "reasoning_tokens": 0}
 
-    def ordered(self, body: Json, answer: Answer) -> Json:
+    def completed(self, body: Json, answer: Answer) -> Json:
         return {**body, "metadata": {"weight_version": "default"}} if body["object"] == "chat.completion" else body
 
     # ---- streams ---------------------------------------------------------

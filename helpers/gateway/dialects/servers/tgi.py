@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
@@ -103,8 +102,16 @@ class TGI(Server):
 
     async def info(self, call: Call) -> Response:
         window = models.get(HOUSE, self.provider).context
-        limits = {"max_concurrent_requests": 128, "max_best_of": 2, "max_stop_sequences": MOST_STOPS, "max_input_tokens": window - 1, "max_total_tokens": window}
-        return self._json({"model_id": HOUSE, "model_sha": None, "model_pipeline_tag": "text-generation", **limits, "router": "text-generation-router", "version": "3.3.7"})
+        limits = {
+            "max_concurrent_requests": 128,
+            "max_best_of": 2,
+            "max_stop_sequences": MOST_STOPS,
+            "max_input_tokens": window - 1,
+            "max_total_tokens": window,
+        }
+        return self._json(
+            {"model_id": HOUSE, "model_sha": None, "model_pipeline_tag": "text-generation", **limits, "router": "text-generation-router", "version": "3.3.7"}
+        )
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         if question.stream:

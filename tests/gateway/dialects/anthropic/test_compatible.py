@@ -37,7 +37,10 @@ def test_a_stream_with_its_usage(client):
 
 def test_what_it_passes_over(client):
     """A schema is no promise here, and log-probabilities do not come."""
-    schema = {"type": "json_schema", "json_schema": {"name": "n", "strict": True, "schema": {"type": "object", "properties": {}, "additionalProperties": False}}}
+    schema = {
+        "type": "json_schema",
+        "json_schema": {"name": "n", "strict": True, "schema": {"type": "object", "properties": {}, "additionalProperties": False}},
+    }
     answer = chat(client, response_format=schema, logprobs=True, top_logprobs=2, seed=1, frequency_penalty=1, reasoning_effort="low")
     assert answer.choices[0].logprobs is None and answer.choices[0].message.content == chat(client).choices[0].message.content
     assert chat(client, temperature=2).choices  # taken for 1
