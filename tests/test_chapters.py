@@ -46,6 +46,8 @@ OTHER_MODELS = {
     "07a_google_gemini": {"model": "gemini-3.8-flash", "larger_model": "gemini-3.5-flash-lite"},
     "07b_gemini_pictures_tools": {"model": "gemini-3.8-flash"},
     "07c_gemini_interactions": {"model": "gemini-4-argon"},
+    "09a_openai_compatible_servers": {"model": "house", "openai_model": "gpt-6.1-terra"},
+    "09b_beyond_the_format": {"model": "house", "claude_model": "claude-opus-5-5"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
@@ -69,6 +71,8 @@ HOUSE = {
     "07a_google_gemini": {"gemini-3.8-flash": 1},
     "07b_gemini_pictures_tools": {},
     "07c_gemini_interactions": {"gemini-4-argon": 1},
+    "09a_openai_compatible_servers": {"gpt-6.1-terra": 14, "house": 66},
+    "09b_beyond_the_format": {"house": 13},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"

@@ -146,7 +146,7 @@ class Handler:
                 except Refusal:
                     self._spare(fault, entry)
                     raise
-            elif self.upstream:
+            elif self.upstream and dialect.has_upstream:
                 response = await self.upstream.pass_on(dialect, call, entry)
             else:
                 answered = await self.work(_size(route, call), route.handle, call)
@@ -203,7 +203,9 @@ class Handler:
 
     # ---- the question ----------------------------------------------------
     async def _ask(self, dialect: Dialect, route: Route, call: Call, question: Question, entry: Entry) -> Response:
-        if self.upstream and not self._is_ours(question) and question.harm is not ORDERED:
+        if self.upstream and not self._is_ours(dialect, question) and question.harm is not ORDERED:
+            if not dialect.has_upstream:
+                raise Refusal("no_upstream", f"{dialect.mount} answers on this machine alone: in {self.mode} mode it has the house model by its own name, and no other.")
             return await self.upstream.forward(dialect, call, question, entry)
         levels = self.quotas.take(question)
         try:
@@ -241,9 +243,9 @@ class Handler:
         content_type = ("Content-Type", dialect.content_type(question))
         return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
 
-    def _is_ours(self, question: Question) -> bool:
+    def _is_ours(self, dialect: Dialect, question: Question) -> bool:
         """The house model by name is on this machine in every mode, unless a server of the learner's own takes its place."""
-        return question.model.id == HOUSE_MODEL and not (self.upstream and self.upstream.knows("compatible"))
+        return question.model.id == HOUSE_MODEL and not (dialect.has_upstream and self.upstream and self.upstream.knows("compatible"))
 
     async def _recorded(self, question: Question) -> Draft | Captured | None:
         """What is recorded for it. The many variations are read when they are first needed, beside the event loop."""

@@ -118,6 +118,7 @@ class Dialect:
     mount = ""
     json_type = "application/json"
     stream_type = "text/event-stream; charset=utf-8"
+    has_upstream = True  # whether live mode passes its calls on; one that only stands in for a server of the learner's has none
     stops_when_left = True  # whether a model stops, and its bill, when the client of a stream leaves
 
     def routes(self) -> list[Route]:

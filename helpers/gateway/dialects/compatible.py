@@ -11,7 +11,7 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects import vllm
+from helpers.gateway.dialects import adapters, vllm
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.openai.dialect import OpenAI
 from helpers.gateway.exchange import Question, Refusal
@@ -20,6 +20,7 @@ from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id
 
 VERSION = "0.32.0"
 FINGERPRINT = f"vllm-{VERSION}-123ff4e6"
+MOST_ADAPTERS = 16
 # Fields at the end of a plain answer that are null unless a server is started, or asked, in special ways.
 LAST_FIELDS = ("prompt_logprobs", "prompt_token_ids", "prompt_text", "kv_transfer_params", "ec_transfer_params", "metrics")
 
@@ -28,17 +29,32 @@ class Compatible(OpenAI):
     provider = "compatible"
     mount = "/compatible"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._adapters: dict[str, adapters.Adapter] = {}
+
+    def forget(self) -> None:
+        super().forget()
+        self._adapters.clear()
+
     def routes(self) -> list[Route]:
         return [
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/health", "health", handle=self.health),
             route("GET", "/version", "version", handle=self.version),
+            route("POST", "/v1/load_lora_adapter", "adapter", handle=self.load_adapter),
+            route("POST", "/v1/unload_lora_adapter", "adapter", handle=self.unload_adapter),
         ]
 
     def key(self, call: Call) -> str | None:
         """A server of one's own takes any key, or none."""
         return super().key(call) or "none needed"
+
+    def model(self, name: Any, call: Call, param: str = "model") -> models.Model:
+        """The named model; behind an adapter's name, the model that it is for."""
+        adapter = self._adapters.get(name) if isinstance(name, str) else None
+        return super().model(adapter.base if adapter else name, call, param)
 
     def read_chat(self, call: Call) -> Question:
         if "model" not in call.json:
@@ -99,7 +115,29 @@ class Compatible(OpenAI):
     # ---- the rest --------------------------------------------------------
     async def list_models(self, call: Call) -> Response:
         rows = [_model_body(model) for model in models.of(self.provider)]
+        for adapter in self._adapters.values():
+            base = next(row for row in rows if row["id"] == adapter.base)
+            rows.append({**base, "id": adapter.name, "root": adapter.path, "parent": adapter.base, "max_model_len": None})
         return self._json({"object": "list", "data": rows})
+
+    def load_adapter(self, call: Call) -> Response:
+        """As a vLLM that was started with VLLM_ALLOW_RUNTIME_LORA_UPDATING=True."""
+        adapter = adapters.load(call.json)
+        if adapter.name in self._adapters or models.find(self.provider, adapter.name):
+            raise Refusal("bad_value", f"The lora adapter '{adapter.name}' has already been loaded.")
+        if len(self._adapters) >= MOST_ADAPTERS:
+            raise Refusal("bad_value", f"{MOST_ADAPTERS} adapters are loaded, and no more are taken; unload one")
+        self._adapters[adapter.name] = adapter
+        return self._text(f"Success: LoRA adapter '{adapter.name}' added successfully.")
+
+    def unload_adapter(self, call: Call) -> Response:
+        name = adapters.name_of(call.json)
+        if self._adapters.pop(name, None) is None:
+            raise Refusal("not_found", f"The lora adapter '{name}' cannot be found.")
+        return self._text(f"Success: LoRA adapter '{name}' removed successfully.")
+
+    def _text(self, text: str) -> Response:
+        return Response(200, self.base_headers(), text.encode())
 
     async def version(self, call: Call) -> Response:
         return self._json({"version": VERSION})
@@ -131,7 +169,7 @@ class Compatible(OpenAI):
 
 
 def _head(answer: Answer, kind: str) -> dict[str, Any]:
-    return {"id": hex_id("chatcmpl-", 16), "object": kind, "created": int(time.time()), "model": answer.question.model.id}
+    return {"id": hex_id("chatcmpl-", 16), "object": kind, "created": int(time.time()), "model": answer.question.echo["model"]}
 
 
 def _message(choice: Choice) -> dict[str, Any]:

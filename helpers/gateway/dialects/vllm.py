@@ -48,6 +48,7 @@ PARTS = (
     "audio_embeds", "audio_url", "image_embeds", "image_pil", "image_url", "input_audio", "input_image", "input_text", "output_text",
     "prompt_embeds", "refusal", "text", "thinking", "tool_reference", "video_embeds", "video_url",
 )  # fmt: skip
+UNSEEN = ("name", "function_call")
 TEXTS = ("text", "input_text", "output_text", "refusal", "thinking")
 USAGE = 'Correct usage: `{"type": "function", "function": {"name": "my_function"}}`'
 
@@ -147,8 +148,8 @@ def _too_many(n: int) -> str:
 
 
 def as_texts(messages: list[dict[str, Any]], model: models.Model) -> list[dict[str, Any]]:
-    """The messages as the chat templates of this mount show them: texts without names. Raises Refusal for what is no text."""
-    return [{**{k: v for k, v in message.items() if k != "name"}, "content": _text_of(message.get("content"), model)} for message in messages]
+    """The messages as the chat templates of this mount show them: texts, without names and the calls of old. Raises Refusal for what is no text."""
+    return [{**{k: v for k, v in message.items() if k not in UNSEEN}, "content": _text_of(message.get("content"), model)} for message in messages]
 
 
 def _text_of(content: Any, model: models.Model) -> Any:

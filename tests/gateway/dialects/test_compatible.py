@@ -192,6 +192,7 @@ def test_types_are_refused_in_the_words_of_pydantic(client, change, param, text)
         {"messages": [*user("Hi"), {"role": "tool", "tool_call_id": "call_a", "content": "7"}]},
         {"messages": [*user("Hi"), {"role": "assistant", "tool_calls": [CALL]}, *user("Hi")]},
         {"messages": [{"role": "wizard", "name": "Jane Doe"}, {"role": "user", "content": ["Hi", {"type": "input_text", "text": "!"}, {"type": "text"}]}]},
+        {"messages": [*user("Hi"), {"role": "assistant", "content": "x", "function_call": {"no": "name"}}, *user("Hi")]},
         {"max_tokens": 2, "max_completion_tokens": 2},
         {"tools": [{"type": "function", "function": {"name": "my tool"}}] * 2},
         {"parallel_tool_calls": False, "tool_choice": "none"},

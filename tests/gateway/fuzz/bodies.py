@@ -98,6 +98,13 @@ def compatible_chat(r: Random) -> Body:
     return {**chat(r, "compatible"), **some(r, top_k=r.choice((-1, 0, 5)), min_p=0.1, repetition_penalty=1.1)}
 
 
+def prompt(r: Random) -> Body:
+    """For Ollama's own API, where a name may have a tag."""
+    options = {"num_predict": limit(r), **some(r, temperature=0.5, seed=1, stop=["x"], num_ctx=r.choice((1, 8192)))}
+    form = some(r, 0.3, format=r.choice(("json", "", object_schema(r))), system="Be brief.", stream=r.random() < 0.5)
+    return {"model": r.choice(("house", "house:latest", "llama3.1:8b", "llama9")), "prompt": text(r), "options": options, **form}
+
+
 def response(r: Random) -> Body:
     seen = [{"type": "input_text", "text": text(r)}, {"type": "input_image", "image_url": f"data:image/png;base64,{picture(r)}"}]
     call = {"type": "function_call", "call_id": CALL_ID, "name": TOOL, "arguments": "{}"}

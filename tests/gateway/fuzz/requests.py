@@ -20,6 +20,10 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     (AZURE, bodies.azure_chat),
     ("/azure/openai/v1/chat/completions", bodies.azure_chat),
     ("/compatible/v1/chat/completions", bodies.compatible_chat),
+    *[(f"/{server}/v1/chat/completions", bodies.compatible_chat) for server in ("ollama", "tgi", "sglang", "llamacpp")],
+    ("/ollama/api/chat", bodies.compatible_chat),
+    ("/ollama/api/generate", bodies.prompt),
+    ("/anthropic/v1/chat/completions", bodies.compatible_chat),
     ("/anthropic/v1/messages", bodies.message),
     ("/anthropic/v1/messages/count_tokens", bodies.counted_message),
     (GEMINI + ":generateContent", bodies.contents),
@@ -43,7 +47,7 @@ READS = [
     *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "batches", "batches/batch_none")],
     *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches/none/results")],
     *[f"/gemini/v1beta/{what}" for what in ("models", "models/{gemini}", "cachedContents", "cachedContents/none", "batches", "batches/none")],
-    *["/azure/openai/v1/models", "/compatible/v1/models", "/compatible/health", "/compatible/version", "/course/status", "/", "/nowhere"],
+    *["/azure/openai/v1/models", "/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
 ]
 
 

@@ -269,6 +269,18 @@ def test_a_server_of_ones_own_needs_no_budget_and_no_key(make):
     assert gateway.upstream.spent_usd == 0
 
 
+@pytest.mark.parametrize("path", ["/tgi/v1/chat/completions", "/ollama/v1/chat/completions", "/ollama/api/chat"])
+def test_a_stand_in_for_a_server_passes_nothing_on(make, provider, path):
+    """Behind it there is the house model in every mode, and nothing else."""
+    gateway = make("live")
+    name = "llama3.1:8b" if "ollama" in path else "meta-llama/Llama-3.1-8B-Instruct"
+    body = {"messages": [{"role": "user", "content": "Say hello in five words."}], "max_tokens": 2, "options": {"num_predict": 2}}
+    refused = ask(gateway, path, {**body, "model": name})
+    assert refused.status_code == 400 and "the house model by its own name, and no other" in refused.text
+    assert ask(gateway, path, {**body, "model": "house"}).status_code == 200
+    assert httpx2.get(f"{gateway.base_url}/tgi/v1/models").json()["data"][0]["id"] == "house"
+
+
 def test_what_a_call_cost_is_taken_from_the_budget(make):
     gateway = make("live")
     openai.OpenAI().chat.completions.create(**CHAT, max_tokens=50)
