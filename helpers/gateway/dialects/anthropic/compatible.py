@@ -13,7 +13,7 @@ from helpers.gateway.answer import Answer, Choice
 from helpers.gateway.dialects.anthropic.errors import words
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.schema import BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, checker, list_of, nullable, shape
-from helpers.gateway.exchange import Message, Question, Refusal, Usage
+from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, random_id, route
 
@@ -99,7 +99,7 @@ def _hoisted(question: Question) -> Question:
     said = [message.text for message in question.messages if message.role == "system"]
     if not said:
         return question
-    first = chat.message({"role": "system", "content": "\n".join(said)}, "messages")
+    first = Message("system", (Part("\n".join(said)),))
     others: tuple[Message, ...] = tuple(message for message in question.messages if message.role != "system")
     question.messages = (first, *others)
     return question
