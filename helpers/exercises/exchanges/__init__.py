@@ -233,9 +233,10 @@ def asked(function: Callable[..., Any], *given: Any) -> Any:
         raise
 
 
-def table(function: Callable[[], Any], names: Sequence[str], kind: type, step: int | None = None) -> dict[str, Any]:
+def table(function: Callable[[], Any], names: Sequence[str], kind: type, *columns: str, step: int | None = None) -> dict[str, Any]:
     """The rows that a function returns, in the order of `names`. Raises AssertionError with what is missing, or is of another type.
 
+    columns: those that the check looks at; the others may still be empty.
     step: where the function is written, if that is an earlier step than the check's.
     """
     try:
@@ -249,18 +250,20 @@ def table(function: Callable[[], Any], names: Sequence[str], kind: type, step: i
     assert not missing, f"{who} has no row for {', '.join(map(repr, missing))}; rows for {', '.join(names)} were expected"
     assert not more, f"{who} has a row for {', '.join(map(repr, more))} too; rows for {', '.join(names)} were expected"
     for name in names:
-        _row(name, found[name], kind)
+        _row(name, found[name], kind, columns)
     return {name: found[name] for name in names}
 
 
-def _row(name: str, row: Any, kind: type) -> None:
-    """Raises AssertionError where a row is none of its kind, or has a value of another type than its class says."""
+def _row(name: str, row: Any, kind: type, columns: Sequence[str]) -> None:
+    """Raises AssertionError where a row is none of its kind, or has in a column a value of another type than its class says."""
     assert type(row) is kind, f"{name}: a row of the class {kind.__name__} was expected, this is {row!r}"
-    for field, hint in get_type_hints(kind).items():
-        value, wanted = getattr(row, field), get_origin(hint) or hint
-        hold = wanted is not tuple or all(isinstance(item, str) for item in (value if isinstance(value, tuple) else ()))
-        hint = "; a tuple with one name is written (name,), with a comma" if wanted is tuple else ""
-        assert type(value) is wanted and hold, f"{name}: {field} should be of the type {wanted.__name__}, it is {value!r}{hint}"
+    hints = get_type_hints(kind)
+    for column in columns:
+        value, wanted = getattr(row, column), get_origin(hints[column]) or hints[column]
+        names = value if isinstance(value, tuple) else ()
+        holds = type(value) is wanted and all(isinstance(item, str) for item in names)
+        note = "; a tuple with one name is written (name,), with a comma" if wanted is tuple and isinstance(value, str) else ""
+        assert holds, f"{name}: {column} should be of the type {wanted.__name__}{' of names' * (wanted is tuple)}, it is {value!r}{note}"
 
 
 def fitting(dialect: str, pattern: dict[str, Any], **word: str) -> None:
