@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import traceback
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin, get_type_hints
 
 import httpx2
 from botocore.eventstream import EventStreamBuffer
@@ -29,6 +31,11 @@ LIMITS: dict[str, dict[str, Any]] = {
     **dict.fromkeys(("anthropic", "invoke"), {"max_tokens": 500}),
     "converse": {"inferenceConfig": {"maxTokens": 500}},
     "gemini": {"generationConfig": {"maxOutputTokens": 500}},
+}
+# What marks an instruction for the cache, where a mark is needed.
+MARKS: dict[str, dict[str, Any]] = {
+    **dict.fromkeys(("anthropic", "invoke"), {"cache_control": {"type": "ephemeral"}}),
+    "converse": {"system": [{"cachePoint": {"type": "default"}}]},
 }
 KEY, WRONG_KEY = "any-key-will-do", "an-invalid-key"
 MODELS = {
@@ -82,6 +89,7 @@ def _binary_events(raw: bytes) -> Iterator[dict[str, Any]]:
 # ---- made anew --------------------------------------------------------------------
 def question(dialect: str, text: str) -> dict[str, Any]:
     """A body with one question of a user's, without the model's name and without any limit."""
+    _known(dialect)
     if dialect == "gemini":
         return {"contents": [{"role": "user", "parts": [{"text": text}]}]}
     body = {"messages": [{"role": "user", "content": [{"text": text}] if dialect == "converse" else text}]}
@@ -93,6 +101,7 @@ def send(dialect: str, body: dict[str, Any], *, stream: bool = False, key: str =
 
     It adds the address, the key, the model's name and, for a stream, what asks for one. Whatever the status is, it raises nothing.
     """
+    _known(dialect)
     model = model or MODELS[dialect]
     url, headers = _address(dialect, model, stream, key)
     if dialect in (*OPENAI_LIKE, "anthropic"):
@@ -128,7 +137,13 @@ def _address(dialect: str, model: str, stream: bool, key: str) -> tuple[str, dic
         case "gemini":
             action = "streamGenerateContent?alt=sse" if stream else "generateContent"
             return f"{at['GOOGLE_GEMINI_BASE_URL']}/v1/models/{model}:{action}", {"x-goog-api-key": key}
-    raise ValueError(f"there is no dialect {dialect!r}; there are {', '.join(DIALECTS)}")
+    raise ValueError(dialect)
+
+
+def _known(dialect: str) -> None:
+    """Raises ValueError for a dialect that is none of the seven."""
+    if dialect not in DIALECTS:
+        raise ValueError(f"there is no dialect {dialect!r}; there are {', '.join(DIALECTS)}")
 
 
 def said(headers: httpx2.Headers) -> dict[str, str]:
@@ -165,6 +180,12 @@ def _fields(value: Any, name: str) -> Iterator[str]:
         yield name
 
 
+def met(exchanges: Iterable[Exchange]) -> set[str]:
+    """The names of all fields of some exchanges, and of all that hold them: what is null in one may hold fields in another."""
+    found = set().union(*map(fields, exchanges))
+    return found | {field[: mark.start()] for field in found for mark in re.finditer(r"\.|\[\]", field)}
+
+
 def values(exchange: Exchange, field: str) -> list[Any]:
     """All values of a field, in order, without those that are null. Where there is no such field, the list is empty."""
     found: list[Any] = [exchange]
@@ -199,3 +220,72 @@ def filled(pattern: Any, values: dict[str, Any]) -> Any:
     if isinstance(pattern, list):
         return [filled(inner, values) for inner in pattern]
     return values.get(pattern, pattern) if isinstance(pattern, str) else pattern
+
+
+# ---- what a check asks of a learner's functions -----------------------------------
+def asked(function: Callable[..., Any], *given: Any) -> Any:
+    """What a learner's function returns. Raises AssertionError where another function, which it calls, is not written yet."""
+    try:
+        return function(*given)
+    except NotImplementedError as error:
+        inner = [frame.f_code.co_name for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+        assert inner == function.__name__, f"{function.__name__}() calls {inner}() of an earlier step, which is not written yet"
+        raise
+
+
+def table(function: Callable[[], Any], names: Sequence[str], kind: type, *columns: str, step: int | None = None) -> dict[str, Any]:
+    """The rows that a function returns, in the order of `names`. Raises AssertionError with what is missing, or is of another type.
+
+    columns: those that the check looks at; the others may still be empty.
+    step: where the function is written, if that is an earlier step than the check's.
+    """
+    try:
+        found = asked(function)
+    except NotImplementedError:
+        assert step is None, f"{function.__name__}() of step {step} is needed here, and is not written yet"
+        raise
+    who = f"{function.__name__}()"
+    assert isinstance(found, dict), f"{who} should return a dictionary, it returned {found!r}" + (". Is there a return?" if found is None else "")
+    missing, more = [name for name in names if name not in found], [name for name in found if name not in names]
+    assert not missing, f"{who} has no row for {', '.join(map(repr, missing))}; rows for {', '.join(names)} were expected"
+    assert not more, f"{who} has a row for {', '.join(map(repr, more))} too; rows for {', '.join(names)} were expected"
+    for name in names:
+        _row(name, found[name], kind, columns)
+    return {name: found[name] for name in names}
+
+
+def _row(name: str, row: Any, kind: type, columns: Sequence[str]) -> None:
+    """Raises AssertionError where a row is none of its kind, or has in a column a value of another type than its class says."""
+    assert type(row) is kind, f"{name}: a row of the class {kind.__name__} was expected, this is {row!r}"
+    hints = get_type_hints(kind)
+    for column in columns:
+        value, wanted = getattr(row, column), get_origin(hints[column]) or hints[column]
+        names = value if isinstance(value, tuple) else ()
+        holds = type(value) is wanted and all(isinstance(item, str) for item in names)
+        note = "; a tuple with one name is written (name,), with a comma" if wanted is tuple and isinstance(value, str) else ""
+        assert holds, f"{name}: {column} should be of the type {wanted.__name__}{' of names' * (wanted is tuple)}, it is {value!r}{note}"
+
+
+def fitting(dialect: str, pattern: dict[str, Any], **word: str) -> None:
+    """Raises AssertionError where a word stands nowhere alone in a pattern, or the pattern cannot be merged into a question."""
+    ((name, text),) = word.items()
+    assert filled(pattern, {text: None}) != pattern, f"{dialect}: the word {name} stands nowhere alone in the pattern {pattern}"
+    body = question(dialect, "")
+    for field in pattern.keys() & body.keys():
+        own, theirs = type(pattern[field]).__name__, type(body[field]).__name__
+        assert own == theirs, f"{dialect}: {field} is a {theirs} in the body of a question and a {own} in your pattern {pattern}, so merged keeps only one of them"
+
+
+def absent(field: str, *exchanges: Exchange) -> str:
+    """For the end of a message: that exchanges have no field of this name; empty where one has it."""
+    if field in met(exchanges):
+        return ""
+    return ". There is no field of this name" + (": a list is named with [], without a number" if re.search(r"\[\d+\]", field) else "")
+
+
+def counted(tokens: Callable[[Exchange, str], Any], what: str, exchange: Exchange, dialect: str) -> tuple[int, int] | None:
+    """What a learner's `tokens` says of an exchange. Raises AssertionError where that is neither None nor two whole numbers."""
+    found = asked(tokens, exchange, dialect)
+    is_pair = type(found) is tuple and [type(count) for count in found] == [int, int]
+    assert found is None or is_pair, f"{what}: a tuple of two whole numbers, or None, was expected; yours: {found!r}"
+    return found
