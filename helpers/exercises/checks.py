@@ -90,18 +90,24 @@ def _said(error: Exception) -> str:
         return str(error)
     if isinstance(error, NotImplementedError):
         return "Write the code where the cell above says so, run that cell, then this one."
-    place = _place(error)
-    return f"Your code raised {type(error).__name__}: {error}" + (f"\n    {place}" if place else "")
+    frames = [place for place in traceback.walk_tb(error.__traceback__) if _is_of_a_cell(place[0])]
+    if type(error) is NameError and _raised_in_the_check(frames):
+        return f"There is no {error.name} yet: run the cells above this one first, from the beginning of the notebook."
+    return "\n    ".join([f"Your code raised {type(error).__name__}: {error}", *_places(frames[1:])])
 
 
-def _place(error: Exception) -> str:
-    """The last line of the learner's own code on the way to an error: nothing where the check itself raised it."""
-    frames = [(frame, number) for frame, number in traceback.walk_tb(error.__traceback__) if _is_of_a_cell(frame)][1:]
-    if not frames:
-        return ""
-    frame, number = frames[-1]
-    code = frame.f_code
-    return f"in line {number} of {code.co_name}(): {linecache.getline(code.co_filename, number).strip()}"
+def _raised_in_the_check(frames: list[tuple[FrameType, int]]) -> bool:
+    """Whether an error comes from the check's own cell, or a function in it: then no code of the learner's is to blame."""
+    return bool(frames) and frames[-1][0].f_code.co_filename == frames[0][0].f_code.co_filename
+
+
+def _places(frames: list[tuple[FrameType, int]]) -> list[str]:
+    """The last line of a cell on the way to an error, and the line that called it: it may be a function that the exercise gave."""
+    said = []
+    for word, (frame, number) in zip(("in", "called in"), reversed(frames)):
+        code = frame.f_code
+        said.append(f"{word} line {number} of {code.co_name}(): {linecache.getline(code.co_filename, number).strip()}")
+    return said
 
 
 def _is_of_a_cell(frame: FrameType) -> bool:

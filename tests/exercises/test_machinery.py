@@ -2,6 +2,7 @@
 
 import nbformat
 import pytest
+from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from helpers import command
@@ -165,6 +166,36 @@ def test_an_exercise_that_is_not_there_gets_a_sentence(house, capsys):
     house(small())
     assert command.main(["exercises", "restart", "ex77"]) == 1
     assert "there is no exercise 'ex77'; there are ex90_small" in capsys.readouterr().err
+
+
+def run(*cells):
+    """What cells print in a kernel of their own."""
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in ("from helpers.exercises import check", *cells)])
+    NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+    return "".join(output.text for cell in notebook.cells for output in cell.outputs)
+
+
+NOT_RUN = """with check("it is there"):
+    def ask():
+        return given(1)
+
+    assert {call}, "no" """
+
+
+@pytest.mark.parametrize("call", ["given(1)", "ask()"])
+def test_a_check_that_runs_before_the_cells_above_it_says_so(call):
+    said = run(NOT_RUN.replace("{call}", call))
+    assert said.startswith("not yet: it is there\n    There is no given yet: run the cells above this one first") and "Your code" not in said
+
+
+def test_an_error_in_a_function_that_was_given_is_told_with_the_line_that_called_it():
+    said = run("def given(number):\n    return 1 / number", "def mine():\n    return given(0)", """with check("it is whole"):\n    assert mine(), "no" """)
+    assert "Your code raised ZeroDivisionError: division by zero\n    in line 2 of given(): return 1 / number\n    called in line 2 of mine(): return given(0)\n" in said
+
+
+def test_a_name_that_the_code_of_a_learner_lacks_is_an_error_of_that_code():
+    said = run("def mine():\n    return nothing", """with check("it is whole"):\n    assert mine(), "no" """)
+    assert "Your code raised NameError: name 'nothing' is not defined\n    in line 2 of mine(): return nothing\n" in said and "called" not in said
 
 
 def test_what_only_claims_to_be_equal_is_not_the_same():

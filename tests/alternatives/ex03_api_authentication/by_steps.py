@@ -49,7 +49,7 @@ def _from_aws(name, client):
         log.removeFilter(nothing)
     try:
         value = json.loads(answer["SecretString"]).get(name)
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, KeyError):
         raise ValueError("prod/llm should hold a JSON object, and holds something else") from None
     return value.strip() if type(value) is str else ""
 
