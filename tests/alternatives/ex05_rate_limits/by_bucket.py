@@ -34,8 +34,9 @@ def utilisation(load: Load, quota: Quota) -> tuple[float, float]:
 def judge(load: Load, quota: Quota, target: float = 0.9) -> Verdict:
     calls, tokens = _asked(load) / load.packed, _asked(load) * load.tokens
     enough = []
+    now = load.per_minute * (1 - load.batched)
     for limit, each in ((quota.requests, 1 / load.packed), (quota.tokens, load.tokens)):
-        enough.append(1 - target * limit / each / (load.per_minute * (1 - load.batched)))
+        enough.append(1 - target * limit / each / now if now else 0.0)
     fits = calls <= target * quota.requests + 1e-9 and tokens <= target * quota.tokens + 1e-6
     return Verdict(fits, calls / target, tokens / target, max(0.0, *enough))
 
@@ -89,9 +90,10 @@ class Strategy:
         self.followers.setdefault(leader, []).append(question.id)
 
     def plan(self) -> list[Question]:
-        chosen = []
+        chosen, room = [], self.limiter.quota.tokens
         for leader in self.followers:
-            if len(chosen) == self.packing:
+            room -= self.open[leader].tokens
+            if len(chosen) == self.packing or (room < 0 and chosen):
                 break
             chosen.append(self.open[leader])
         return chosen

@@ -39,7 +39,8 @@ def judge(load, quota, target=0.9):
     by_requests, by_tokens = utilisation(load, quota)
     needed = (by_requests * quota.requests / target, by_tokens * quota.tokens / target)
     worst = max(by_requests, by_tokens)
-    misses = (1 - load.repeats) * target / worst if worst else 1
+    all_asked = max(1 / load.packed / quota.requests, load.tokens / quota.tokens) * load.per_minute * (1 - load.batched)
+    misses = target / all_asked if all_asked else 1
     return Verdict(bool(worst <= target + 1e-12), *needed, repeats=1 - min(1, misses))
 
 # %% limiter
@@ -87,7 +88,10 @@ class Strategy:
             self.line.append(question)
 
     def _head(self):
-        return [self.line[place] for place in range(min(self.packing, len(self.line)))]
+        head = [self.line[place] for place in range(min(self.packing, len(self.line)))]
+        while len(head) > 1 and sum(q.tokens for q in head) > self.limiter.quota.tokens:
+            head.pop()
+        return head
 
     def wait(self, now):
         head = self._head()
