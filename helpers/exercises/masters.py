@@ -10,6 +10,7 @@ import ast
 import re
 import threading
 from dataclasses import dataclass
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -17,6 +18,7 @@ from nbformat import NotebookNode
 
 ROOT = Path(__file__).parents[2]
 MASTERS, RELEASED = ROOT / "solutions", ROOT / "exercises"
+MOST_TRIES = 20
 _parsing = threading.Lock()
 HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
 
@@ -93,9 +95,15 @@ def what(cell: NotebookNode) -> str:
 
 
 def parse(source: str) -> ast.Module:
-    """A cell's code as a tree; one at a time, since Python 3.11 loses count where two threads parse (python/cpython issue 106905)."""
-    with _parsing:
-        return ast.parse(source)
+    """A cell's code as a tree. Raises SyntaxError.
+
+    Python 3.11 loses count where two threads parse (python/cpython issue 106905): so one at a time, and once more where another
+    thread did it meanwhile without asking here, as each does that prints a traceback.
+    """
+    for _ in range(MOST_TRIES):
+        with _parsing, suppress(SystemError):
+            return ast.parse(source)
+    return ast.parse(source)
 
 
 def bare(source: str) -> str:
