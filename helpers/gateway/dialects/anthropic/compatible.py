@@ -12,23 +12,13 @@ from typing import Any
 from helpers.gateway.answer import Answer, Choice
 from helpers.gateway.dialects.anthropic.errors import words
 from helpers.gateway.dialects.openai import chat
-from helpers.gateway.dialects.schema import BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, checker, list_of, nullable, shape
+from helpers.gateway.dialects.schema import BOOLEAN, checker, nullable, shape
 from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, random_id, route
 
-# Read; all else is passed over, response_format, logprobs, seed, penalties and reasoning_effort among it.
-FIELDS = {
-    "model": STRING,
-    "messages": list_of(chat.MESSAGE, minItems=1),
-    **dict.fromkeys(("max_tokens", "max_completion_tokens", "n"), nullable(INTEGER)),
-    **dict.fromkeys(("temperature", "top_p"), nullable(NUMBER)),
-    **dict.fromkeys(("stream", "parallel_tool_calls"), nullable(BOOLEAN)),
-    "stream_options": nullable(shape(include_usage=nullable(BOOLEAN))),
-    "stop": {"type": ["string", "array", "null"], "items": STRING},
-    "tools": nullable(list_of(shape("function", function=shape("name", name=STRING, parameters=nullable(OBJECT))))),
-    "tool_choice": chat.TOOL_CHOICE,
-}
+# Passed over are response_format, logprobs, seed, penalties and reasoning_effort, among others.
+FIELDS = {**chat.READ_ELSEWHERE, "parallel_tool_calls": nullable(BOOLEAN)}
 _check = checker(shape("model messages", **FIELDS))
 
 

@@ -11,25 +11,12 @@ from helpers.gateway.answer import Answer, Choice
 from helpers.gateway.dialects.gemini.contents import thinking
 from helpers.gateway.dialects.gemini.errors import error_body
 from helpers.gateway.dialects.openai import chat
-from helpers.gateway.dialects.schema import BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, checker, list_of, nullable, shape
+from helpers.gateway.dialects.schema import OBJECT, STRING, checker, nullable, shape
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import LETTERS, Call, Dialect, Headers, Response, Route, compact, pretty, random_id, route
 
-# Read; all else is passed over.
-FIELDS = {
-    "model": STRING,
-    "messages": list_of(chat.MESSAGE, minItems=1),
-    **dict.fromkeys(("max_tokens", "max_completion_tokens", "n"), nullable(INTEGER)),
-    **dict.fromkeys(("temperature", "top_p"), nullable(NUMBER)),
-    "stream": nullable(BOOLEAN),
-    "stream_options": nullable(shape(include_usage=nullable(BOOLEAN))),
-    "stop": {"type": ["string", "array", "null"], "items": STRING},
-    "reasoning_effort": nullable(STRING),
-    "response_format": nullable(OBJECT),
-    "tools": nullable(list_of(shape("function", function=shape("name", name=STRING, parameters=nullable(OBJECT))))),
-    "tool_choice": chat.TOOL_CHOICE,
-}
+FIELDS = {**chat.READ_ELSEWHERE, "reasoning_effort": nullable(STRING), "response_format": nullable(OBJECT)}
 _check = checker(shape("model messages", **FIELDS))
 
 

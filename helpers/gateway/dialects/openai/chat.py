@@ -18,6 +18,7 @@ from helpers.gateway.dialects.schema import (
     ARRAY,
     BOOLEAN,
     INTEGER,
+    NUMBER,
     OBJECT,
     STRING,
     between,
@@ -70,6 +71,18 @@ TOOL_CHOICE = {
 FORMAT = shape("type", type=one_of("json_object", "json_schema", "text"), json_schema=shape("name", name=NAME, schema=nullable(OBJECT), strict=nullable(BOOLEAN)))
 METADATA = {"type": "object", "title": "a metadata object", "maxProperties": 16, "additionalProperties": {"type": "string", "maxLength": 512}}
 CACHE_OPTIONS = shape(closed=True, mode=one_of("implicit", "explicit"), ttl=STRING)
+# What other providers' own endpoints for OpenAI's SDK read of a chat; all else they pass over.
+READ_ELSEWHERE = {
+    "model": STRING,
+    "messages": list_of(MESSAGE, minItems=1),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "n"), nullable(INTEGER)),
+    **dict.fromkeys(("temperature", "top_p"), nullable(NUMBER)),
+    "stream": nullable(BOOLEAN),
+    "stream_options": nullable(shape(include_usage=nullable(BOOLEAN))),
+    "stop": {"type": ["string", "array", "null"], "items": STRING},
+    "tools": nullable(list_of(shape("function", function=shape("name", name=STRING, parameters=nullable(OBJECT))))),
+    "tool_choice": TOOL_CHOICE,
+}
 # In the order in which OpenAI looks at them, as measured in public on 2026-08-30.
 FIELDS = {
     "model": STRING,
