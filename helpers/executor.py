@@ -15,6 +15,7 @@ ENGINE = "course"
 LOOK = 2  # seconds after which it is looked again whether the reply to a cell has come
 WIDGET = "application/vnd.jupyter.widget-view+json"
 ENCRYPTED = Config({"KernelManager": {"transport_encryption": "auto"}})  # the kernel warns of a connection that is not
+QUIET = "--IPKernelApp.log_level=CRITICAL"  # one that is ended while it is busy logs an error, which is none; what fails in a cell comes as its output
 SCRIPT = "application/javascript"
 BILL = "[str(course.bill.spent), str(course.bill.live)]"
 
@@ -30,7 +31,7 @@ class Engine(NBClientEngine):
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, log_output: bool = False, **given: Any) -> Any:
         given = {name: value for name, value in given.items() if name in ("stdout_file", "stderr_file")}
-        return Client(nb_man, kernel_name=kernel_name, config=ENCRYPTED, timeout=LOOK, log_output=log_output, **given).execute()
+        return Client(nb_man, kernel_name=kernel_name, extra_arguments=[QUIET], config=ENCRYPTED, timeout=LOOK, log_output=log_output, **given).execute()
 
 
 class Client(PapermillNotebookClient):
