@@ -31,7 +31,9 @@ def ask_gemini():
 
 def ask_bedrock():
     client = boto3.client("bedrock-runtime", config=Config(retries={"total_max_attempts": 1}))
-    return client.converse(modelId="us.anthropic.claude-haiku-5-5", messages=[{"role": "user", "content": [{"text": TEXT}]}])
+    asked = [{"role": "user", "content": [{"text": TEXT}]}]
+    # Without maxTokens all that the model could ever write is taken of the quota.
+    return client.converse(modelId="us.anthropic.claude-haiku-5-5", messages=asked, inferenceConfig={"maxTokens": 500})
 
 
 ASKING = {"openai": ask_openai, "azure": ask_azure, "anthropic": ask_anthropic, "gemini": ask_gemini, "bedrock": ask_bedrock}
