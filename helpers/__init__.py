@@ -1,4 +1,4 @@
-"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`, draw `charts`.
+"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`, live with `limits`, draw `charts`.
 
 Imports happen when a name is first used, so that `import helpers` itself takes next to no time.
 """
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from helpers.models import default as model
     from helpers.models import least_effort
 
-__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "least_effort", "model", "models", "price", "start"]
+__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "least_effort", "limits", "model", "models", "price", "start"]
 
 _HOMES = {
     "start": ("helpers.course", "start"),
@@ -39,6 +39,6 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         module, attribute = _HOMES[name]
         return getattr(import_module(module), attribute)
-    if name in ("charts", "models"):
+    if name in ("charts", "limits", "models"):
         return import_module(f"helpers.{name}")
     raise AttributeError(f"helpers has no {name!r}; it has {', '.join(__all__)}")

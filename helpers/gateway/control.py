@@ -71,6 +71,12 @@ def _log(gateway: Gateway) -> list[dict[str, Any]]:
     return [asdict(entry) for entry in gateway.meter.log()]
 
 
+def _verdict(gateway: Gateway) -> list[dict[str, Any]]:
+    from helpers.gateway.verdict import judge
+
+    return [asdict(finding) for finding in judge(gateway.meter.log())]
+
+
 def _add_fault(gateway: Gateway, **fault: Any) -> dict[str, Any]:
     gateway.faults.add(Fault(**fault))
     return {"set": fault}
@@ -102,6 +108,7 @@ def _reset(gateway: Gateway) -> dict[str, Any]:
 ACTIONS = {
     ("GET", "/course/status"): (_status, "", ""),
     ("GET", "/course/log"): (_log, "", ""),
+    ("GET", "/course/verdict"): (_verdict, "", ""),
     ("POST", "/course/faults"): (_add_fault, "kind", "provider times seconds chunk"),
     ("DELETE", "/course/faults"): (_clear_faults, "", ""),
     ("POST", "/course/advance"): (_advance, "seconds", ""),

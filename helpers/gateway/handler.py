@@ -16,7 +16,7 @@ from inspect import isawaitable
 from pathlib import Path
 
 from helpers import network
-from helpers.gateway import control, events
+from helpers.gateway import control, events, evidence
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock
@@ -57,6 +57,7 @@ class Handler:
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
         self.meter = Meter()
+        self._broken = evidence.Broken()
         self.port = 0
         self._worker = Worker()
         self.work = self._worker.do  # for the dialects too
@@ -70,7 +71,7 @@ class Handler:
 
     def forget(self) -> None:
         """Forget what requests and orders left, as a gateway that was just started."""
-        for part in (self.meter, self.faults, self.prompt_cache, self.batches):
+        for part in (self.meter, self._broken, self.faults, self.prompt_cache, self.batches):
             part.clear()
         for dialect, _ in self._dialects:
             dialect.forget()
@@ -115,10 +116,11 @@ class Handler:
         path = request.path.removeprefix(dialect.mount)
         call = Call(request.method, path, request.query, request.headers, body, self.base_url + dialect.mount, self)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
+        entry.evidence = await self.work(len(body), evidence.of_call, call)
         try:
             await self._respond(request, dialect, routes, call, entry)
         except (ConnectionError, asyncio.CancelledError):
-            entry.note = entry.note or "the client went away"
+            entry.note, entry.evidence.was_left = entry.note or "the client went away", True
         except Cut as cut:
             entry.note = str(cut)
             request.close()
@@ -127,7 +129,7 @@ class Handler:
             log.exception("the gateway failed while it answered %s %s", call.method, call.path)
             request.close()
         finally:
-            entry.seconds = time.monotonic() - began
+            entry.seconds, entry.evidence.ended = time.monotonic() - began, self.clock.now()
 
     async def _respond(self, request: Request, dialect: Dialect, routes: list[Route], call: Call, entry: Entry) -> None:
         fault = None
@@ -158,13 +160,16 @@ class Handler:
             if refusal.kind in ("over_budget", "no_upstream"):  # what no provider would say
                 entry.note = str(refusal)
             response = await self.work(len(call.body), dialect.error, refusal, call)
+            entry.evidence.refusal = evidence.kind(refusal)
         except _Reset:
+            entry.evidence.was_broken = True
             return request.reset()
         except Exception:
             log.exception("the gateway failed on %s %s", call.method, call.path)
             response = dialect.error(Refusal("server_error"), call)
             response.headers.append(("x-course-error", "internal"))
         entry.status = response.status
+        evidence.of_response(response, entry.evidence)
         try:
             await self._send(request, response, entry, dialect, fault)
         except (ConnectionError, asyncio.CancelledError):
@@ -178,6 +183,7 @@ class Handler:
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
         question = await self.work(_size(route, call), lambda: ready(route.read(call)))
         entry.model = question.model.id
+        entry.evidence.goes_on = await self.work(_size(route, call), self._broken.taken_for_whole, question)
         return question
 
     async def _before(self, fault: Fault, question: Question) -> None:
@@ -223,7 +229,7 @@ class Handler:
         if question.stream:
             head = self._head(dialect, call, question, answer, levels)
             left = answer.stop if dialect.stops_when_left else None
-            return Response(200, head, stream=_metered(route.stream(question, answer), answer, entry), when_sent=settle, when_left=left)
+            return Response(200, head, stream=_metered(route.stream(question, answer), answer, entry), when_sent=settle, when_left=left, said=lambda: answer.choices[0].text)
         try:
             await answer.finished()
             entry.usage = answer.usage  # before the client has the answer and looks into the log
@@ -298,6 +304,7 @@ class Handler:
             await asyncio.sleep(fault.seconds or SLOW)  # the answer is made: a client that does not wait for it is billed all the same
         if response.stream is None:
             if fault and fault.kind == "stream_cut" and response.status == 200:
+                entry.evidence.was_broken = True
                 return await request.answer_half(response.status, response.headers, response.body)
             return await request.answer(response.status, response.headers, response.body)
         await request.start(response.status, response.headers)
@@ -318,7 +325,9 @@ class Handler:
 
     async def _send_until(self, fault: Fault, request: Request, response: Response, entry: Entry, dialect: Dialect) -> None:
         """Send as many events as a fault lets through, and then do what it does."""
-        sent = 0
+        sent, entry.evidence.was_broken = 0, True
+        if response.said:
+            self._broken.add(entry.number, response.said())
         async with aclosing(response.stream) as chunks, aclosing(events.whole(chunks, response.headers)) as whole:
             async for event in events.until(whole, fault.chunk):
                 await request.write(event)

@@ -10,8 +10,23 @@ from functools import partial
 from helpers import page
 from helpers.gateway.exchange import Provenance, Usage
 
-KEPT = 100_000  # entries, of some 300 bytes each; the oldest go first
+KEPT = 100_000  # entries, of some 500 bytes each; the oldest go first
 COLUMNS = ("#", "provider", "operation", "model", "status", "source", "in", "out", "note")
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What a verdict on the client needs to know of a request beyond the log's columns. None and empty: nobody said."""
+
+    asked: str = ""  # the same for the same request
+    refusal: str = ""  # why it was not answered, in neutral words
+    wait: float | None = None  # seconds after which the refusal asked to come again
+    left: int | None = None  # requests that the answer said are left
+    ended: float = 0.0  # when the answer was over, by the course's clock
+    was_left: bool = False  # by a client that went away
+    was_broken: bool = False  # by a fault, before the end of the answer
+    goes_on: int | None = None  # the broken answer whose beginning it takes for a whole one
+    patience: float | None = None  # seconds of silence after which the SDK gives up, as it says itself
 
 
 @dataclass(slots=True)
@@ -31,6 +46,7 @@ class Entry:
     at: float = 0.0
     seconds: float = 0.0
     note: str = ""
+    evidence: Evidence = field(default_factory=Evidence, repr=False)
 
     def row(self) -> tuple[str, ...]:
         used = self.usage

@@ -10,8 +10,9 @@ import threading
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
+from decimal import Decimal
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from helpers.gateway import memory
 from helpers.gateway.faults import Fault
@@ -19,6 +20,9 @@ from helpers.gateway.handler import Handler
 from helpers.gateway.http import Server
 from helpers.gateway.sources.recordings import FOLDER
 from helpers.gateway.sources.upstream import Upstream
+
+if TYPE_CHECKING:
+    from helpers.gateway.verdict import Verdict
 
 T = TypeVar("T")
 
@@ -184,6 +188,18 @@ class Gateway(Handler):
         if not limits:
             raise ValueError("say which limit: requests=..., tokens=... or, for Anthropic, output_tokens=...")
         self.in_loop(lambda: self.quotas.set_limits(provider, limits))
+
+    def verdict(self, *, since: int = 0, budget_usd: Decimal | float | str | None = None) -> Verdict:
+        """What the client did well and badly, rule by rule: Retry-After, hopeless retries, retry storm, jitter, paid twice, broken answers,
+        time-out, limit headers, budget.
+
+        since: judge the requests after this number of the log only. budget_usd: what they may cost live; without it that rule is unknown.
+        """
+        from helpers.gateway.verdict import judge
+
+        self.check_process()
+        entries = [entry for entry in self.meter.log() if entry.number > since]
+        return judge(entries, None if budget_usd is None else Decimal(str(budget_usd)))
 
     def reset(self) -> None:
         """Forget everything: log, faults, limits, caches, batches, files, conversations and what was done to the clock.

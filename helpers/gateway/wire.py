@@ -82,6 +82,7 @@ class Response:
     stream: AsyncIterator[bytes] | None = None
     when_sent: Callable[[], None] | None = None  # called once the answer has gone, or its client has
     when_left: Callable[[], None] | None = None  # called before that, where its client went first
+    said: Callable[[], str] | None = None  # the text of the answer, as far as it is known
 
 
 class Cut(Exception):

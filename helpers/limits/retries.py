@@ -1,0 +1,164 @@
+"""When to try again, and when not: full jitter, what the provider asks for, a deadline, and a budget that keeps retries a small share.
+
+The loop itself is tenacity's. Rules by the providers' documents and the SDKs' sources, 2026-11.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import tenacity
+
+from helpers.limits.clocks import Clock
+from helpers.limits.quotas import body_of, headers_of, quota
+
+RETRIED = (408, 409, 429)  # and every 5xx, as the SDKs of OpenAI and Anthropic do it
+# A 429 with one of these does not go away by waiting: money, a limit that somebody set, or a request larger than the limit.
+HOPELESS = (
+    *("insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit_reached"),
+    *("organization_spend_limit_exceeded", "project_spend_limit_exceeded", "organization_usage_limit_exceeded"),
+)
+HOPELESS_WORDS = ("Request too large", "credits are depleted", "tokens per day")
+# Connections that broke, and waits that ended: nothing was answered. Base classes by name, so that no SDK is imported for it.
+BROKEN = ("APIConnectionError", "TransportError", "RequestException", "HTTPClientError")
+
+
+def full_jitter(attempt: int, *, base: float = 0.5, most: float = 8.0, rng: random.Random | None = None) -> float:
+    """Seconds to wait after the attempt (1 for the first): anything from 0 to base * 2 ** (attempt - 1), at most `most`."""
+    return (rng or random).uniform(0.0, min(most, base * 2.0 ** min(attempt - 1, 1000)))
+
+
+def worth_retrying(error: BaseException) -> bool:
+    """Whether the same request may succeed later: a broken connection, a time-out, 408, 409, 429 and 5xx do; a 429 for money does not."""
+    status = _status(error)
+    if status is None:
+        return isinstance(error, ConnectionError | TimeoutError) or any(kind.__name__ in BROKEN for kind in type(error).__mro__)
+    says = (headers_of(error) or {}).get("x-should-retry")
+    if _is_hopeless(error) or says == "false":
+        return False
+    return says == "true" or status in RETRIED or status >= 500
+
+
+def _is_hopeless(error: BaseException) -> bool:
+    body = body_of(error)
+    inner = body.get("error", body)
+    inner = inner if isinstance(inner, Mapping) else {}
+    details = inner.get("details")
+    told = {inner.get("code"), inner.get("type"), details.get("error_code") if isinstance(details, Mapping) else None}
+    return bool(told & set(HOPELESS)) or any(words in str(error) for words in HOPELESS_WORDS)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that an SDK's error carries."""
+    response = getattr(error, "response", None)
+    if isinstance(response, Mapping):  # botocore's ClientError
+        found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    else:
+        found = getattr(error, "status_code", None) or getattr(error, "code", None)
+    return found if isinstance(found, int) else None
+
+
+@dataclass
+class RetryBudget:
+    """Lets retries be a share of the requests: each first try adds `share` of a retry, up to `most`, each retry takes one.
+
+    In an outage it is soon empty: then everybody fails at once, instead of sending everything several times. Safe with threads.
+    """
+
+    share: float = 0.1
+    most: float = 10.0
+    left: float = -1.0  # full, unless told otherwise
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __post_init__(self) -> None:
+        self.left = self.most if self.left < 0 else self.left
+
+    def first_try(self) -> None:
+        with self._lock:
+            self.left = min(self.most, self.left + self.share)
+
+    def take(self) -> bool:
+        """One retry, where there is one left."""
+        with self._lock:
+            granted = self.left >= 1.0
+            self.left -= granted
+            return granted
+
+
+def retrying(
+    *,
+    attempts: int = 5,
+    base: float = 0.5,
+    most: float = 8.0,
+    deadline: float | None = None,
+    budget: RetryBudget | None = None,
+    retry: Callable[[BaseException], bool] = worth_retrying,
+    rng: random.Random | None = None,
+    clock: Clock | None = None,
+) -> tenacity.Retrying:
+    """A loop of tenacity that calls a function until it succeeds: retrying(attempts=4)(client.chat.completions.create, model=…).
+
+    It waits by full jitter (`base` doubled each time, at most `most` seconds), on top of what the provider asked for. It gives up with the
+    error of the last attempt: after `attempts` in all, where the next wait would end past `deadline` seconds after the first one began, where
+    `budget` has no retry left, and where `retry` says no. The SDK's own retries go on underneath: build the client with max_retries=0.
+    """
+    clock = clock or Clock()
+    rules = _Rules(attempts, base, most, deadline, budget, rng or random.Random(), clock)
+    return tenacity.Retrying(
+        sleep=clock.sleep, before=rules.begin, wait=rules.wait, stop=rules.stop, retry=tenacity.retry_if_exception(retry), reraise=True
+    )
+
+
+def retrying_async(**options: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
+    """The same for code that is awaited: await retrying_async(attempts=4)(client.chat.completions.create, model=…)."""
+    same = retrying(**options)
+    loop = tenacity.AsyncRetrying(sleep=asyncio.sleep, before=same.before, wait=same.wait, stop=same.stop, retry=same.retry, reraise=True)
+
+    async def call(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        async def attempt() -> Any:  # methods of openai and anthropic are plain functions that return a coroutine: tenacity would not await it
+            return await function(*args, **kwargs)
+
+        return await loop(attempt)
+
+    return call
+
+
+@dataclass(frozen=True)
+class _Rules:
+    """What tenacity asks around each attempt."""
+
+    attempts: int
+    base: float
+    most: float
+    deadline: float | None
+    budget: RetryBudget | None
+    rng: random.Random
+    clock: Clock
+
+    def begin(self, state: tenacity.RetryCallState) -> None:
+        if state.attempt_number == 1:
+            state.began = self.clock.now()  # type: ignore[attr-defined]  # tenacity's own start is by the real clock
+            if self.budget:
+                self.budget.first_try()
+
+    def wait(self, state: tenacity.RetryCallState) -> float:
+        """What the provider asks for, and jitter on top: otherwise all that were refused together come back together."""
+        jitter = full_jitter(state.attempt_number, base=self.base, most=self.most, rng=self.rng)
+        return (_asked(state.outcome.exception()) if state.outcome else 0.0) + jitter
+
+    def stop(self, state: tenacity.RetryCallState) -> bool:
+        if state.attempt_number >= self.attempts:
+            return True
+        if self.deadline is not None and self.clock.now() + state.upcoming_sleep - state.began > self.deadline:  # type: ignore[attr-defined]
+            return True
+        return self.budget is not None and not self.budget.take()
+
+
+def _asked(error: BaseException | None) -> float:
+    """Seconds that the provider asked to wait."""
+    return quota(error).retry_after or 0.0 if headers_of(error) is not None else 0.0

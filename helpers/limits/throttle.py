@@ -1,0 +1,164 @@
+"""Sends no faster than a quota allows: every request is told when it may go, so that none is refused for its rate."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from helpers.limits.clocks import Clock
+from helpers.limits.quotas import FAMILIES, Quota
+
+MINUTE, DAY = 60.0, 86_400.0  # seconds
+
+
+class Law(Protocol):
+    """How a limit is counted. Moments are seconds; each is no earlier than the one before."""
+
+    limit: float
+
+    def left(self, at: float) -> float:
+        """How much may be taken at that moment."""
+
+    def ready(self, at: float, amount: float) -> float:
+        """The first moment from `at` on at which `amount` may be taken."""
+
+    def take(self, at: float, amount: float) -> None:
+        """Take it."""
+
+
+@dataclass
+class Bucket:
+    """Holds `limit` and refills it continuously every `per` seconds: so count OpenAI, Azure and Anthropic (their headers, 2026-11).
+
+    In any t seconds no more is taken than limit + t * limit / per.
+    """
+
+    limit: float
+    per: float = MINUTE
+    _level: float = math.inf  # at the moment `_at`; full to begin with
+    _at: float = 0.0
+
+    def left(self, at: float) -> float:
+        return min(self.limit, self._level + max(0.0, at - self._at) * self.limit / self.per)
+
+    def ready(self, at: float, amount: float) -> float:
+        return at + max(0.0, amount - self.left(at)) * self.per / self.limit
+
+    def take(self, at: float, amount: float) -> None:
+        self._level, self._at = self.left(at) - amount, at
+
+
+@dataclass
+class Window:
+    """No more than `limit` in any `per` seconds, wherever they begin: within the quota however a provider counts.
+
+    A burst takes up to one `per` longer than from a bucket, which may be emptied at once and refills all the same.
+    """
+
+    limit: float
+    per: float = MINUTE
+    _taken: deque[tuple[float, float]] = field(default_factory=deque, repr=False)  # moment and amount, oldest first
+
+    def left(self, at: float) -> float:
+        return self.limit - sum(amount for then, amount in self._taken if then + self.per > at)
+
+    def ready(self, at: float, amount: float) -> float:
+        room = self.limit - amount
+        for then, taken in reversed(self._taken):
+            room -= taken
+            if room < 0:  # this one, and with it all older ones, has to be out of the window
+                return max(at, then + self.per)
+        return at
+
+    def take(self, at: float, amount: float) -> None:
+        while self._taken and self._taken[0][0] + self.per <= at:
+            self._taken.popleft()
+        self._taken.append((at, amount))
+
+
+class Throttle:
+    """Holds requests to limits a minute, such as Throttle(requests=200, tokens=30_000): each goes as soon as all limits allow.
+
+    First come, first served; safe with threads and tasks. `law` says how the limits are counted. Without a limit, and for a family that has
+    none, nothing waits, until `learn` has read one in an answer. Families: requests, tokens, input_tokens, output_tokens.
+    """
+
+    def __init__(self, *, law: type[Bucket] | type[Window] = Bucket, clock: Clock | None = None, **limits: float) -> None:
+        self._law, self._clock, self._lock = law, clock or Clock(), threading.Lock()
+        self._last = -math.inf  # when the newest of those that were let through goes
+        self._laws: dict[str, Law] = {family: law(limit) for family, limit in _checked(limits).items()}
+
+    def delay(self, **amounts: float) -> float:
+        """Seconds until a request of these amounts could go, which is not booked by that; one request unless told otherwise.
+
+        Raises ValueError for a family that there is not, for what is no amount, and for more than a limit ever holds.
+        """
+        with self._lock:
+            now = self._clock.now()
+            return self._ready(now, self._wanted(amounts)) - now
+
+    def reserve(self, **amounts: float) -> float:
+        """Book a request of these amounts: seconds until it may go. Raises ValueError as `delay` does; then nothing is booked."""
+        with self._lock:
+            now, wanted = self._clock.now(), self._wanted(amounts)
+            self._last = self._ready(now, wanted)
+            for family, amount in wanted.items():
+                self._laws[family].take(self._last, amount)
+            return self._last - now
+
+    def wait(self, **amounts: float) -> float:
+        """Book a request, and sleep until it may go. Returns the seconds slept. Raises ValueError as `delay` does."""
+        seconds = self.reserve(**amounts)
+        self._clock.sleep(seconds)
+        return seconds
+
+    async def wait_async(self, **amounts: float) -> float:
+        """The same for code that is awaited."""
+        seconds = self.reserve(**amounts)
+        await asyncio.sleep(seconds)
+        return seconds
+
+    def learn(self, quota: Quota) -> None:
+        """Take over the limits that an answer named, and what it said is left where that is less than what was known.
+
+        Less is left where other programs use the same key. More is never believed: an answer does not know of the requests
+        that were on their way when it was written.
+        """
+        with self._lock:
+            at = max(self._clock.now(), self._last)
+            for family, told in quota.families.items():
+                if not told.limit:
+                    continue
+                law = self._laws.setdefault(family, self._law(told.limit, DAY if (told.reset or 0) > MINUTE else MINUTE))
+                law.limit = told.limit
+                if told.remaining is not None and told.remaining < law.left(at):
+                    law.take(at, law.left(at) - told.remaining)
+
+    def _ready(self, now: float, wanted: Mapping[str, float]) -> float:
+        """When all limits allow it, in the order of the requests: each family's moment, later and later until all agree."""
+        at = max(now, self._last)
+        while (later := max((self._laws[family].ready(at, amount) for family, amount in wanted.items()), default=at)) > at:
+            at = later
+        return at
+
+    def _wanted(self, amounts: Mapping[str, float]) -> dict[str, float]:
+        wanted = _checked({"requests": 1, **amounts}, least=0)
+        for family, amount in wanted.items():
+            if family in self._laws and amount > self._laws[family].limit:
+                limit = f"{self._laws[family].limit:,} {family}"
+                raise ValueError(f"{amount:,} {family} never fit into a limit of {limit}: no wait helps, make the request smaller")
+        return {family: amount for family, amount in wanted.items() if family in self._laws}
+
+
+def _checked(amounts: Mapping[str, float], least: float = 1) -> dict[str, float]:
+    for family, amount in amounts.items():
+        if family not in FAMILIES:
+            raise ValueError(f"there is no limit of {family!r}; there are {', '.join(FAMILIES)}")
+        if not isinstance(amount, int | float) or not least <= amount < math.inf:
+            raise ValueError(f"{family}: a number of {least} or more is needed, not {amount!r}")
+    return dict(amounts)

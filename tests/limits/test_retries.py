@@ -1,0 +1,123 @@
+"""Retries: what is worth one, how long it waits, and when it gives up; the faults are the gateway's, the errors the SDKs' own."""
+
+import asyncio
+import random
+
+import openai
+import pytest
+
+from helpers import limits
+from tests.limits.asking import ASKING, HELLO, ask_anthropic, ask_openai, refused
+
+
+@pytest.fixture
+def clock():
+    return limits.VirtualClock()
+
+
+def requests(gateway):
+    return len(gateway.meter.log())
+
+
+@pytest.mark.parametrize("provider", ASKING)
+@pytest.mark.parametrize(("fault", "worth"), [
+    ("rate_limited", True), ("overloaded", True), ("server_error", True), ("connection_reset", True), ("out_of_credit", False), ("wrong_key", False),
+])  # fmt: skip
+def test_which_errors_are_worth_a_retry(gateway, provider, fault, worth):
+    gateway.fault(fault, provider)
+    assert limits.worth_retrying(refused(ASKING[provider])) is worth
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure"])
+def test_a_request_that_is_larger_than_the_limit_is_not(gateway, provider):
+    gateway.limit(provider, tokens=5)
+    error = refused(ASKING[provider])
+    assert error.status_code == 429
+    assert limits.worth_retrying(error) is (provider == "azure")  # whose words do not tell it from any other
+
+
+@pytest.mark.parametrize("ask", [ask_openai, ask_anthropic])
+def test_a_time_out_is(gateway, ask):
+    gateway.fault("slow", seconds=2)
+    assert limits.worth_retrying(refused(lambda: ask(timeout=0.2)))
+
+
+def test_an_error_of_one_s_own_code_is_not():
+    assert not limits.worth_retrying(KeyError("choices"))
+    assert limits.worth_retrying(ConnectionResetError()) and limits.worth_retrying(TimeoutError())
+
+
+@pytest.mark.parametrize("provider", ASKING)
+def test_it_tries_until_it_is_answered_and_the_server_sees_each_try(gateway, clock, provider):
+    gateway.fault("overloaded", provider, times=3)
+    assert limits.retrying(clock=clock)(ASKING[provider])
+    assert requests(gateway) == 4 and clock.now() <= 0.5 + 1 + 2 + 3  # the jitter, and a second each where the provider asks for it
+
+
+@pytest.mark.parametrize("provider", ["openai", "azure", "anthropic", "gemini"])
+def test_it_waits_as_long_as_the_provider_asks_and_a_little_at_random(gateway, provider):
+    gateway.stop_clock()
+    gateway.limit(provider, requests=3)
+    clock = limits.Clock(gateway.clock.now, lambda seconds: gateway.advance(seconds=seconds))
+    began = clock.now()
+    for _ in range(4):
+        limits.retrying(clock=clock)(ASKING[provider])
+    assert requests(gateway) == 5 and 20 <= clock.now() - began <= 20.5
+
+
+@pytest.mark.parametrize("options", [{"attempts": 3}, {"deadline": 45.0}, {"budget": limits.RetryBudget(left=2.0)}])
+def test_it_gives_up_with_the_last_error(gateway, clock, options):
+    gateway.fault("rate_limited", times=None, seconds=20)
+    with pytest.raises(openai.RateLimitError):
+        limits.retrying(clock=clock, **options)(ask_openai)
+    assert requests(gateway) == 3 and clock.now() <= 45
+
+
+def test_what_is_hopeless_is_sent_once(gateway, clock):
+    gateway.fault("out_of_credit", times=None)
+    with pytest.raises(openai.RateLimitError):
+        limits.retrying(clock=clock)(ask_openai)
+    assert requests(gateway) == 1 and clock.now() == 0
+
+
+def test_the_same_for_code_that_is_awaited(gateway):
+    gateway.fault("overloaded", times=2)
+    client = openai.AsyncOpenAI(max_retries=0)
+
+    async def main():
+        async with client:
+            return await limits.retrying_async(base=0.01)(client.chat.completions.create, model="gpt-6-luna", messages=HELLO)
+
+    assert asyncio.run(main()).choices and requests(gateway) == 3
+
+
+def test_full_jitter_is_even_from_nothing_to_the_cap():
+    rng = random.Random(7)
+    for attempt, most in [(1, 0.5), (2, 1.0), (5, 8.0), (50, 8.0), (10**6, 8.0)]:
+        waits = [limits.full_jitter(attempt, rng=rng) for _ in range(2000)]
+        assert 0 <= min(waits) < 0.02 * most and 0.98 * most < max(waits) <= most
+        assert sum(waits) / len(waits) == pytest.approx(most / 2, rel=0.05)
+
+
+def test_the_same_seed_gives_the_same_waits(gateway):
+    def slept():
+        gateway.fault("overloaded", times=4)
+        clock = limits.VirtualClock()
+        limits.retrying(clock=clock, rng=random.Random(5))(ask_openai)
+        return clock.now()
+
+    assert slept() == slept() > 0
+
+
+def test_a_budget_keeps_retries_a_tenth_of_the_requests_in_an_outage():
+    clock, sent = limits.VirtualClock(), []
+    budget = limits.RetryBudget(share=0.1, most=10)
+
+    def fail():
+        sent.append(clock.now())
+        raise ConnectionResetError
+
+    for _ in range(500):
+        with pytest.raises(ConnectionResetError):
+            limits.retrying(clock=clock, budget=budget)(fail)
+    assert len(sent) == pytest.approx(500 + 10 + 50, abs=1)
