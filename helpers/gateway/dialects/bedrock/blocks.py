@@ -27,6 +27,7 @@ DOCUMENT = shape(
     source=OBJECT,
 )
 VIDEO = shape("format source", format=one_of("mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp"), source=SOURCE)
+GUARDED = shape(text=shape("text", text=STRING), image=OBJECT)
 FOUND = shape("source title content", source=STRING, title=STRING, content=list_of(shape("text", text=STRING)))
 RESULT = {"json": ANY, "text": STRING, "image": IMAGE, "document": DOCUMENT, "video": VIDEO, "searchResult": FOUND}
 BLOCK = shape(
@@ -37,7 +38,7 @@ BLOCK = shape(
     toolUse=shape("toolUseId name input", toolUseId=ID, name=NAME, input=OBJECT),
     toolResult=shape("toolUseId content", toolUseId=ID, content=list_of(shape(**RESULT)), status=one_of("success", "error")),
     reasoningContent=shape(reasoningText=shape("text", text=STRING, signature=STRING), redactedContent=STRING),
-    guardContent=OBJECT,
+    guardContent=GUARDED,
     searchResult=FOUND,
     cachePoint=CACHE_POINT,
 )
@@ -108,6 +109,8 @@ def _check_media(kind: str, block: dict[str, Any], path: str, model: Model) -> N
     if cannot:
         text = f"This model doesn't support the {kind} content block that you provided. Update the content block and try again."
         raise Refusal("unsupported", text, param=path)
+    if "s3Location" in block["source"] and not is_nova(model):
+        raise Refusal("unsupported", "This model doesn't support the s3Location field. Remove s3Location and try again.", param=path)
     data = block["source"].get("bytes")
     if data is not None and (not isinstance(data, str) or images.decoded(data) is None):
         raise Refusal("bad_value", f"The bytes of the {kind} at {path} have to be base64.", param=path)
