@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
-from helpers.gateway.dialects.bedrock import eventstream, guardrails
+from helpers.gateway.dialects.bedrock import eventstream, guardrails, signatures
 from helpers.gateway.dialects.bedrock.converse import Converse, parse_converse_usage
 from helpers.gateway.dialects.bedrock.errors import words
 from helpers.gateway.dialects.bedrock.invoke import Invoke, parse_llama_usage
@@ -45,13 +45,14 @@ class Bedrock(Dialect):
         ]
 
     def key(self, call: Call) -> str | None:
-        """The access key id that a request was signed with, or a bearer key. The signature is not checked."""
+        """The access key id that a request was signed with, or a bearer key."""
         header = call.headers.get("authorization", "")
         signed = re.search(r"Credential=([^/,\s]+)", header)
         return signed.group(1) if signed else header.removeprefix("Bearer ").strip() or None
 
     def named_model(self, call: Call, *, on_demand: bool = True) -> models.Model:
         """The model or inference profile in the path, by its id or its ARN. Some models are invoked by a profile alone."""
+        signatures.check(call, self.mount)
         name = unquote(call.groups["model"])
         name = name.rpartition("/")[2] if name.startswith("arn:") else name
         model = self.model(name, call, "modelId")
@@ -69,6 +70,7 @@ class Bedrock(Dialect):
             guardrails.check(guard.identifier, guard.version)
 
     def apply_guardrail(self, call: Call) -> Response:
+        signatures.check(call, self.mount)
         guardrails.check(unquote(call.groups["guardrail"]), unquote(call.groups["version"]))
         return self.ok(guardrails.apply(call.json))
 
