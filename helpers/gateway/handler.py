@@ -207,7 +207,7 @@ class Handler:
             if not dialect.has_upstream:
                 raise Refusal("no_upstream", f"{dialect.mount} answers on this machine alone: in {self.mode} mode it has the house model by its own name, and no other.")
             return await self.upstream.forward(dialect, call, question, entry)
-        dialect.check(call, question)
+        dialect.admit(call, question)
         levels = self.quotas.take(question)
         try:
             source = _stopped(question) or await self._recorded(question) or await self._unrecorded(question)

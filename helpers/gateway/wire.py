@@ -143,7 +143,7 @@ class Dialect:
         """A refusal that arrives inside a stream of this type, which began with 200; `first` where nothing stands before it."""
         raise NotImplementedError
 
-    def check(self, call: Call, question: Question) -> None:
+    def admit(self, call: Call, question: Question) -> None:
         """Raise Refusal for what the provider would refuse of a question, and nobody but the gateway can offline: in live mode this is not asked."""
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:

@@ -52,7 +52,7 @@ class Azure(OpenAI):
 
         return checked
 
-    def check(self, call: Call, question: Question) -> None:
+    def admit(self, call: Call, question: Question) -> None:
         entra.check(call)
         if question.harm and not question.harm.in_answer:
             raise Refusal("filtered", question=question)

@@ -26,7 +26,7 @@ class Foundry(Anthropic):
     def key(self, call: Call) -> str | None:
         return super().key(call) or call.headers.get("api-key") or None
 
-    def check(self, call: Call, question: Question) -> None:
+    def admit(self, call: Call, question: Question) -> None:
         entra.check(call)
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:

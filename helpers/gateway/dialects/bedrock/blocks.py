@@ -43,7 +43,7 @@ BLOCK = shape(
     cachePoint=CACHE_POINT,
 )
 MEDIA = ("image", "document", "video")
-KINDS = {"toolUse": "tool_use", "toolResult": "tool_result", "reasoningContent": "thinking", "guardContent": "text", "searchResult": "text"}
+KINDS = {"reasoningContent": "thinking", "guardContent": "text", "searchResult": "text"}
 
 
 def parts(blocks: list[dict[str, Any]], path: str, model: Model) -> tuple[Part, ...]:
@@ -69,12 +69,16 @@ def _part(block: dict[str, Any], path: str, model: Model) -> Part:
         if name in block:
             _check_media(name, block[name], path, model)
             return _file(block[name], model)
+    if "toolUse" in block:
+        return Part(f"{block['toolUse']['name']}({json.dumps(block['toolUse']['input'], sort_keys=True)})", "tool_use")
+    if "toolResult" in block:
+        _check_result(block["toolResult"]["content"], f"{path}.toolResult.content", model)
+        content = [inner for inner in block["toolResult"]["content"] if not _is_file(inner)]
+        return Part(json.dumps(content, sort_keys=True), "tool_result")
+    if "text" in block.get("guardContent", ()):
+        return Part(block["guardContent"]["text"]["text"])
     for name, kind in KINDS.items():
         if name in block:
-            if name == "toolResult":
-                _check_result(block[name]["content"], f"{path}.toolResult.content", model)
-                content = [inner for inner in block[name]["content"] if not _is_file(inner)]
-                return Part(json.dumps({**block[name], "content": content}, sort_keys=True), kind)
             return Part("" if kind == "thinking" else json.dumps(block[name], sort_keys=True), kind)
     keys = "text, image, toolUse, toolResult, document, video, cachePoint"
     raise Refusal("bad_value", f"The ContentBlock object at {path} must set one of the following keys: {keys}.", param=path)

@@ -16,7 +16,7 @@ from helpers.gateway.dialects.anthropic import tools as anthropic_tools
 from helpers.gateway.dialects.bedrock import blocks, eventstream, guardrails, turns
 from helpers.gateway.dialects.bedrock.blocks import BLOCK, CACHE_POINT, FILLED, NAME
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL, from_claude
-from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama
+from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama, is_mistral
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
 from helpers.gateway.exchange import Message, Question, Refusal, Usage
 from helpers.gateway.wire import LETTERS, Call, Dialect, compact, parse_json, random_id
@@ -175,7 +175,7 @@ def check_tools(body: dict[str, Any], model: Model) -> None:
     for kind in ("any", "tool"):
         if is_llama(model) and kind in config.get("toolChoice", ()):
             _unsupported(f"toolConfig.toolChoice.{kind}")
-    if "textFormat" in body.get("outputConfig", ()) and not is_claude(model):
+    if "textFormat" in body.get("outputConfig", ()) and not (is_claude(model) or is_mistral(model)):
         _unsupported("outputConfig.textFormat")
     used = [block for said in body["messages"] for block in said["content"] if "toolUse" in block or "toolResult" in block]
     if used and not config:

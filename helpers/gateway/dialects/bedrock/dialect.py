@@ -60,7 +60,7 @@ class Bedrock(Dialect):
             raise Refusal("profile_needed", model=name)
         return model
 
-    def check(self, call: Call, question: Question) -> None:
+    def admit(self, call: Call, question: Question) -> None:
         """A profile belongs to a part of the world, and is not known elsewhere; so does a guardrail to its account."""
         part, region = question.model.id.partition(".")[0], _region(call)
         if region and not region.startswith(REGIONS.get(part, "")):

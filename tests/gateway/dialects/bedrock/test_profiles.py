@@ -1,5 +1,7 @@
 """Which ids Bedrock takes, from where: profiles and their regions, a Mistral model, and what only some models see."""
 
+import json
+
 import boto3
 import pytest
 from botocore.config import Config
@@ -88,3 +90,12 @@ def test_only_nova_reads_a_picture_out_of_s3(bedrock, model, taken):
         return
     with pytest.raises(ClientError, match="s3Location"):
         bedrock.converse(modelId=model, messages=messages)
+
+
+def test_it_answers_in_the_form_of_a_schema_where_nova_cannot(bedrock):
+    schema = '{"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": false}'
+    form = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema}}}}
+    reply = bedrock.converse(modelId=MISTRAL, messages=MESSAGES, outputConfig=form)
+    assert list(json.loads(reply["output"]["message"]["content"][0]["text"])) == ["n"]
+    with pytest.raises(ClientError, match="outputConfig.textFormat"):
+        bedrock.converse(modelId="amazon.nova-lite-v1:0", messages=MESSAGES, outputConfig=form)
