@@ -69,6 +69,8 @@ def variables(base_url: str) -> dict[str, str]:
         "ANTHROPIC_BASE_URL": f"{base_url}/anthropic",
         "ANTHROPIC_API_BASE": f"{base_url}/anthropic",
         "ANTHROPIC_BEDROCK_BASE_URL": f"{base_url}/bedrock",
+        "ANTHROPIC_FOUNDRY_API_KEY": PLACEHOLDER,
+        "ANTHROPIC_FOUNDRY_BASE_URL": f"{base_url}/foundry/anthropic",
         "GEMINI_API_KEY": PLACEHOLDER,
         "GOOGLE_GEMINI_BASE_URL": f"{base_url}/gemini",
         "GEMINI_API_BASE": f"{base_url}/gemini",
@@ -93,8 +95,6 @@ def variables(base_url: str) -> dict[str, str]:
         # ---- where nothing is served
         "ANTHROPIC_AWS_BASE_URL": f"{base_url}/anthropic-on-aws",
         "ANTHROPIC_BEDROCK_MANTLE_BASE_URL": f"{base_url}/bedrock-mantle/anthropic",
-        "ANTHROPIC_FOUNDRY_API_KEY": PLACEHOLDER,
-        "ANTHROPIC_FOUNDRY_BASE_URL": f"{base_url}/foundry",
         "ANTHROPIC_GOOGLE_CLOUD_BASE_URL": f"{base_url}/google-cloud",
         "ANTHROPIC_VERTEX_BASE_URL": f"{base_url}/vertex",
         "AWS_BEDROCK_BASE_URL": f"{base_url}/bedrock-mantle/openai/v1",

@@ -46,6 +46,9 @@ OTHER_MODELS = {
     "07a_google_gemini": {"model": "gemini-3.8-flash", "larger_model": "gemini-3.5-flash-lite"},
     "07b_gemini_pictures_tools": {"model": "gemini-3.8-flash"},
     "07c_gemini_interactions": {"model": "gemini-4-argon"},
+    "08a_aws_bedrock": {"model": "us.anthropic.claude-sonnet-5-5"},
+    "08b_bedrock_in_use": {"model": "global.anthropic.claude-haiku-5-5"},
+    "08c_azure_and_foundry": {"azure_model": "gpt-4o", "claude_model": "claude-sonnet-5-5"},
     "09a_openai_compatible_servers": {"model": "house", "openai_model": "gpt-6.1-terra"},
     "09b_beyond_the_format": {"model": "house", "claude_model": "claude-opus-5-5"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
@@ -71,6 +74,9 @@ HOUSE = {
     "07a_google_gemini": {"gemini-3.8-flash": 1},
     "07b_gemini_pictures_tools": {},
     "07c_gemini_interactions": {"gemini-4-argon": 1},
+    "08a_aws_bedrock": {"us.anthropic.claude-sonnet-5-5": 1},
+    "08b_bedrock_in_use": {"global.anthropic.claude-haiku-5-5": 3, "amazon.nova-lite-v1:0": 2, "mistral.mistral-large-3-675b-instruct": 2},  # with a forced tool, a form, a picture
+    "08c_azure_and_foundry": {"gpt-4o": 1},
     "09a_openai_compatible_servers": {"gpt-6.1-terra": 14, "house": 66},
     "09b_beyond_the_format": {"house": 13},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
@@ -100,9 +106,13 @@ def code_of(path: Path) -> list[nbformat.NotebookNode]:
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-def others(id: str) -> list[str]:
-    """The models that the same provider still serves and that take other parameters or think otherwise: one of each kind."""
-    given = models.get(id)
+def others(id: str, parameter: str) -> list[str]:
+    """The models that the same provider still serves and that take other parameters or think otherwise: one of each kind.
+
+    Of an id that two providers have, the name of the parameter says whose it is: azure_model.
+    """
+    provider = parameter.removesuffix("_model")
+    given = models.get(id, provider if provider in models.table()["limits"] else None)
     served = [model for model in models.of(given.provider) if not (model.is_retired(models.facts_date()) or model.profile_only)]
     kinds = {(model.thinks, model.efforts, model.accepts): model.id for model in served}
     del kinds[given.thinks, given.efforts, given.accepts]
@@ -112,7 +122,7 @@ def others(id: str) -> list[str]:
 def variants(path: Path) -> list[dict[str, str]]:
     """Parameters with which each kind of model has its turn, those of several providers at once."""
     given = ast.parse(next(cell.source for cell in code_of(path) if "parameters" in cell.metadata.get("tags", ()))).body
-    kinds = {line.targets[0].id: others(line.value.value) for line in given if line.targets[0].id.endswith("model")}
+    kinds = {line.targets[0].id: others(line.value.value, line.targets[0].id) for line in given if line.targets[0].id.endswith("model")}
     turns = max(map(len, kinds.values()))
     return [{name: ids[turn % len(ids)] for name, ids in kinds.items() if ids} for turn in range(turns)]
 

@@ -118,6 +118,7 @@ class Question:
     include_usage: bool = False  # OpenAI: whether a stream ends with its usage
     more_fields: tuple[str, ...] = ()  # Converse: JSON Pointers into the model's own answer, of what to hand on from it
     harm: Harm | None = None  # what a filter of the provider's stops, by its settings
+    filter_outside: bool = False  # whether that filter stands outside of the model: of a prompt that it stops nothing is read, an answer that it stops was written
     one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
@@ -213,14 +214,15 @@ class Draft:
     refusal: str | None = None  # why the provider breaks it off, as a category of Anthropic's
     search: Search | None = None
     run: Run | None = None
+    is_free: bool = False  # whether nothing was read for it, and nothing is charged
 
 
 class Refusal(Exception):
     """A request that is not answered. `kind` is neutral; each dialect words it as its provider does.
 
-    Kinds: bad_key, no_key, forbidden, no_route, no_version, unknown_model, retired_model, profile_needed, missing,
+    Kinds: bad_key, no_key, bad_token, bad_signature, forbidden, no_route, no_version, unknown_model, retired_model, profile_needed, missing,
     wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, conflict,
-    rate_limited, overloaded, server_error, out_of_credit, no_recording, over_budget, no_upstream.
+    rate_limited, overloaded, server_error, out_of_credit, filtered, no_recording, over_budget, no_upstream.
     `param` is the path of the field at fault, such as messages[0].role. `facts` holds what the wording
     needs, such as model, limit, used, requested or wait (seconds).
     """

@@ -213,6 +213,7 @@ class Handler:
             if not dialect.has_upstream:
                 raise Refusal("no_upstream", f"{dialect.mount} answers on this machine alone: in {self.mode} mode it has the house model by its own name, and no other.")
             return await self.upstream.forward(dialect, call, question, entry)
+        dialect.admit(call, question)
         levels = self.quotas.take(question)
         try:
             source = _stopped(question) or await self._recorded(question) or await self._unrecorded(question)
@@ -268,7 +269,8 @@ class Handler:
             raise Refusal("no_recording", nearest=nearest.prompt[:80] if nearest else None, model=question.model.id)
 
     async def _compose(self, question: Question, draft: Draft | None) -> Answer:
-        cached = await self.work(TOKEN * question.prompt_tokens, self.prompt_cache.account, question)
+        is_free = draft is not None and draft.is_free
+        cached = Usage() if is_free else await self.work(TOKEN * question.prompt_tokens, self.prompt_cache.account, question)
         if draft is None:
             return await self.house.answer(question, cached)
         return compose(question, draft, cached, 0 if question.batch else self.pace)
@@ -368,10 +370,11 @@ async def _metered(stream: AsyncIterator[bytes], answer: Answer, entry: Entry) -
 
 
 def _stopped(question: Question) -> Draft | None:
-    """The answer to what a filter of the provider's stops: none, and why."""
-    if question.harm is None:
+    """The answer to what a filter of the provider's stops: none, and why. What a filter outside of the model stops of an answer is written first."""
+    if question.harm is None or (question.harm.in_answer and question.filter_outside):
         return None
-    return Draft(("",), Provenance("scripted", detail="a filter that the course plays"), refusal="general_harms")
+    played = Provenance("scripted", detail="a filter that the course plays")
+    return Draft(("",), played, refusal="general_harms", is_free=question.filter_outside)
 
 
 def _match(routes: list[Route], call: Call) -> Route:

@@ -144,6 +144,9 @@ class Dialect:
         """A refusal that arrives inside a stream of this type, which began with 200; `first` where nothing stands before it."""
         raise NotImplementedError
 
+    def admit(self, call: Call, question: Question) -> None:
+        """Raise Refusal for what the provider would refuse of a question, and nobody but the gateway can offline: in live mode this is not asked."""
+
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         """Headers of a 200 that answers a question to a model; the content type is not among them."""
         raise NotImplementedError

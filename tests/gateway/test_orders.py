@@ -19,7 +19,7 @@ import helpers
 from helpers import environment, models
 from helpers.gateway.clock import Clock
 from helpers.gateway.dialects.anthropic.dialect import Anthropic
-from helpers.gateway.dialects.azure import Azure
+from helpers.gateway.dialects.azure.dialect import Azure
 from helpers.gateway.dialects.bedrock.dialect import Bedrock
 from helpers.gateway.dialects.compatible import Compatible
 from helpers.gateway.dialects.gemini.dialect import Gemini

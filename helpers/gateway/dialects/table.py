@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from helpers.gateway.dialects.anthropic.compatible import AnthropicCompatible
 from helpers.gateway.dialects.anthropic.dialect import Anthropic
-from helpers.gateway.dialects.azure import Azure
+from helpers.gateway.dialects.azure.dialect import Azure
+from helpers.gateway.dialects.azure.foundry import Foundry
 from helpers.gateway.dialects.bedrock.dialect import Bedrock
 from helpers.gateway.dialects.compatible import Compatible
 from helpers.gateway.dialects.gemini.compatible import GeminiCompatible
@@ -21,5 +22,5 @@ from helpers.gateway.wire import Dialect
 
 # Of two whose mounts begin alike, the longer one stands first.
 DIALECTS: tuple[Callable[[], Dialect], ...] = (
-    OpenAI, Azure, AnthropicCompatible, Anthropic, GeminiCompatible, Gemini, Bedrock, Compatible, OllamaNative, Ollama, TGI, SGLang, LlamaCpp,
+    OpenAI, Azure, Foundry, AnthropicCompatible, Anthropic, GeminiCompatible, Gemini, Bedrock, Compatible, OllamaNative, Ollama, TGI, SGLang, LlamaCpp,
 )  # fmt: skip

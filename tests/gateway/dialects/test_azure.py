@@ -87,6 +87,7 @@ def test_headers(client, gateway, still):
     assert (first["x-ratelimit-limit-requests"], first["x-ratelimit-remaining-requests"]) == ("600", "599")
     assert int(second["x-ratelimit-remaining-tokens"]) < int(first["x-ratelimit-remaining-tokens"]) < 60_000
     assert first["x-ratelimit-renewalperiod-requests"] == "60"
+    assert (first["x-ms-is-spilled-over"], first["x-ms-served-model"]) == ("false", "gpt-6-luna")
     assert first["x-ratelimit-reset-requests"] == "100", "milliseconds, and not a Go duration"
 
 

@@ -13,10 +13,10 @@ from helpers.gateway.dialects.anthropic import blocks as anthropic_blocks
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
 from helpers.gateway.dialects.anthropic import thinking
 from helpers.gateway.dialects.anthropic import tools as anthropic_tools
-from helpers.gateway.dialects.bedrock import blocks, eventstream, turns
+from helpers.gateway.dialects.bedrock import blocks, eventstream, guardrails, turns
 from helpers.gateway.dialects.bedrock.blocks import BLOCK, CACHE_POINT, FILLED, NAME
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL, from_claude
-from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama
+from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama, is_mistral
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
 from helpers.gateway.exchange import Message, Question, Refusal, Usage
 from helpers.gateway.wire import LETTERS, Call, Dialect, compact, parse_json, random_id
@@ -43,7 +43,8 @@ FIELDS = {
     "outputConfig": shape(effort=one_of("low", "medium", "high", "xhigh", "max"), textFormat=TEXT_FORMAT),
     "additionalModelRequestFields": shape(**{name: anthropic_messages.FIELDS[name] for name in ("thinking", "top_k")}),
     "additionalModelResponseFieldPaths": list_of(STRING),
-    **{name: ANY for name in "guardrailConfig performanceConfig projectIdentifier promptVariables requestMetadata serviceTier".split()},
+    "guardrailConfig": guardrails.CONFIG,
+    **{name: ANY for name in "performanceConfig projectIdentifier promptVariables requestMetadata serviceTier".split()},
 }
 check = checker(shape("messages", **FIELDS))
 SAMPLING = ("temperature", "topP", "topK", "top_k")
@@ -91,6 +92,7 @@ class Converse:
             raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
         said, given = messages(body, model), {"top_k": asked["top_k"], **config}
         turns.check_with_claude(body["messages"], model, thinks=budget is not None)
+        guard = guardrails.of(body)
         return Question(
             provider="bedrock",
             model=model,
@@ -106,23 +108,28 @@ class Converse:
             thinking_limit=budget,
             sampling=tuple((name, given[name]) for name in SAMPLING if given.get(name) is not None),
             more_fields=pointers(body),
+            harm=guardrails.stops(guard),
+            filter_outside=guard is not None,
+            echo={"guard": guard},
             chunk_tokens=4,
         )
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
-        choice = answer.choices[0]
+        choice, instead = answer.choices[0], guardrails.stopped(question)
         body = {
             **more_fields(question, lambda: anthropic_messages.message_body(answer, anthropic_messages.message_id())),
             "metrics": {"latencyMs": answer.latency_ms},
-            "output": {"message": {"content": content(choice), "role": "assistant"}},
-            "stopReason": stop_reason(choice),
+            "output": {"message": {"content": [{"text": instead}] if instead else content(choice), "role": "assistant"}},
+            "stopReason": "guardrail_intervened" if instead else stop_reason(choice),
+            **guardrails.trace(question, choice.text),
             "usage": usage_body(answer.usage),
         }
         return compact(body)
 
     async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
-        async for kind, payload in self._events(answer):
+        events = self._stopped_events if guardrails.stopped(question) else self._events
+        async for kind, payload in events(answer):
             yield eventstream.event(kind, compact({**payload, "p": padding()}))
 
     async def _events(self, answer: Answer) -> AsyncIterator[tuple[str, dict[str, Any]]]:
@@ -141,7 +148,21 @@ class Converse:
                 yield event
         more = more_fields(answer.question, lambda: anthropic_messages.message_delta(answer))
         yield "messageStop", {**more, "stopReason": stop_reason(choice)}
-        yield "metadata", {"metrics": {"latencyMs": answer.latency_ms}, "usage": usage_body(answer.usage)}
+        yield "metadata", _metadata(answer)
+
+    async def _stopped_events(self, answer: Answer) -> AsyncIterator[tuple[str, dict[str, Any]]]:
+        """Those of an answer in whose place a guardrail put its own words."""
+        await answer.finished()
+        yield "messageStart", {"role": "assistant"}
+        yield "contentBlockDelta", {"contentBlockIndex": 0, "delta": {"text": guardrails.stopped(answer.question)}}
+        yield "contentBlockStop", {"contentBlockIndex": 0}
+        yield "messageStop", {"stopReason": "guardrail_intervened"}
+        yield "metadata", _metadata(answer)
+
+
+def _metadata(answer: Answer) -> dict[str, Any]:
+    trace = guardrails.trace(answer.question, answer.choices[0].text)
+    return {"metrics": {"latencyMs": answer.latency_ms}, **trace, "usage": usage_body(answer.usage)}
 
 
 def check_tools(body: dict[str, Any], model: Model) -> None:
@@ -154,7 +175,7 @@ def check_tools(body: dict[str, Any], model: Model) -> None:
     for kind in ("any", "tool"):
         if is_llama(model) and kind in config.get("toolChoice", ()):
             _unsupported(f"toolConfig.toolChoice.{kind}")
-    if "textFormat" in body.get("outputConfig", ()) and not is_claude(model):
+    if "textFormat" in body.get("outputConfig", ()) and not (is_claude(model) or is_mistral(model)):
         _unsupported("outputConfig.textFormat")
     used = [block for said in body["messages"] for block in said["content"] if "toolUse" in block or "toolResult" in block]
     if used and not config:

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
-from helpers.gateway.dialects.bedrock import eventstream
+from helpers.gateway.dialects.bedrock import eventstream, guardrails, signatures
 from helpers.gateway.dialects.bedrock.converse import Converse, parse_converse_usage
 from helpers.gateway.dialects.bedrock.errors import words
 from helpers.gateway.dialects.bedrock.invoke import Invoke, parse_llama_usage
@@ -21,6 +21,8 @@ from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, parse_json, route
 
 CORAL = "http://internal.amazon.com/coral/com.amazon.bedrock/"
+# From which regions a profile can be called, by the first word of its id; all others from everywhere.
+REGIONS = {"us": ("us-", "ca-"), "eu": ("eu-",)}
 
 
 class Bedrock(Dialect):
@@ -39,22 +41,38 @@ class Bedrock(Dialect):
             route("POST", one + "/invoke", "invoke", read=self.invoke.read, write=self.invoke.write),
             route("POST", one + "/invoke-with-response-stream", "invoke", read=self.invoke.read_stream, stream=self.invoke.stream),
             route("POST", one + "/count-tokens", "count tokens", handle=self.count),
+            route("POST", "/guardrail/(?P<guardrail>[^/]+)/version/(?P<version>[^/]+)/apply", "guardrail", handle=self.apply_guardrail),
         ]
 
     def key(self, call: Call) -> str | None:
-        """The access key id that a request was signed with, or a bearer key. The signature is not checked."""
+        """The access key id that a request was signed with, or a bearer key."""
         header = call.headers.get("authorization", "")
         signed = re.search(r"Credential=([^/,\s]+)", header)
         return signed.group(1) if signed else header.removeprefix("Bearer ").strip() or None
 
     def named_model(self, call: Call, *, on_demand: bool = True) -> models.Model:
         """The model or inference profile in the path, by its id or its ARN. Some models are invoked by a profile alone."""
+        signatures.check(call, self.mount)
         name = unquote(call.groups["model"])
         name = name.rpartition("/")[2] if name.startswith("arn:") else name
         model = self.model(name, call, "modelId")
         if model.profile_only and on_demand:
             raise Refusal("profile_needed", model=name)
         return model
+
+    def admit(self, call: Call, question: Question) -> None:
+        """A profile belongs to a part of the world, and is not known elsewhere; so does a guardrail to its account."""
+        part, region = question.model.id.partition(".")[0], _region(call)
+        if region and not region.startswith(REGIONS.get(part, "")):
+            raise Refusal("unknown_model", param="modelId", model=question.model.id)
+        guard = question.echo.get("guard")
+        if guard:
+            guardrails.check(guard.identifier, guard.version)
+
+    def apply_guardrail(self, call: Call) -> Response:
+        signatures.check(call, self.mount)
+        guardrails.check(unquote(call.groups["guardrail"]), unquote(call.groups["version"]))
+        return self.ok(guardrails.apply(call.json))
 
     def count(self, call: Call) -> Response:
         model = self.named_model(call, on_demand=False)
@@ -70,10 +88,12 @@ class Bedrock(Dialect):
             question = self.invoke.question(_decoded(body.get("body")), model)
         else:
             raise Refusal("unknown_field", param=f"input.{kind}")
-        headers = [("Content-Type", self.json_type), *_request_id()]
-        return Response(200, headers, compact({"inputTokens": question.prompt_tokens}))
+        return self.ok({"inputTokens": question.prompt_tokens})
 
     # ---- headers and errors ----------------------------------------------
+    def ok(self, body: Any, *more: tuple[str, str]) -> Response:
+        return Response(200, [("Content-Type", self.json_type), *_request_id(), *more], compact(body))
+
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         if call.path.endswith("/invoke"):
             return [*_request_id(), *_counts(answer)]
@@ -105,6 +125,12 @@ class Bedrock(Dialect):
 
     def usage(self, payloads: list[Any]) -> Usage | None:
         return parse_converse_usage(payloads) or anthropic_messages.parse_usage(payloads) or parse_llama_usage(payloads)
+
+
+def _region(call: Call) -> str | None:
+    """The region that a request was signed for; a bearer key has none."""
+    signed = re.search(r"Credential=[^/,\s]+/\d+/([a-z0-9-]+)/", call.headers.get("authorization", ""))
+    return signed and signed.group(1)
 
 
 def _request_id() -> Headers:

@@ -13,6 +13,10 @@ from helpers.gateway.wire import own_words
 FIELD_AT_FAULT = ("missing", "wrong_type", "unknown_field", "bad_value", "unsupported")
 FROM_MODEL = "The model returned the following errors: "
 END_OF_LIFE = "This model version has reached the end of its life. Please refer to the AWS documentation for more details."
+WRONG_SIGNATURE = (
+    "The request signature we calculated does not match the signature you provided. "
+    "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
+)
 PROFILE_NEEDED = (
     "Invocation of model ID {model} with on-demand throughput isn’t supported. "
     "Retry your request with the ID or ARN of an inference profile that contains this model."
@@ -27,6 +31,8 @@ def words(refusal: Refusal, path: str = "") -> tuple[int, str, str]:
     match refusal.kind:
         case "bad_key":
             return 403, "UnrecognizedClientException", "The security token included in the request is invalid."
+        case "bad_signature":
+            return 403, "InvalidSignatureException", WRONG_SIGNATURE
         case "no_key":
             return 403, "MissingAuthenticationTokenException", "Missing Authentication Token"
         case "unknown_model":

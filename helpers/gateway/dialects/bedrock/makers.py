@@ -15,3 +15,7 @@ def is_llama(model: Model) -> bool:
 
 def is_nova(model: Model) -> bool:
     return model.id.startswith("amazon.nova")
+
+
+def is_mistral(model: Model) -> bool:
+    return model.id.startswith("mistral.")

@@ -85,8 +85,8 @@ class OpenAIResponses:
 
     def routes(self) -> list[Route]:
         return [
-            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream, weigh=self._weigh),
-            route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count, weigh=self._weigh),
+            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream, weigh=self.weigh),
+            route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count, weigh=self.weigh),
         ]
 
     # ---- reading ---------------------------------------------------------
@@ -122,7 +122,7 @@ class OpenAIResponses:
             refusal.param = "input"  # chat names none
             raise
 
-    def _weigh(self, call: Call) -> int:
+    def weigh(self, call: Call) -> int:
         """The bytes of the conversation that a call goes on with."""
         before = call.json.get("previous_response_id")
         return self._stored.size(before) if isinstance(before, str) else 0

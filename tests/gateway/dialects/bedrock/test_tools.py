@@ -216,3 +216,13 @@ def test_nova_calls_a_tool_in_its_own_body(bedrock):
     events = events_of(bedrock.invoke_model_with_response_stream(modelId=NOVA, body=asked))
     assert events[1]["contentBlockStart"]["start"]["toolUse"]["name"] == "order" and message["stopReason"] == "tool_use"
     assert {"messageStop": {"stopReason": "tool_use"}} in events
+
+
+def test_a_recorded_answer_to_a_result_is_found_whatever_the_id_of_the_call(gateway):
+    stock = {"type": "object", "properties": {"product": {"type": "string"}}, "required": ["product"], "additionalProperties": False}
+    tool = {"name": "get_stock", "description": "How many pieces of a product our shop has in stock.", "inputSchema": {"json": stock}}
+    call = {"toolUse": {"toolUseId": "tooluse_of_mine", "name": "get_stock", "input": {"product": "kettle"}}}
+    result = {"toolResult": {"toolUseId": "tooluse_of_mine", "content": [{"text": "0 in stock"}]}}
+    turns = [{"role": "user", "content": [{"text": "Can I order three kettles?"}]}, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}]
+    reply = boto3.client("bedrock-runtime").converse(modelId="amazon.nova-lite-v1:0", messages=turns, toolConfig={"tools": [{"toolSpec": tool}]})
+    assert reply["ResponseMetadata"]["HTTPHeaders"]["x-course-source"] == "scripted"

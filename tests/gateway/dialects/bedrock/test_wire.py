@@ -16,7 +16,7 @@ from helpers.gateway.exchange import Refusal, Usage
 from tests.gateway.dialects.bedrock.samples import FROM_MODEL
 
 CLAUDE, LLAMA, NOVA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"
-OLD_CLAUDE, BARE_CLAUDE = "anthropic.claude-haiku-4-5-20251001-v1:0", "anthropic.claude-haiku-5-5"
+BARE_CLAUDE = "anthropic.claude-haiku-5-5"
 MESSAGES = [{"role": "user", "content": [{"text": "Say hello in five words."}]}]
 CLAUDE_BODY = {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 200, "messages": [{"role": "user", "content": "Hello"}]}
 POINT = {"cachePoint": {"type": "default"}}
@@ -113,7 +113,7 @@ def test_an_id_is_not_found_behind_a_path_of_another_kind(gateway):
 
 
 def test_the_on_demand_id_of_an_older_model_is_answered(bedrock):
-    assert bedrock.converse(modelId=OLD_CLAUDE, messages=MESSAGES)["stopReason"] == "end_turn"
+    assert bedrock.converse(modelId=LLAMA, messages=MESSAGES)["stopReason"] == "end_turn"
 
 
 def test_tokens_are_counted_by_the_bare_id_of_a_model_that_is_invoked_by_a_profile(bedrock):

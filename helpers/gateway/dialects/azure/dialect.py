@@ -1,61 +1,89 @@
-"""Azure OpenAI: OpenAI's chat behind deployments or the v1 route, with content-filter fields and errors of its own."""
+"""Azure OpenAI: OpenAI's chat and Responses behind deployments or the v1 route, with a content filter, tokens and errors of its own."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator
 from math import ceil
+from typing import Any
 
 from helpers.gateway.answer import Answer
+from helpers.gateway.dialects.azure import entra, filters
+from helpers.gateway.dialects.azure.responses import AzureResponses
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.openai.dialect import OpenAI
 from helpers.gateway.dialects.openai.errors import BAD_REQUEST, words
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.quotas import Level
-from helpers.gateway.wire import Call, Headers, Response, Route, compact, route
-
-SAFE = {name: {"filtered": False, "severity": "safe"} for name in ("hate", "self_harm", "sexual", "violence")}
-PROMPT_FILTER = [{"prompt_index": 0, "content_filter_results": {**SAFE, "jailbreak": {"detected": False, "filtered": False}}}]
+from helpers.gateway.wire import Call, Headers, Read, Response, Route, compact, route
+from helpers.models import Model
 
 
 class Azure(OpenAI):
     provider = "azure"
     mount = "/azure"
 
+    def __init__(self) -> None:
+        self._responses = AzureResponses(self)
+
     def routes(self) -> list[Route]:
         deployment = "/openai/deployments/(?P<deployment>[^/]+)/chat/completions"
         actions = {"write": self.write_chat, "stream": self.stream_chat}
+        responses = self._responses
+        stored = {"write": responses.write, "stream": responses.stream, "weigh": responses.weigh}
         return [
-            route("POST", deployment, "chat", read=self.read_deployment, **actions),
+            route("POST", deployment, "chat", read=self._versioned(self.read_deployment), **actions),
             route("POST", "/openai/v1/chat/completions", "chat", read=self.read_chat, **actions),
+            route("POST", "/openai/responses", "responses", read=self._versioned(responses.read), **stored),
+            route("POST", "/openai/v1/responses", "responses", read=responses.read, **stored),
             route("GET", "/openai/v1/models", "models", handle=self.list_models),
         ]
 
     def key(self, call: Call) -> str | None:
         return call.headers.get("api-key") or super().key(call)
 
+    def _versioned(self, read: Read) -> Read:
+        """The same, for a request that has to name a version of the API."""
+
+        def checked(call: Call) -> Question:
+            if not call.query.get("api-version"):
+                raise Refusal("no_version")
+            return read(call)
+
+        return checked
+
+    def admit(self, call: Call, question: Question) -> None:
+        entra.check(call)
+        if question.harm and not question.harm.in_answer:
+            raise Refusal("filtered", question=question)
+
     def read_deployment(self, call: Call) -> Question:
-        if not call.query.get("api-version"):
-            raise Refusal("no_version")
         model = self.model(call.groups["deployment"], call)
         if call.json.get("model", "") is None:  # the deployment says it, so null is as good as absent: LangChain's documented use
             call = call.with_json({name: value for name, value in call.json.items() if name != "model"})
         return self.read_chat_for(model, call)
 
+    def read_chat_for(self, model: Model, call: Call) -> Question:
+        question = super().read_chat_for(model, call)
+        question.harm, question.filter_outside = filters.blocked(question), True
+        return question
+
     # ---- writing ---------------------------------------------------------
     def write_chat(self, question: Question, answer: Answer) -> bytes:
-        body = chat.completion(answer)
+        body, found = chat.completion(filters.withheld(answer)), filters.of_answer(question)
         for choice in body["choices"]:
-            choice["content_filter_results"] = SAFE
-        body["prompt_filter_results"] = PROMPT_FILTER
+            choice["content_filter_results"] = found
+        body["prompt_filter_results"] = _of_prompt(question)
         return compact(dict(sorted(body.items())))
 
     async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         # The first chunk is about the prompt alone: it has no choices, and crashes a loop that takes choices[0].
-        yield chat.frame({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": PROMPT_FILTER})
+        yield chat.frame({"choices": [], "created": 0, "id": "", "model": "", "object": "", "prompt_filter_results": _of_prompt(question)})
+        answer, found = await filters.withheld_stream(answer), filters.of_answer(question)
         async for chunk in chat.chunks(answer, chat.stream_head(answer), {"role": "assistant", "content": "", "refusal": None}):
             for choice in chunk["choices"]:
-                choice["content_filter_results"] = SAFE if choice["delta"].get("content") else {}
+                is_judged = choice["delta"].get("content") or choice["finish_reason"] == "content_filter"
+                choice["content_filter_results"] = found if is_judged else {}
             yield chat.frame(dict(sorted(chunk.items())))
         yield chat.DONE
 
@@ -72,7 +100,9 @@ class Azure(OpenAI):
         return [
             *self.base_headers(),
             ("x-ms-deployment-name", deployment),
+            ("x-ms-served-model", question.model.served_as),
             ("x-ms-rai-invoked", "true"),
+            ("x-ms-is-spilled-over", "false"),
             ("x-accel-buffering", "no"),
             ("azureml-model-session", f"d-{question.model.id}"),
             *_limit_headers(levels),
@@ -80,6 +110,10 @@ class Azure(OpenAI):
 
     def error(self, refusal: Refusal, call: Call) -> Response:
         headers = [("Content-Type", "application/json"), ("apim-request-id", str(uuid.uuid4()))]
+        if refusal.kind == "bad_token":
+            return Response(401, headers, compact(entra.BODY))
+        if refusal.kind == "filtered":
+            return Response(400, headers, compact({"error": filters.refused(refusal.facts["question"])}))
         own = _own_error(refusal)
         if refusal.kind == "rate_limited":
             wait = refusal.facts.get("wait", 1.0)
@@ -93,6 +127,10 @@ class Azure(OpenAI):
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, _, code, text = words(refusal, "")
         return chat.frame({"error": {"code": code or "ServiceUnavailable", "message": text}})
+
+
+def _of_prompt(question: Question) -> list[dict[str, Any]]:
+    return [{"prompt_index": 0, "content_filter_results": filters.of_prompt(question)}]
 
 
 def _as_openai(response: Response, headers: Headers) -> tuple[int, Headers, bytes]:

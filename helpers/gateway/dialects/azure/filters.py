@@ -1,0 +1,80 @@
+"""Azure's content filter: what it says of every prompt and answer, and what it stops. By default that is what is harmful in a medium way or more."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from helpers.gateway import harm
+from helpers.gateway.answer import Answer, Choice
+from helpers.gateway.exchange import Harm, Question
+
+CATEGORIES = ("hate", "self_harm", "sexual", "violence")
+# What harm.py's categories, which are Google's, are to this filter.
+NAMES = {"harassment": "hate", "hate speech": "hate", "sexually explicit": "sexual", "dangerous content": "violence"}
+STOPPED = ("medium", "high")
+JAILBREAK = {"jailbreak": {"detected": False, "filtered": False}}
+MESSAGE = (
+    "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry. "
+    "To learn more about our content filtering policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
+)
+
+
+def blocked(question: Question) -> Harm | None:
+    """What of a question is stopped: of the prompt first, then of the answer to it."""
+    strong = [one for one in harm.found(question.messages) if one.level in STOPPED]
+    return min(strong, key=lambda one: one.in_answer, default=None)
+
+
+def of_prompt(question: Question) -> dict[str, Any]:
+    return {**_results(question, in_answer=False), **JAILBREAK}
+
+
+def of_answer(question: Question) -> dict[str, Any]:
+    return _results(question, in_answer=True)
+
+
+def _results(question: Question, *, in_answer: bool) -> dict[str, Any]:
+    """What the filter says in each category. A fault orders what the text does not hold."""
+    found = [one for one in harm.found(question.messages) if one.in_answer == in_answer]
+    if question.harm and question.harm.in_answer == in_answer:
+        found.append(question.harm)
+    levels = {NAMES[one.category]: one.level for one in sorted(found, key=lambda one: harm.LEVELS.index(one.level))}
+    return {name: {"filtered": levels.get(name) in STOPPED, "severity": levels.get(name, "safe")} for name in CATEGORIES}
+
+
+def withheld(answer: Answer) -> Answer:
+    """The answer as it is given: without a text where the filter stopped it, though it was written and is charged."""
+    if answer.question.harm is None:
+        return answer
+    empty = [Choice("", "refusal", None, one.thinking_tokens, one.text_tokens) for one in answer.choices]
+    return Answer(answer.question, answer.provenance, empty, answer.usage, answer.pace, answer.started)
+
+
+async def withheld_stream(answer: Answer) -> Answer:
+    """The same for a stream: what is stopped is written to its end first, as Azure gives nothing that it has not looked at."""
+    if answer.question.harm:
+        await answer.finished()
+    return withheld(answer)
+
+
+def refused(question: Question) -> dict[str, Any]:
+    """The error for a prompt that is stopped."""
+    inner = {"code": "ResponsibleAIPolicyViolation", "content_filter_result": of_prompt(question)}
+    return {"message": MESSAGE, "type": None, "param": "prompt", "code": "content_filter", "status": 400, "innererror": inner}
+
+
+def listed(answer: Answer) -> list[dict[str, Any]]:
+    """The field `content_filters` of Responses."""
+    question = answer.question
+    read = sum(len(message.text) for message in question.messages)
+    given = ("prompt", False, of_prompt(question), read), ("completion", question.harm is not None, of_answer(question), len(answer.choices[0].text))
+    return [
+        {
+            "blocked": is_blocked,
+            "source_type": source,
+            "content_filter_raw": [],
+            "content_filter_results": results,
+            "content_filter_offsets": {"start_offset": 0, "end_offset": end, "check_offset": 0},
+        }
+        for source, is_blocked, results, end in given
+    ]

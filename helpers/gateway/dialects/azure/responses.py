@@ -1,0 +1,30 @@
+"""The Responses API on Azure: OpenAI's, with what the content filter says."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+from helpers.gateway.answer import Answer
+from helpers.gateway.dialects.azure import filters
+from helpers.gateway.dialects.openai.responses import OpenAIResponses
+from helpers.gateway.exchange import Question
+from helpers.gateway.wire import Call, compact, parse_json
+
+
+class AzureResponses(OpenAIResponses):
+    def read(self, call: Call) -> Question:
+        question = super().read(call)
+        question.harm, question.filter_outside = filters.blocked(question), True
+        return question
+
+    def write(self, question: Question, answer: Answer) -> bytes:
+        return compact(parse_json(super().write(question, filters.withheld(answer))))
+
+    async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
+        async for event in super().stream(question, await filters.withheld_stream(answer)):
+            yield event
+
+    def _finish(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
+        super()._finish(response, answer, ids)
+        response["content_filters"] = filters.listed(answer)
