@@ -68,7 +68,7 @@ def code(model: Model, wish: Wish) -> str:
     What the model does not take is left out: see `fitted`.
     """
     wish, _ = fitted(model, wish)
-    return _WRITERS[model.provider](model, wish)
+    return _WRITERS[model.provider](model, wish).strip()
 
 
 OPENAI_LOOP = """

@@ -1,7 +1,7 @@
 """The playground: one prompt for several models, their answers side by side as they come, and the code of each call.
 
 Each call is made by running the very code that is shown (playground_code.py). All controls are ipywidgets with labels, so that they
-work by keyboard and by mouse; beside them stands a table with the same in words, which is also what an exported notebook shows.
+work by keyboard and by mouse; below them stands a table with the same in words, which is also what an exported notebook shows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from html import escape
 from threading import Lock, Thread
 from typing import Any
 
-from IPython.display import HTML, display
+from IPython.display import HTML
 
 from helpers import calls, models, page, playground_code
 from helpers.gateway.exchange import Usage
@@ -124,12 +124,12 @@ class Playground:
         self._sources = {name: w.Textarea(description=name, layout=w.Layout(width="min(60em, 100%)"), style={"description_width": "initial"}) for name in self._offered}
         self._columns = w.Box(layout=w.Layout(flex_flow="row wrap", width="100%"))
         self._codes = w.Box(layout=w.Layout(flex_flow="column", width="100%"))
-        self._table = w.Output()
+        self._words = w.HTML(layout=w.Layout(width="100%"))
         row = w.Layout(flex_flow="row wrap", width="100%")
         parameters, checks = w.Box([self.max_tokens, self.effort, self.temperature, self.stop], layout=row), w.Box([*self.models.values()], layout=row)
         head = [w.HTML("<strong>Ask these models</strong>"), checks, self.system, self.prompt, parameters]
-        self.widget = w.VBox([*head, self.button, self._status, self._columns, w.HTML("<strong>The same in words</strong>"), self._table, w.HTML("<strong>The code of each call</strong>"), self._codes])
-        self.answers, self._displayed = Answers(), False
+        self.widget = w.VBox([*head, self.button, self._status, self._columns, w.HTML("<strong>The same in words</strong>"), self._words, w.HTML("<strong>The code of each call</strong>"), self._codes])
+        self.answers = Answers()
         self._draw()
         for control in (self.system, self.prompt, self.max_tokens, self.effort, self.temperature, self.stop):
             control.observe(lambda _: self._draw(), "value")
@@ -211,7 +211,7 @@ class Playground:
         for name, model in self._offered.items():
             self._show(name, "")
             source = playground_code.code(model, self.wish)
-            self._sources[name].value, self._sources[name].rows = source, source.count("\n") + 2
+            self._sources[name].value, self._sources[name].rows = source, source.count("\n") + 3
         self.answers = Answers()
         self._say("")
         self._choose()
@@ -235,16 +235,11 @@ class Playground:
         return HTML("".join(parts) + (self.answers._repr_html_() if self.answers else "<p>Nothing is asked yet: press Ask.</p>"))
 
     def _show_words(self) -> None:
-        if not self._displayed:
-            return
-        words = self.words
-        self._table.outputs = ({"output_type": "display_data", "data": {"text/html": words.data, "text/plain": "the playground in words"}, "metadata": {}},)
+        self._words.value = f'<div class="jp-RenderedHTMLCommon">{self.words.data}</div>'
 
-    def _ipython_display_(self) -> None:
-        display(self.widget)
-        with self._table:
-            display(self.words)
-        self._displayed = True
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """The widgets; where there are none, such as in an exported page, the words."""
+        return {**self.widget._repr_mimebundle_(), "text/html": self.words.data, "text/plain": "Playground: " + ", ".join(self.chosen)}
 
 
 def _column(name: str, text: str, below: str, without: dict[str, str]) -> str:

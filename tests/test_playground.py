@@ -116,8 +116,10 @@ def test_asking_shows_each_answer_with_its_counts_cost_and_times(gateway):
     assert [answer.model for answer in answers] == ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "compatible/house"] and len(entries) == 3
     for answer, column in zip(answers, play._columns.children, strict=True):
         assert answer.text in read(column.value) and answer.model in column.value and "tokens in" in column.value
-        assert answer.usage == entries[answer.model].usage and answer.seconds >= answer.first_token_seconds > 0
-        assert answer.text in read(play.words.data)
+        used, counted = answer.usage, entries[answer.model].usage
+        assert (used.input_tokens, used.output_tokens, used.thinking_tokens) == (counted.input_tokens, counted.output_tokens, counted.thinking_tokens)
+        assert answer.seconds >= answer.first_token_seconds > 0
+        assert answer.text.splitlines()[0] in read(play.words.data)
     assert [answer.cost is None for answer in answers] == [False, False, True]
 
 
@@ -175,3 +177,10 @@ def test_another_wish_takes_back_the_answers_and_another_tick_does_not(gateway):
     assert len(play.answers) == 1 and len(play._columns.children) == 2
     play.prompt.value = "Say hello."
     assert play.answers == [] and "Nothing is asked yet" in play.words.data and "Say hello." in play.code("gpt-6-luna")
+
+
+def test_without_widgets_the_words_are_shown(gateway):
+    play = helpers.playground(HELLO, models=["gpt-6-luna"])
+    shown = play._repr_mimebundle_()
+    assert "application/vnd.jupyter.widget-view+json" in shown and shown["text/html"] == play.words.data and "gpt-6-luna" in shown["text/plain"]
+    assert play.words.data in play._words.value
