@@ -50,6 +50,19 @@ def fitted(model: Model, wish: Wish) -> tuple[Wish, dict[str, str]]:
     return replace(wish, **{name: Wish("").__dict__[name] for name in without}), without
 
 
+def taken(model: Model) -> str:
+    """The parameters that a model takes here, in words."""
+    words = ["limit"]
+    if efforts(model):
+        words.append(f"effort ({', '.join(efforts(model))})")
+    reason = _no_temperature(model, "")
+    if reason in ("", NEEDS_NONE):
+        words.append("temperature" + (" where the effort is none" if reason else ""))
+    if "stop" not in fitted(model, Wish("", stop="-"))[1]:
+        words.append("stop")
+    return ", ".join(words)
+
+
 def _no_temperature(model: Model, effort: str) -> str:
     """Why a temperature is left out; nothing where it is taken."""
     if model.provider in ("openai", "azure") and model.thinks != "never":

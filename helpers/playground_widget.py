@@ -198,7 +198,7 @@ class Playground:
 
     def _show(self, name: str, text: str, below: str = "") -> None:
         with self._lock:
-            self._shown[name].value = _column(name, text, below, self._without(name))
+            self._shown[name].value = _column(name, playground_code.taken(self._offered[name]), text, below, self._without(name))
 
     def _without(self, name: str) -> dict[str, str]:
         return playground_code.fitted(self._offered[name], self.wish)[1]
@@ -229,7 +229,7 @@ class Playground:
         wish = self.wish
         settings = [("system prompt", wish.system or "-"), ("prompt", wish.prompt or "-"), ("limit, in tokens", str(wish.max_tokens))]
         settings += [("effort", wish.effort or "as the model has it"), ("temperature", "as the provider has it" if wish.temperature is None else f"{wish.temperature:g}")]
-        settings += [("stop at", wish.stop or "-"), ("models", "\n".join(self.chosen) or "none")]
+        settings += [("stop at", wish.stop or "-"), ("models", "\n".join(f"{name} takes {playground_code.taken(self._offered[name])}" for name in self.chosen) or "none")]
         left = [(name, what, why) for name in self.chosen for what, why in self._without(name).items()]
         parts = [page.table(("control", "says"), settings), page.table(("model", "is not sent", "since"), left) if left else ""]
         return HTML("".join(parts) + (self.answers._repr_html_() if self.answers else "<p>Nothing is asked yet: press Ask.</p>"))
@@ -242,11 +242,11 @@ class Playground:
         return {**self.widget._repr_mimebundle_(), "text/html": self.words.data, "text/plain": "Playground: " + ", ".join(self.chosen)}
 
 
-def _column(name: str, text: str, below: str, without: dict[str, str]) -> str:
+def _column(name: str, taken: str, text: str, below: str, without: dict[str, str]) -> str:
     """An answer as HTML, with what was not sent."""
     left = "".join(f"<br><em>not sent: {escape(what)} ({escape(why)})</em>" for what, why in without.items())
     words = f'<div style="white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.4">{escape(text)}</div>' if text else ""
-    return f'<div style="line-height:1.4"><strong>{escape(name)}</strong>{left}{words}<div>{escape(below)}</div></div>'
+    return f'<div style="line-height:1.4"><strong>{escape(name)}</strong><br>takes {escape(taken)}{left}{words}<div>{escape(below)}</div></div>'
 
 
 def _line(answer: Answer) -> str:
