@@ -27,6 +27,7 @@ DOCUMENT = shape(
     source=OBJECT,
 )
 VIDEO = shape("format source", format=one_of("mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp"), source=SOURCE)
+GUARDED = shape(text=shape("text", text=STRING), image=OBJECT)
 FOUND = shape("source title content", source=STRING, title=STRING, content=list_of(shape("text", text=STRING)))
 RESULT = {"json": ANY, "text": STRING, "image": IMAGE, "document": DOCUMENT, "video": VIDEO, "searchResult": FOUND}
 BLOCK = shape(
@@ -37,12 +38,12 @@ BLOCK = shape(
     toolUse=shape("toolUseId name input", toolUseId=ID, name=NAME, input=OBJECT),
     toolResult=shape("toolUseId content", toolUseId=ID, content=list_of(shape(**RESULT)), status=one_of("success", "error")),
     reasoningContent=shape(reasoningText=shape("text", text=STRING, signature=STRING), redactedContent=STRING),
-    guardContent=OBJECT,
+    guardContent=GUARDED,
     searchResult=FOUND,
     cachePoint=CACHE_POINT,
 )
 MEDIA = ("image", "document", "video")
-KINDS = {"toolUse": "tool_use", "toolResult": "tool_result", "reasoningContent": "thinking", "guardContent": "text", "searchResult": "text"}
+KINDS = {"reasoningContent": "thinking", "guardContent": "text", "searchResult": "text"}
 
 
 def parts(blocks: list[dict[str, Any]], path: str, model: Model) -> tuple[Part, ...]:
@@ -68,12 +69,16 @@ def _part(block: dict[str, Any], path: str, model: Model) -> Part:
         if name in block:
             _check_media(name, block[name], path, model)
             return _file(block[name], model)
+    if "toolUse" in block:
+        return Part(f"{block['toolUse']['name']}({json.dumps(block['toolUse']['input'], sort_keys=True)})", "tool_use")
+    if "toolResult" in block:
+        _check_result(block["toolResult"]["content"], f"{path}.toolResult.content", model)
+        content = [inner for inner in block["toolResult"]["content"] if not _is_file(inner)]
+        return Part(json.dumps(content, sort_keys=True), "tool_result")
+    if "text" in block.get("guardContent", ()):
+        return Part(block["guardContent"]["text"]["text"])
     for name, kind in KINDS.items():
         if name in block:
-            if name == "toolResult":
-                _check_result(block[name]["content"], f"{path}.toolResult.content", model)
-                content = [inner for inner in block[name]["content"] if not _is_file(inner)]
-                return Part(json.dumps({**block[name], "content": content}, sort_keys=True), kind)
             return Part("" if kind == "thinking" else json.dumps(block[name], sort_keys=True), kind)
     keys = "text, image, toolUse, toolResult, document, video, cachePoint"
     raise Refusal("bad_value", f"The ContentBlock object at {path} must set one of the following keys: {keys}.", param=path)
@@ -108,6 +113,8 @@ def _check_media(kind: str, block: dict[str, Any], path: str, model: Model) -> N
     if cannot:
         text = f"This model doesn't support the {kind} content block that you provided. Update the content block and try again."
         raise Refusal("unsupported", text, param=path)
+    if "s3Location" in block["source"] and not is_nova(model):
+        raise Refusal("unsupported", "This model doesn't support the s3Location field. Remove s3Location and try again.", param=path)
     data = block["source"].get("bytes")
     if data is not None and (not isinstance(data, str) or images.decoded(data) is None):
         raise Refusal("bad_value", f"The bytes of the {kind} at {path} have to be base64.", param=path)
