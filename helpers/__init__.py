@@ -1,4 +1,5 @@
-"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`, live with `limits`, draw `charts`.
+"""What a notebook needs: `start` the course, `ask` any provider, `estimate` a cost, look up a `price` or a `model`, draw `charts`, live with
+`limits`, try prompts in the `playground`.
 
 Imports happen when a name is first used, so that `import helpers` itself takes next to no time.
 """
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from helpers.course import Course, start
     from helpers.models import default as model
     from helpers.models import least_effort
+    from helpers.playground_widget import playground
 
-__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "least_effort", "limits", "model", "models", "price", "start"]
+__all__ = ["Course", "Reply", "ask", "charts", "cost", "estimate", "least_effort", "limits", "model", "models", "playground", "price", "start"]
 
 _HOMES = {
     "start": ("helpers.course", "start"),
@@ -26,6 +28,7 @@ _HOMES = {
     "price": ("helpers.costs", "price"),
     "model": ("helpers.models", "default"),
     "least_effort": ("helpers.models", "least_effort"),
+    "playground": ("helpers.playground_widget", "playground"),
 }
 
 

@@ -43,10 +43,15 @@ def ask(provider: str, prompt: str, *, model: str | None = None, system: str | N
     model = model or models.default(provider)
     timer = _Timer()
     text, usage, raw = _ASKERS[provider](model, prompt, system, max_tokens, timer)
-    return Reply(provider, model, text, usage, _cost(usage, model, provider), timer.seconds, timer.first, raw)
+    return Reply(provider, model, text, usage, cost_of(usage, model, provider), timer.seconds, timer.first, raw)
 
 
-def _cost(usage: Usage | None, model: str, provider: str) -> Decimal | None:
+def usage_of(provider: str, used: Any) -> Usage:
+    """The counts that a provider's SDK gave, in the form of the course."""
+    return _USAGES.get(provider, _openai_usage)(used)
+
+
+def cost_of(usage: Usage | None, model: str, provider: str) -> Decimal | None:
     """None where it is not known: the answer has come and been paid for, and is not lost for want of a price."""
     from helpers.costs import UnknownPrice, cost
 
@@ -60,8 +65,12 @@ def _cost(usage: Usage | None, model: str, provider: str) -> Decimal | None:
 
 class _Timer:
     def __init__(self) -> None:
-        self._began = time.perf_counter()
         self.first: float | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """The request is sent now: what went before, such as importing an SDK, does not count."""
+        self._began = time.perf_counter()
 
     def token(self) -> None:
         """Note the first piece of text."""
@@ -75,7 +84,9 @@ class _Timer:
 
 def _openai_like(client: Any, model: str, prompt: str, system: str | None, limit: str, max_tokens: int, timer: _Timer) -> tuple[str, Usage | None, Any]:
     messages = [{"role": "system", "content": system}] if system else []
-    stream = client.chat.completions.create(
+    create = client.chat.completions.create
+    timer.begin()
+    stream = create(
         model=model,
         messages=[*messages, {"role": "user", "content": prompt}],
         stream=True,
@@ -128,7 +139,10 @@ def _anthropic(model: str, prompt: str, system: str | None, max_tokens: int, tim
     from anthropic import Anthropic
 
     more = {"system": system} if system else {}
-    with Anthropic().messages.stream(model=model, max_tokens=max_tokens, messages=[{"role": "user", "content": prompt}], **more) as stream:
+    client = Anthropic()
+    ask_stream = client.messages.stream
+    timer.begin()
+    with ask_stream(model=model, max_tokens=max_tokens, messages=[{"role": "user", "content": prompt}], **more) as stream:
         text = ""
         for piece in stream.text_stream:
             timer.token()
@@ -157,6 +171,7 @@ def _gemini(model: str, prompt: str, system: str | None, max_tokens: int, timer:
     client = genai.Client()
     config = types.GenerateContentConfig(system_instruction=system, max_output_tokens=max_tokens)
     text, chunks, used = "", [], None
+    timer.begin()
     for chunk in client.models.generate_content_stream(model=model, contents=prompt, config=config):
         chunks.append(chunk)
         used = chunk.usage_metadata or used
@@ -180,7 +195,9 @@ def _bedrock(model: str, prompt: str, system: str | None, max_tokens: int, timer
     import boto3
 
     more = {"system": [{"text": system}]} if system else {}
-    stream = boto3.client("bedrock-runtime").converse_stream(
+    client = boto3.client("bedrock-runtime")
+    timer.begin()
+    stream = client.converse_stream(
         modelId=model,
         messages=[{"role": "user", "content": [{"text": prompt}]}],
         inferenceConfig={"maxTokens": max_tokens},
@@ -215,3 +232,4 @@ _ASKERS: dict[str, Callable[[str, str, str | None, int, _Timer], tuple[str, Usag
     "bedrock": _bedrock,
     "compatible": _compatible,
 }
+_USAGES: dict[str, Callable[[Any], Usage]] = {"anthropic": _anthropic_usage, "gemini": _gemini_usage, "bedrock": _bedrock_usage}

@@ -132,6 +132,40 @@ def test_sliders_pictures_and_printed_sentences_in_jupyterlab(page, lab):
     assert set(page.evaluate(BROKEN)) == {"normal"}
 
 
+PLAYGROUND = """import helpers
+course = helpers.start()
+play = helpers.playground("Say hello in five words.", models=["gpt-6-luna", "claude-haiku-5-5"])
+play"""
+PROMPT = "[...document.querySelectorAll('.widget-textarea')].find(one => one.textContent.includes('prompt') && !one.textContent.includes('system')).querySelector('textarea')"
+ANSWERED = "document.querySelector('.jp-OutputArea-output')?.closest('.jp-Cell').innerText.match(/(\\d) of (\\d) have answered/)?.[0]"
+ASK = "[...document.querySelectorAll('.jupyter-button')].find(one => one.textContent === 'Ask')"
+NAMELESS = "[...document.querySelectorAll('.jp-OutputArea-output :is(input, textarea, select)')].filter(one => !one.labels?.length).map(one => one.outerHTML)"
+
+
+def test_the_playground_in_jupyterlab_by_keyboard_and_by_mouse(page, lab):
+    cell = nbformat.v4.new_code_cell(PLAYGROUND)
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={"kernelspec": kernel}), lab[1] / "playground.ipynb")
+    page.resize(900)
+    opened(page, lab, "playground.ipynb")
+    page.evaluate("window.jupyterapp.commands.execute('notebook:run-all-cells')")
+    page.wait_for(ASK, 60)
+    page.evaluate(ASK + ".focus()")
+    page.press(" ", 32)
+    page.wait_for(f"{ANSWERED} === '2 of 2 have answered'", 60)
+    page.evaluate(PROMPT + ".select()")
+    page.send("Input.insertText", text="What is a token?")
+    page.press("Tab", 9)
+    page.wait_for("document.body.innerText.includes('Nothing is asked yet')", 60)
+    assert page.evaluate("[...document.querySelectorAll('textarea')].filter(one => one.value.includes('What is a token?')).length") == 3  # the prompt, two codes
+    page.evaluate("[...document.querySelectorAll('.widget-checkbox')].find(one => one.textContent.includes('compatible/house')).querySelector('input').click()")
+    page.evaluate(ASK + ".click()")
+    page.wait_for(f"{ANSWERED} === '3 of 3 have answered'", 60)
+    page.evaluate(AXE + ";0")
+    assert page.evaluate(NAMELESS) == []
+    assert page.evaluate(FOUND) == [] and page.evaluate(WORDLESS) == [] and lost(page) == []
+
+
 def lost(page) -> list[str]:
     """What is wider than its place once the page has come to rest: the style that the status card brings may come after a table."""
     with suppress(TimeoutError):
