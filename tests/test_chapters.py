@@ -52,6 +52,10 @@ OTHER_MODELS = {
     "09a_openai_compatible_servers": {"model": "house", "openai_model": "gpt-6.1-terra"},
     "09b_beyond_the_format": {"model": "house", "claude_model": "claude-opus-5-5"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
+    "12a_rate_limits": {
+        "openai_model": "gpt-6.1-terra", "azure_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
+        "bedrock_model": "us.anthropic.claude-sonnet-5-5",
+    },
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -80,6 +84,7 @@ HOUSE = {
     "09a_openai_compatible_servers": {"gpt-6.1-terra": 14, "house": 66},
     "09b_beyond_the_format": {"house": 13},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
+    "12a_rate_limits": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")

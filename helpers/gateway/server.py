@@ -189,16 +189,17 @@ class Gateway(Handler):
             raise ValueError("say which limit: requests=..., tokens=... or, for Anthropic, output_tokens=...")
         self.in_loop(lambda: self.quotas.set_limits(provider, limits))
 
-    def verdict(self, *, since: int = 0, budget_usd: Decimal | float | str | None = None) -> Verdict:
+    def verdict(self, *, since: int = 0, until: int | None = None, budget_usd: Decimal | float | str | None = None) -> Verdict:
         """What the client did well and badly, rule by rule: Retry-After, hopeless retries, retry storm, jitter, paid twice, broken answers,
         time-out, limit headers, budget.
 
-        since: judge the requests after this number of the log only. budget_usd: what they may cost live; without it that rule is unknown.
+        since, until: judge those requests of the log alone whose number is above the one, and not above the other. budget_usd: what they
+        may cost live; without it that rule is unknown.
         """
         from helpers.gateway.verdict import judge
 
         self.check_process()
-        entries = [entry for entry in self.meter.log() if entry.number > since]
+        entries = [entry for entry in self.meter.log() if since < entry.number and (until is None or entry.number <= until)]
         return judge(entries, None if budget_usd is None else Decimal(str(budget_usd)))
 
     def reset(self) -> None:

@@ -19,7 +19,7 @@ from helpers.gateway.meter import Entry
 
 GOOD, BAD, UNKNOWN = "good", "bad", "unknown"
 HOPELESS = {
-    *("out_of_credit", "too_large", "bad_key", "no_key", "forbidden", "no_route", "no_version", "unknown_model", "retired_model", "profile_needed"),
+    *("out_of_credit", "too_large", "bad_key", "no_key", "bad_token", "bad_signature", "forbidden", "filtered", "no_route", "no_version", "unknown_model", "retired_model", "profile_needed"),
     *("missing", "wrong_type", "bad_value", "unsupported", "unknown_field", "bad_json", "too_long", "above_window", "over_budget"),
 }
 SLACK = 0.05  # seconds that clocks and the network may differ by
@@ -142,10 +142,10 @@ def _hopeless(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     wrong = [repeat for repeat in repeats if repeat.failed.evidence.refusal in HOPELESS]
     if wrong:
         kinds = ", ".join(sorted({repeat.failed.evidence.refusal for repeat in wrong}))
-        return BAD, f"{len(wrong)} came again after a refusal that no wait can help ({kinds})", _all(wrong)
+        return BAD, f"{_many(wrong)} came again after a refusal that no wait can help ({kinds})", _all(wrong)
     refused = [entry for entry in asked if entry.evidence.refusal in HOPELESS]
     if refused:
-        return GOOD, f"{len(refused)} were refused for good, and none came again", refused
+        return GOOD, f"{_many(refused)} refused for good, and none came again", refused
     return UNKNOWN, "nothing was refused for good", ()
 
 
@@ -163,7 +163,7 @@ def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
         if len(repeated) >= STORM and 2 * len(repeated) > len(entries):
             return BAD, f"in one minute {len(repeated)} of {len(entries)} requests were repeats", repeated
     if repeats:
-        return GOOD, f"{len(repeats)} repeats among {len(asked)} requests", _all(repeats)
+        return GOOD, f"{_many(repeats, 'repeat')} among {_many(asked)}", _all(repeats)
     return UNKNOWN, "nothing was sent again", ()
 
 
@@ -186,10 +186,10 @@ def _paid_twice(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     paid = [repeat for repeat in repeats if repeat.failed.usage and repeat.failed.usage.output_tokens and not repeat.failed.evidence.refusal]
     if paid:
         tokens = sum(repeat.failed.usage.output_tokens for repeat in paid if repeat.failed.usage)
-        return BAD, f"{len(paid)} came again whose answer was begun or made, {tokens} output tokens", _all(paid)
+        return BAD, f"{_many(paid)} came again whose answer was begun or made: {tokens} output tokens", _all(paid)
     lost = [entry for entry in asked if (entry.evidence.was_left or entry.evidence.was_broken) and entry.usage]
     if lost:
-        return GOOD, f"{len(lost)} answers did not arrive whole, and none was asked for again as it was", lost
+        return GOOD, f"{_many(lost, 'answer')} did not arrive whole, and none was asked for again as it was", lost
     return UNKNOWN, "every answer that was begun arrived", ()
 
 
@@ -217,7 +217,7 @@ def _limit_headers(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
     pairs = [(before, after) for before, after in pairwise(asked) if before.evidence.left == 0 and after.at >= before.evidence.ended - SLACK]
     ignored = [after for before, after in pairs if after.evidence.refusal == "rate_limited" and not after.fault and after.provider == before.provider]
     if ignored:
-        return BAD, f"{len(ignored)} were sent, and refused, right after an answer said that none is left", ignored
+        return BAD, f"{_many(ignored)} came right after an answer which said that none is left, and had to be refused", ignored
     if said and any(entry.evidence.left == 0 for entry in said):
         return GOOD, "some answers said that none is left, and what came after them was let in", said
     return UNKNOWN, "no answer said that the limit is used up", ()
@@ -236,7 +236,7 @@ def _budget(entries: Sequence[Entry], budget_usd: Decimal | None) -> Found:
         if spent > budget_usd:
             over.append(entry)
     if over:
-        return BAD, f"{costs.dollars(spent)} live, {len(over)} requests from the one on that broke the budget of {costs.dollars(budget_usd)}", over
+        return BAD, f"{costs.dollars(spent)} live, with {_many(over)} beyond the budget of {costs.dollars(budget_usd)}", over
     return GOOD, f"{costs.dollars(spent)} live, of {costs.dollars(budget_usd)}", ()
 
 
@@ -254,6 +254,10 @@ RULES: dict[str, Callable[[Sequence[Entry], Sequence[Repeat]], Found]] = {
 
 def _all(repeats: Sequence[Repeat]) -> list[Entry]:
     return [repeat.again for repeat in repeats]
+
+
+def _many(some: Sequence[Any], what: str = "request") -> str:
+    return f"{len(some)} {what}{'' if len(some) == 1 else 's'}"
 
 
 def _of(some: Sequence[Any], everything: Sequence[Any]) -> str:
