@@ -91,7 +91,18 @@ def chat(r: Random, provider: str = "openai") -> Body:
 
 
 def azure_chat(r: Random) -> Body:
-    return chat(r, "azure")
+    return _filtered(r, chat(r, "azure"))
+
+
+def azure_response(r: Random) -> Body:
+    return _filtered(r, {**response(r), "model": r.choice(MODELS["azure"])})
+
+
+def _filtered(r: Random, body: Body) -> Body:
+    """Now and then something that Azure's filter looks at."""
+    if r.random() > 0.1:
+        return body
+    return body | ({"input": harmful(r)} if "input" in body else {"messages": [{"role": "user", "content": harmful(r)}]})
 
 
 def compatible_chat(r: Random) -> Body:
@@ -198,12 +209,26 @@ def converse(r: Random) -> Body:
     used = [{"role": "assistant", "content": [{"toolUse": {"toolUseId": CALL_ID, "name": TOOL, "input": {}}}]}]
     used += [{"role": "user", "content": [{"toolResult": {"toolUseId": CALL_ID, "content": [{"text": "7"}]}}]}]
     acts = r.random() < 0.2
+    guard = {"guardrailIdentifier": "thecourse", "guardrailVersion": "1", **some(r, trace=r.choice(("enabled", "disabled", "enabled_full")))}
+    if r.random() < 0.1:
+        seen[0] = r.choice(({"text": harmful(r)}, {"guardContent": {"text": {"text": harmful(r)}}}))
     said = [{"role": "user", "content": seen if r.random() < 0.1 else seen[:1]}, *used * (acts and r.random() < 0.5)]
     config = {"maxTokens": limit(r), **some(r, 0.1, temperature=0.5, topP=0.9, stopSequences=[" a"])}
     choice = r.choice(({"auto": {}}, {"any": {}}, {"tool": {"name": TOOL}}))
     tools = {"tools": [{"toolSpec": {"name": TOOL, "inputSchema": {"json": chosen_schema(r)}}}], **some(r, 0.4, toolChoice=choice)}
     more = some(r, 0.1, system=[{"text": "Be brief."}], additionalModelRequestFields={"thinking": {"type": "enabled", "budget_tokens": 1024}})
-    return {"messages": said, "inferenceConfig": config, **some(r, acts, toolConfig=tools), **more, **some(r, 0.05, outputConfig={"effort": "low"})}
+    return {"messages": said, "inferenceConfig": config, **some(r, acts, toolConfig=tools), **more, **some(r, 0.05, outputConfig={"effort": "low"}), **some(r, 0.1, guardrailConfig=guard)}
+
+
+def guarded(r: Random) -> Body:
+    content = [{"text": {"text": harmful(r)}}, *[{"image": {"format": "png", "source": {"bytes": picture(r)}}}] * (r.random() < 0.1)]
+    return {"source": r.choice(("INPUT", "OUTPUT")), "content": content, **some(r, outputScope=r.choice(("INTERVENTIONS", "FULL")))}
+
+
+def harmful(r: Random) -> str:
+    """A text that a filter stops, or nearly so."""
+    where, level = r.choice(("harm", "harm in the answer")), r.choice(("low", "medium", "HIGH", "none"))
+    return f"[[{where}: {r.choice(('harassment', 'hate speech', 'dangerous content', 'nothing'))}, {level}]] {text(r)}"
 
 
 def claude_invoked(r: Random) -> Body:

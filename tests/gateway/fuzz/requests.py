@@ -19,6 +19,10 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/openai/v1/responses/input_tokens", bodies.response),
     (AZURE, bodies.azure_chat),
     ("/azure/openai/v1/chat/completions", bodies.azure_chat),
+    ("/azure/openai/v1/responses", bodies.azure_response),
+    ("/azure/openai/responses?api-version=2025-04-01-preview", bodies.azure_response),
+    ("/foundry/anthropic/v1/messages", bodies.message),
+    ("/foundry/anthropic/v1/messages/count_tokens", bodies.counted_message),
     ("/compatible/v1/chat/completions", bodies.compatible_chat),
     *[(f"/{server}/v1/chat/completions", bodies.compatible_chat) for server in ("ollama", "tgi", "sglang", "llamacpp")],
     ("/ollama/api/chat", bodies.compatible_chat),
@@ -42,6 +46,7 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/bedrock/model/{nova}/invoke", bodies.nova),
     ("/bedrock/model/{nova}/invoke-with-response-stream", bodies.nova),
     (BEDROCK + "/count-tokens", bodies.counted_converse),
+    ("/bedrock/guardrail/thecourse/version/1/apply", bodies.guarded),
 ]
 READS = [
     *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "batches", "batches/batch_none")],

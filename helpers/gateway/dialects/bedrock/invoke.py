@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
@@ -20,6 +21,7 @@ from helpers.models import Model
 LLAMA = {"prompt": STRING, "max_gen_len": between("integer", 1), "temperature": between("number", 0, 1), "top_p": between("number", 0, 1)}
 check_llama = checker(shape("prompt", closed=True, **LLAMA))
 LLAMA_DEFAULT_LIMIT = 512
+LLAMA_TURN = re.compile(r"<\|start_header_id\|>(system|user|assistant)<\|end_header_id\|>\n\n(.*?)(?=<\|eot_id\|>|<\|start_header_id\|>|\Z)", re.DOTALL)
 NOVA_CONFIG = {
     **{name: between("integer", 1) for name in ("max_new_tokens", "maxTokens")},
     **{name: between("number", 0, 1) for name in ("temperature", "topP", "top_p")},
@@ -113,10 +115,16 @@ def _llama_question(body: dict[str, Any], model: Model) -> Question:
     return Question(
         provider="bedrock",
         model=model,
-        messages=(Message("user", (Part(body["prompt"]),)),),
+        messages=_llama_messages(body["prompt"]),
         limit=body.get("max_gen_len", LLAMA_DEFAULT_LIMIT),
         sampling=tuple((name, body[name]) for name in ("temperature", "top_p") if name in body),
     )
+
+
+def _llama_messages(prompt: str) -> tuple[Message, ...]:
+    """The turns that a prompt in Llama 3's template holds; the last one, which it opens for the answer, is empty. Any other prompt is one turn."""
+    turns = [Message(role, (Part(text),)) for role, text in LLAMA_TURN.findall(prompt) if text]
+    return tuple(turns) or (Message("user", (Part(prompt),)),)
 
 
 def _llama_body(answer: Answer) -> dict[str, Any]:

@@ -59,3 +59,14 @@ def test_tokens_are_counted_before_a_call_as_in_it(bedrock, model):
     counted = bedrock.count_tokens(modelId=model, input={"converse": {"messages": MESSAGES}})["inputTokens"]
     assert counted == bedrock.converse(modelId=model, messages=MESSAGES)["usage"]["inputTokens"]
     assert counted == bedrock.count_tokens(modelId=model, input={"invokeModel": {"body": json.dumps(INVOKE[model])}})["inputTokens"]
+
+
+@pytest.mark.parametrize("turns", [[("user", "What is a token?")], [("system", "Be brief."), ("user", "Hello"), ("assistant", "Hi."), ("user", "What is a token?")]])
+def test_a_prompt_in_llamas_template_is_read_as_the_turns_that_it_holds(gateway, turns):
+    bedrock = client()
+    marks = "<|begin_of_text|>" + "".join(f"<|start_header_id|>{role}<|end_header_id|>\n\n{text}<|eot_id|>" for role, text in turns)
+    sent = bedrock.invoke_model(modelId=LLAMA, body=json.dumps({"prompt": marks + "<|start_header_id|>assistant<|end_header_id|>\n\n", "max_gen_len": 100}))
+    system = [{"text": text} for role, text in turns if role == "system"]
+    messages = [{"role": role, "content": [{"text": text}]} for role, text in turns if role != "system"]
+    counted = bedrock.count_tokens(modelId=LLAMA, input={"converse": {"messages": messages, **({"system": system} if system else {})}})
+    assert json.loads(sent["body"].read())["prompt_token_count"] == counted["inputTokens"]
