@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass
 from datetime import date
@@ -110,6 +111,17 @@ def get(id: str, provider: str | None = None) -> Model:
         near = f" Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
         raise UnknownModel(f"there is no model {id!r} in helpers/models.toml.{near}")
     return found[0]
+
+
+def sellers(model: Model) -> list[str]:
+    """The providers of the table that sell this model, under whatever name."""
+    short = _short(model)
+    return list(dict.fromkeys(other.provider for other in _by_key().values() if (name := _short(other)) in short or short in name))
+
+
+def _short(model: Model) -> str:
+    """A model's name without what sellers put around it."""
+    return re.sub("meta|instruct|v1:0|[^a-z0-9]", "", model.served_as.lower())
 
 
 def least_effort(id: str, provider: str | None = None) -> str | None:

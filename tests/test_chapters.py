@@ -52,8 +52,16 @@ OTHER_MODELS = {
     "09a_openai_compatible_servers": {"model": "house", "openai_model": "gpt-6.1-terra"},
     "09b_beyond_the_format": {"model": "house", "claude_model": "claude-opus-5-5"},
     "10_vllm_gpu_serving": {"model": "house"},  # the recordings of a real vLLM are of this one
+    "11a_one_task_everywhere": {
+        "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
+        "bedrock_model": "us.anthropic.claude-sonnet-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct",
+    },
+    "11b_a_table_that_proves_itself": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "gemini_model": "gemini-3.8-flash"},
+    "11c_six_dialects": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "gemini_model": "gemini-4-argon", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
+    "11d_tools_and_memory": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-opus-5-5", "gemini_model": "gemini-3.8-flash", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
+    "11e_choosing": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash", "open_model": "meta-llama/Llama-3.2-1B-Instruct"},
     "12a_rate_limits": {
-        "openai_model": "gpt-6.1-terra", "azure_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
+        "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
 }
@@ -84,6 +92,11 @@ HOUSE = {
     "09a_openai_compatible_servers": {"gpt-6.1-terra": 14, "house": 66},
     "09b_beyond_the_format": {"house": 13},
     "10_vllm_gpu_serving": {"house": 24},  # the load of many clients, and a document twice
+    "11a_one_task_everywhere": {"house": 5},
+    "11b_a_table_that_proves_itself": {"gpt-6.1-terra": 6, "claude-opus-5-5": 4, "gemini-3.8-flash": 6},
+    "11c_six_dialects": {},
+    "11d_tools_and_memory": {},
+    "11e_choosing": {},
     "12a_rate_limits": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"

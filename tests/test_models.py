@@ -90,3 +90,26 @@ def test_the_gateway_refuses_a_model_when_its_day_has_come(gateway):
 )
 def test_the_least_effort_is_one_that_the_model_takes(model, least):
     assert models.least_effort(model) == least
+
+
+def test_every_seller_has_a_row_with_its_source():
+    rows = {row["provider"]: row for row in models.table()["seller"]}
+    assert set(rows) == set(models.table()["default"]) and len(rows) == len(models.table()["seller"])
+    for row in rows.values():
+        assert len(row["source"]) > 20 and date.fromisoformat(row["date"]) >= TODAY
+        assert all(type(row[name]) is bool for name in ("region", "network", "identity"))
+
+
+@pytest.mark.parametrize(
+    ("name", "sold_by"),
+    [
+        ("gpt-6-luna", ["openai", "azure"]),
+        ("claude-haiku-5-5", ["anthropic", "bedrock"]),
+        ("gemini-3.5-flash-lite", ["gemini"]),
+        ("meta-llama/Llama-3.1-8B-Instruct", ["bedrock", "compatible"]),
+        ("gpt-6.2-astra", ["openai"]),
+        ("house", ["compatible"]),
+    ],
+)
+def test_who_sells_a_model(name, sold_by):
+    assert models.sellers(models.get(name)) == sold_by
