@@ -21,7 +21,8 @@ check = checker(fields.GENERATE)
 
 LEVELS = ("minimal", "low", "medium", "high")
 LARGEST_BUDGET = 24_576  # what Google documents for its Flash models
-SAMPLING = ("temperature", "topP", "topK", "seed", "presencePenalty", "frequencyPenalty")
+SAMPLING = ("temperature", "topP", "topK", "seed")
+PENALTIES = ("presencePenalty", "frequencyPenalty")  # refused by every current model, as users were shown and Google's pages say since 3.5 Flash-Lite
 CHUNK_TOKENS = 16
 ROLES = {"": "user", "user": "user", "model": "assistant", "function": "tool"}
 
@@ -44,6 +45,7 @@ def checked(body: dict[str, Any]) -> dict[str, Any]:
     check(body)
     if not body.get("contents"):
         raise Refusal("missing", param="contents")
+    safety.check(body)
     return body
 
 
@@ -56,6 +58,8 @@ def counted(body: dict[str, Any]) -> dict[str, Any]:
 def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -> Question:
     """The neutral question of a checked body. Raises Refusal for what this model refuses."""
     config = body.get("generationConfig", {})
+    if any(config.get(name) for name in PENALTIES):
+        raise Refusal("unsupported", f"Penalty is not enabled for models/{model.id}", param="generationConfig")
     effort, budget = thinking(config.get("thinkingConfig", {}), model)
     if cached and any(body.get(name) for name in ("systemInstruction", "tools", "toolConfig")):
         text = (

@@ -66,3 +66,11 @@ def test_a_bad_key_is_400(gateway):
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client)
     assert "API key not valid" in caught.value.response.text
+
+
+def test_newer_models_begin_their_answer_themselves(client):
+    begun = [*SAID, {"role": "assistant", "content": "Hello,"}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, messages=begun)
+    assert caught.value.body[0]["error"]["message"].startswith("Requests ending with a model turn are not supported")
+    assert ask(client, messages=begun, model="gemini-2.5-flash").choices[0].message.content

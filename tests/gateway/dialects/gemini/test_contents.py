@@ -182,3 +182,11 @@ def test_an_error_before_a_stream_that_is_an_array_stands_in_one(post):
     [refused] = reply.json()
     assert reply.status_code == refused["error"]["code"] == 400
     assert post({"contents": []}, "streamGenerateContent?alt=sse").json() == refused
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+@pytest.mark.parametrize("model", [MODEL, OLDER])
+def test_a_penalty_is_refused(ask, name, model):
+    with pytest.raises(errors.ClientError, match=f"400 INVALID_ARGUMENT.*Penalty is not enabled for models/{model}"):
+        ask(model=model, **{name: 0.5})
+    assert ask(model=model, **{name: 0}).text

@@ -105,3 +105,15 @@ def test_a_kind_of_file_that_gemini_does_not_read(ask, kind):
 def test_an_image_that_is_none(ask, data):
     part = types.Part(inline_data=types.Blob(data=data, mime_type="image/png"))
     assert refused(ask, user(part)).startswith("Unable to process input image.")
+
+
+PREFILLED = (user(), turn("model", types.Part(text="The answer is")))
+
+
+def test_newer_models_begin_their_answer_themselves(ask):
+    assert refused(ask, *PREFILLED) == "Requests ending with a model turn are not supported unless the last part is a function response."
+    assert ask(*PREFILLED, model=OLD).candidates
+
+
+def test_any_turn_may_be_the_last_of_what_is_counted(gateway):
+    assert genai.Client().models.count_tokens(model=NEW, contents=list(PREFILLED)).total_tokens > 0
