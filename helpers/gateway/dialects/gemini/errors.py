@@ -48,6 +48,7 @@ TYPES = {
     "items": MESSAGES + "Schema",
     "value": MESSAGES + "Schema",
     "mode": MESSAGES + "FunctionCallingConfig.Mode",
+    "media_resolution": MESSAGES + "GenerationConfig.MediaResolution",
     "category": MESSAGES + "HarmCategory",
     "threshold": MESSAGES + "SafetySetting.HarmBlockThreshold",
     "ttl": "type.googleapis.com/google.protobuf.Duration",
