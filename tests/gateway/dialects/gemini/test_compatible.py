@@ -73,3 +73,10 @@ def test_newer_models_begin_their_answer_themselves(client):
         ask(client, messages=begun)
     assert caught.value.body[0]["error"]["message"].startswith("Requests ending with a model turn are not supported")
     assert ask(client, messages=begun, model="gemini-2.5-flash").choices[0].message.content
+
+
+@pytest.mark.parametrize("choice", ["any", "ANY", "", "get_stock"])
+def test_a_tool_choice_that_is_none_is_refused(client, choice):
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, tools=[TOOL], tool_choice=choice)
+    assert caught.value.body[0]["error"]["message"] == f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'."
