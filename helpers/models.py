@@ -44,6 +44,7 @@ class Model:
     limits: dict[str, int]
     thinks: str = "never"  # never | optional (off unless asked for) | default (on unless refused) | always
     efforts: tuple[str, ...] = ()
+    effort: str = "medium"  # how much it thinks by default, where it does
     accepts: tuple[str, ...] = ()
     cache: CacheRule | None = None
     token_ratio: float = 1.0  # tokens this model's tokenizer makes for one of o200k's
@@ -58,7 +59,7 @@ class Model:
     @property
     def default_effort(self) -> str:
         """How much it thinks when nobody says."""
-        return "medium" if self.thinks in ("default", "always") else "none"
+        return self.effort if self.thinks in ("default", "always") else "none"
 
 
 @cache

@@ -14,6 +14,7 @@ from helpers.gateway.exchange import Harm, Message
 
 CATEGORIES = ("harassment", "hate speech", "sexually explicit", "dangerous content")
 LEVELS = ("low", "medium", "high")
+MARK = re.compile(r"\[\[harm\b[^\]]*\]\]\s*", re.IGNORECASE)  # with a category that is none, too
 TRIGGER = re.compile(rf"\[\[harm( in the answer)?: ({'|'.join(CATEGORIES)}), ({'|'.join(LEVELS)})\]\]", re.IGNORECASE)
 
 
@@ -25,3 +26,8 @@ def found(messages: Iterable[Message]) -> list[Harm]:
     said = (message.text for message in messages if message.role == "user")
     marks = (mark for text in said if "[[" in text for mark in TRIGGER.finditer(text))
     return [Harm(mark[2].lower(), mark[3].lower(), bool(mark[1])) for mark in marks]
+
+
+def without_marks(text: str) -> str:
+    """What is said beside them: a mark is for the filter alone, and the sources answer what stands around it."""
+    return MARK.sub("", text) if "[[" in text else text

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.bounded import Bounded
 from helpers.gateway.exchange import Message, Provenance, Question, Refusal, Usage
+from helpers.gateway.harm import without_marks
 from helpers.gateway.sources.plain_words import plain_words
 from helpers.gateway.threads import in_thread
 from helpers.house_model.core import EngineCore
@@ -299,7 +300,7 @@ def _turn(engine: Engine, message: Message, most: int) -> list[int]:
 
 def _text(message: Message) -> str:
     """A turn as the house model reads it: it sees no images, and not who speaks."""
-    return "".join(part.text if part.kind != "image" else "[image]" for part in message.parts if part.kind not in ("thinking", "name"))
+    return without_marks("".join(part.text if part.kind != "image" else "[image]" for part in message.parts if part.kind not in ("thinking", "name")))
 
 
 async def _replayed(choices: list[list[Token]]) -> AsyncIterator[tuple[int, Token]]:

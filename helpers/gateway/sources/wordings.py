@@ -13,11 +13,12 @@ from itertools import chain
 from typing import Generic, TypeVar
 
 from helpers.gateway.exchange import Message, Question
+from helpers.gateway.harm import without_marks
 
 LONGEST = 600  # characters of what is compared; longer prompts are no variations of a chapter's
 A_LONG_TEXT = "..."  # in a recording, in the place of an instruction that is longer than that, whatever it says
 MOST_TURNS = 40
-FEW_TURNS = 3  # up to here slots are filled: in a longer talk, what somebody said of themselves may have been taken back
+FEW_TURNS = 3  # up to here slots are filled where turns are left out: in a longer talk, what somebody said of themselves may have been taken back
 ANY_TURNS = "..."
 QUOTES = str.maketrans("‘’‚‛“”„«»", "''''" + '"' * 5)
 MARKS = " .?!…¿¡"
@@ -56,9 +57,7 @@ class Wordings(Generic[T]):
             for owner in owners:
                 if (known := self._fixed.get(owner, {}).get(said.lower())) is not None:
                     return known, {}
-        if len(question.messages) > FEW_TURNS:
-            return None
-        for said in readings:
+        for said in readings if len(question.messages) <= FEW_TURNS else readings[: _are_short(question.messages)]:  # the first is of all turns
             lower = said.lower()
             for pieces, known in chain.from_iterable(self._open.get(owner, ()) for owner in owners):
                 if (slots := _slots(pieces, said, lower)) is not None:
@@ -70,7 +69,7 @@ def plain(text: str) -> str:
     """The text without what makes no difference, but for its case."""
     if not text.isascii():
         text = text.translate(QUOTES)
-    return POLITE.sub("", " ".join(text.split()).strip(MARKS)).strip(MARKS)
+    return POLITE.sub("", " ".join(without_marks(text).split()).strip(MARKS)).strip(MARKS)
 
 
 def _plain(turns: Turns) -> str:

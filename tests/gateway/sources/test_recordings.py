@@ -177,6 +177,21 @@ def test_a_slot_takes_a_few_words_and_the_answer_repeats_them(gateway):
             chat(messages)
 
 
+def test_a_slot_is_filled_in_a_longer_talk_of_which_no_turn_is_left_out(gateway):
+    told = [["user", "My pet is {name}."], ["assistant", "Hello, {name}."], ["user", "Who is it?"], ["assistant", "{name}."], ["user", "Say goodbye to it."]]
+    line = {**scripted(told, "Goodbye, {name}."), "provider": "openai", "models": ["gpt-6-luna"]}
+    del line["providers"]
+    gateway.in_loop(lambda: gateway.recordings.add(line))
+    for name in ("Rex", "Lady Ada"):
+        talk = [{"role": role, "content": text.format(name=name)} for role, text in told]
+        assert chat(talk).choices[0].message.content == f"Goodbye, {name}."
+    talk[2]["content"] = "Who else is it?"
+    gateway.strict = True
+    with pytest.raises(openai.NotFoundError, match="strict mode"):
+        chat(talk)
+
+
+
 def test_dots_stand_for_any_turns_or_none(gateway):
     gateway.in_loop(lambda: gateway.recordings.add(scripted(["...", ["user", "Who barks?"]], "Dogs.")))
     assert [chat(turns).choices[0].message.content for turns in (user("Who barks?"), [*TALK, *user("who barks")])] == ["Dogs."] * 2

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice
+from helpers.gateway.dialects.gemini import turns
 from helpers.gateway.dialects.gemini.contents import thinking
 from helpers.gateway.dialects.gemini.errors import error_body
 from helpers.gateway.dialects.openai import chat
@@ -43,6 +44,8 @@ class GeminiCompatible(Dialect):
         asked = {"thinkingBudget": 0} if effort == "none" else {"thinkingLevel": effort} if effort else {}
         level, budget = thinking(asked, model)
         question = chat.question(body, model, self.provider)
+        if question.messages[-1].role == "assistant":
+            turns.check_prefill(model)
         return self.check_length(replace(question, effort=level, thinking_limit=budget))
 
     # ---- writing ---------------------------------------------------------

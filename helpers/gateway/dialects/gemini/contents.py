@@ -21,7 +21,9 @@ check = checker(fields.GENERATE)
 
 LEVELS = ("minimal", "low", "medium", "high")
 LARGEST_BUDGET = 24_576  # what Google documents for its Flash models
-SAMPLING = ("temperature", "topP", "topK", "seed", "presencePenalty", "frequencyPenalty")
+SAMPLING = ("temperature", "topP", "topK", "seed")
+PENALTIES = ("presencePenalty", "frequencyPenalty")  # refused by every current model, as users were shown and Google's pages say since 3.5 Flash-Lite
+RESOLUTIONS = ("", *(f"MEDIA_RESOLUTION_{level}" for level in ("UNSPECIFIED", "LOW", "MEDIUM", "HIGH")))  # of a whole request; parts know ULTRA_HIGH too
 CHUNK_TOKENS = 16
 ROLES = {"": "user", "user": "user", "model": "assistant", "function": "tool"}
 
@@ -44,6 +46,7 @@ def checked(body: dict[str, Any]) -> dict[str, Any]:
     check(body)
     if not body.get("contents"):
         raise Refusal("missing", param="contents")
+    safety.check(body)
     return body
 
 
@@ -56,6 +59,8 @@ def counted(body: dict[str, Any]) -> dict[str, Any]:
 def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -> Question:
     """The neutral question of a checked body. Raises Refusal for what this model refuses."""
     config = body.get("generationConfig", {})
+    if any(config.get(name) for name in PENALTIES):
+        raise Refusal("unsupported", f"Penalty is not enabled for models/{model.id}", param="generationConfig")
     effort, budget = thinking(config.get("thinkingConfig", {}), model)
     if cached and any(body.get(name) for name in ("systemInstruction", "tools", "toolConfig")):
         text = (
@@ -121,7 +126,9 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
 
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     """The turns, with the system instruction first."""
-    out, resolution = [], str(body.get("generationConfig", {}).get("mediaResolution", ""))
+    out, resolution = [], body.get("generationConfig", {}).get("mediaResolution", "")
+    if resolution not in RESOLUTIONS:
+        raise Refusal("wrong_type", param="generationConfig.mediaResolution", expected="resolution", value=resolution)
     if "systemInstruction" in body:
         out.append(Message("system", parts.read(body["systemInstruction"], "systemInstruction", model, resolution)))
     for index, content in enumerate(body.get("contents", ())):

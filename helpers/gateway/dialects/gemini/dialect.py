@@ -10,16 +10,17 @@ from urllib.parse import unquote
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.gemini import contents as bodies
-from helpers.gateway.dialects.gemini import interactions
+from helpers.gateway.dialects.gemini import interactions, turns
 from helpers.gateway.dialects.gemini.batches import GeminiBatches
 from helpers.gateway.dialects.gemini.caches import GeminiCaches
-from helpers.gateway.dialects.gemini.errors import error_body
+from helpers.gateway.dialects.gemini.errors import error_body, interaction_error
 from helpers.gateway.dialects.gemini.files import GeminiFiles, inline
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
 
 # litellm leaves the version out of the path.
+INTERACTIONS = "/interactions"
 VERSION = "(?:/(?P<version>v1|v1beta))?"
 
 
@@ -60,7 +61,9 @@ class Gemini(Dialect):
 
     # ---- generate --------------------------------------------------------
     def read(self, call: Call) -> Question:
-        return self.check_length(self.question(bodies.checked(call.json), self.named_model(call), call))
+        body, model = bodies.checked(call.json), self.named_model(call)
+        turns.check_end(body["contents"], model)
+        return self.check_length(self.question(body, model, call))
 
     def read_stream(self, call: Call) -> Question:
         return bodies.streamed(self.read(call), sse=call.query.get("alt") == "sse")
@@ -125,6 +128,9 @@ class Gemini(Dialect):
         return [*timing, ("content-disposition", "attachment")] if question.echo["sse"] else timing
 
     def error(self, refusal: Refusal, call: Call) -> Response:
+        if INTERACTIONS in call.path:
+            status, body = interaction_error(refusal, call)
+            return Response(status, [("Content-Type", self.json_type), *_timing(5)], pretty(body))
         body = error_body(refusal, call)
         in_array = call.path.endswith(":streamGenerateContent") and call.query.get("alt") != "sse"
         return Response(body["error"]["code"], [("Content-Type", self.json_type), *_timing(5)], pretty([body] if in_array else body))

@@ -48,6 +48,9 @@ TYPES = {
     "items": MESSAGES + "Schema",
     "value": MESSAGES + "Schema",
     "mode": MESSAGES + "FunctionCallingConfig.Mode",
+    "media_resolution": MESSAGES + "GenerationConfig.MediaResolution",
+    "category": MESSAGES + "HarmCategory",
+    "threshold": MESSAGES + "SafetySetting.HarmBlockThreshold",
     "ttl": "type.googleapis.com/google.protobuf.Duration",
     "expire_time": "type.googleapis.com/google.protobuf.Timestamp",
 }
@@ -69,6 +72,20 @@ def error_body(refusal: Refusal, call: Call | None = None) -> dict[str, Any]:
     name, message, details = words(refusal, call)
     error: dict[str, Any] = {"code": STATUS[name], "message": message, "status": name}
     return {"error": {**error, "details": details} if details else error}
+
+
+# Interactions have words for codes, by the types and tests of google-genai 3.6.1; `invalid_request` is what users were shown in June 2026.
+INTERACTION_CODES = {
+    "INVALID_ARGUMENT": "invalid_request",
+    "FAILED_PRECONDITION": "invalid_request",
+    "RESOURCE_EXHAUSTED": "too_many_requests",
+}
+
+
+def interaction_error(refusal: Refusal, call: Call | None = None) -> tuple[int, dict[str, Any]]:
+    """The status and the body of an error of the Interactions API, which has another form than the others'."""
+    name, message, _ = words(refusal, call)
+    return STATUS[name], {"error": {"message": message, "code": INTERACTION_CODES.get(name, name.lower())}}
 
 
 def batch_error(refusal: Refusal, call: Call) -> dict[str, Any]:

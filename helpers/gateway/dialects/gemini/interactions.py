@@ -5,16 +5,18 @@ The forms are those of google-genai 3.6.1's types. An interaction is read as the
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from helpers.gateway.answer import Answer
+from helpers.gateway.answer import Answer, Piece
 from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini import interaction_input as given
+from helpers.gateway.dialects.gemini import turns
 from helpers.gateway.dialects.gemini.interaction_steps import content_of, steps, usage_body
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.wire import Call, Dialect, Response, Route, compact, pretty, route
@@ -24,6 +26,7 @@ MOST_STORED = 200_000_000  # bytes of stored interactions, each with all that wa
 DONE = b"event: done\ndata: [DONE]\n\n"
 Json = dict[str, Any]
 Ask = Callable[[Json, Model, Call], Question]
+Pieces = asyncio.Queue[Piece | None]  # of an answer that is being written; None where it ends
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,13 @@ class GeminiInteractions:
     def __init__(self, dialect: Dialect, ask: Ask) -> None:
         self._dialect, self._ask = dialect, ask
         self._stored: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: weight((kept.body, kept.input, kept.contents)))
+        self._writing: dict[str, asyncio.Task[Json]] = {}  # what is being streamed
 
     def forget(self) -> None:
         """Forget all interactions."""
         self._stored.clear()
+        for writing in self._writing.values():
+            writing.cancel()
 
     def routes(self, version: str) -> list[Route]:
         one = version + "/interactions/(?P<id>[^/:]+)"
@@ -61,7 +67,9 @@ class GeminiInteractions:
         before = self._before(body)
         said = given.turns(body["input"])
         asked = {**given.as_generate_content(body), "contents": [*(before.contents if before else []), *said]}
-        question = self._dialect.check_length(self._ask(bodies.checked(asked), model, call))
+        asked = bodies.checked(asked)
+        turns.check_end(asked["contents"], model)
+        question = self._dialect.check_length(self._ask(asked, model, call))
         created = call.services.clock.now()
         echo = {**question.echo, "sse": True, "body": body, "contents": asked["contents"], "created": created}
         return replace(question, stream=bool(body.get("stream")), echo=echo)
@@ -87,35 +95,43 @@ class GeminiInteractions:
 
     async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         """Its creation, each step with what it grows by, and its end, without the steps."""
-        head = self._head(question)
+        head, pieces = self._head(question), asyncio.Queue()
+        writing = self._writing[head["id"]] = asyncio.create_task(self._write(head, answer, pieces))
         brief = {name: head[name] for name in ("id", "object", "model")}
         yield _event("interaction.created", interaction={**brief, "status": "in_progress"})
-        try:
-            yield _event("interaction.status_update", interaction_id=head["id"], status="in_progress")
-            async for event in self._steps(answer, head["id"]):
-                yield event
-        finally:  # of the house model's answer only now is known what it came to; who lost the connection finds it under its name
-            whole = self._finished(head, answer)
+        yield _event("interaction.status_update", interaction_id=head["id"], status="in_progress")
+        async for event in self._steps(answer, pieces, head["id"]):
+            yield event
+        whole = await asyncio.shield(writing)
         yield _event("interaction.completed", interaction={name: value for name, value in whole.items() if name != "steps"})
         yield DONE
 
-    async def _steps(self, answer: Answer, name: str) -> AsyncIterator[bytes]:
+    async def _write(self, head: Json, answer: Answer, pieces: Pieces) -> Json:
+        """Write all of an answer and keep it. That does not end with the connection: who lost it finds the whole under its name."""
+        try:
+            async for piece in answer.stream():
+                pieces.put_nowait(piece)
+            return self._finished(head, answer)
+        finally:
+            pieces.put_nowait(None)
+            self._writing.pop(head["id"], None)
+
+    async def _steps(self, answer: Answer, pieces: Pieces, name: str) -> AsyncIterator[bytes]:
         *first, last = steps(answer, name) or [None]
         for place, step in enumerate(first):
             for event in _whole(place, step):
                 yield event
         if last is None:
-            await answer.finished()
             return
-        async for event in self._last(len(first), last, answer):
+        async for event in self._last(len(first), last, pieces):
             yield event
 
-    async def _last(self, place: int, step: Json, answer: Answer) -> AsyncIterator[bytes]:
+    async def _last(self, place: int, step: Json, pieces: Pieces) -> AsyncIterator[bytes]:
         """The step that the answer is: text as it comes, or the arguments of a call."""
         is_call = step["type"] == "function_call"
         start = {**step, "arguments": {}} if is_call else {"type": step["type"]}
         yield _event("step.start", index=place, step=start)
-        async for piece in answer.stream():
+        while (piece := await pieces.get()) is not None:
             if piece.text:
                 grown = {"type": "arguments_delta", "arguments": piece.text} if is_call else {"type": "text", "text": piece.text}
                 yield _event("step.delta", index=place, delta=grown)
@@ -150,7 +166,10 @@ class GeminiInteractions:
         return whole
 
     # ---- what is stored --------------------------------------------------
-    def get(self, call: Call) -> Response:
+    async def get(self, call: Call) -> Response:
+        """What is kept; of one that is being streamed, when it is whole."""
+        if (writing := self._writing.get(call.groups["id"])) is not None:
+            await asyncio.wait([writing])
         stored = self._named(call.groups["id"])
         wants_input = call.query.get("include_input", "").lower() == "true"
         return self._dialect.ok({**stored.body, **({"input": stored.input} if wants_input else {})})

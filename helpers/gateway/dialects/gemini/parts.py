@@ -97,7 +97,7 @@ def _part(part: dict[str, Any], path: str, model: Model) -> Part:
         raise Refusal("unsupported", f"Image input modality is not enabled for models/{model.id}", param=path)
     if name == "inlineData":
         data = _file(value, path)
-        return _image(data, data, model)
+        return _image(data if value["mimeType"].startswith("image/") else f"{value['mimeType']} ".encode() + data, data, model)
     if name == "fileData":
         return _image(value["fileUri"].encode(), None, model)
     return Part(_said(value), KINDS[name])

@@ -10,6 +10,7 @@ from helpers.models import Model
 
 RESULTS_AFTER_CALLS = "Please ensure that function response turn comes immediately after a function call turn."
 AS_MANY = "Please ensure that the number of function response parts is equal to the number of function call parts of the function call turn."
+ENDS_WITH_MODEL = "Requests ending with a model turn are not supported unless the last part is a function response."
 CALLS_AFTER_USER = "Please ensure that function call turn comes immediately after a user turn or after a function response turn."
 NO_SIGNATURE = (
     "Function call is missing a thought_signature in functionCall parts. This is required for tools to work correctly, and missing "
@@ -33,6 +34,20 @@ def check(contents: Sequence[dict[str, Any]], model: Model) -> None:
         role = content.get("role", "")
     if not model.id.startswith("gemini-2."):
         _check_signatures(contents)
+
+
+def check_end(contents: Sequence[dict[str, Any]], model: Model) -> None:
+    """Since Gemini 3.5 Flash-Lite nobody begins the model's answer for it (Google's page "What's new in Gemini 3.6"; measured in July 2026
+    by LibreChat-AI/agents, pull request 323, whose words these are). Where tokens are counted, any turn may be the last.
+    """
+    last = contents[-1]
+    if last.get("role") == "model" and "functionResponse" not in (last.get("parts") or [{}])[-1]:
+        check_prefill(model)
+
+
+def check_prefill(model: Model) -> None:
+    if not model.id.startswith("gemini-2."):
+        raise Refusal("bad_value", ENDS_WITH_MODEL, param="contents")
 
 
 def _count(content: dict[str, Any], name: str) -> int:

@@ -176,6 +176,8 @@ def must_call(body: dict[str, Any]) -> tuple[str, ...]:
         return ()
     if choice == "required":
         return names
+    if isinstance(choice, str):  # OpenAI has refused it before; who else speaks its form has no words of their own that are known
+        raise Refusal("bad_value", f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'.", param="tool_choice")
     if choice.get("type") == "allowed_tools":
         return _allowed(choice, names)
     if "function" not in choice:

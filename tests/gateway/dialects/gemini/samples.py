@@ -1,7 +1,7 @@
 """What several tests of this folder ask, and expect."""
 
 
-MODEL, OLDER = "gemini-3.5-flash-lite", "gemini-2.5-flash"
+MODEL, OLDER = "gemini-3.8-flash", "gemini-2.5-flash"
 PROMPT, ANSWER, THOUGHTS = "Say hello in five words.", "Hello, wonderful to meet you.", 90
 
 

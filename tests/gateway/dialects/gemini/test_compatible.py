@@ -27,8 +27,7 @@ def test_the_same_recording_answers_with_thoughts_in_the_total_alone(client):
 
 
 def test_an_effort_is_a_level_of_thinking(client):
-    low = ask(client, reasoning_effort="low").usage
-    none = ask(client, reasoning_effort="none").usage
+    low, none = [ask(client, model="gemini-3.5-flash-lite", reasoning_effort=effort).usage for effort in ("low", "none")]
     assert low.total_tokens - low.prompt_tokens - low.completion_tokens < THOUGHTS
     assert none.total_tokens == none.prompt_tokens + none.completion_tokens
 
@@ -66,3 +65,18 @@ def test_a_bad_key_is_400(gateway):
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client)
     assert "API key not valid" in caught.value.response.text
+
+
+def test_newer_models_begin_their_answer_themselves(client):
+    begun = [*SAID, {"role": "assistant", "content": "Hello,"}]
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, messages=begun)
+    assert caught.value.body[0]["error"]["message"].startswith("Requests ending with a model turn are not supported")
+    assert ask(client, messages=begun, model="gemini-2.5-flash").choices[0].message.content
+
+
+@pytest.mark.parametrize("choice", ["any", "ANY", "", "get_stock"])
+def test_a_tool_choice_that_is_none_is_refused(client, choice):
+    with pytest.raises(openai.BadRequestError) as caught:
+        ask(client, tools=[TOOL], tool_choice=choice)
+    assert caught.value.body[0]["error"]["message"] == f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'."

@@ -8,6 +8,7 @@ from google.genai import errors, types
 
 from tests.gateway.dialects.gemini.samples import ANSWER, MODEL, OLDER, PROMPT, THOUGHTS, contents, finish
 
+LITE = "gemini-3.5-flash-lite"
 UNKNOWN_PROMPT = "A prompt that nobody recorded, so that its answer is long."
 
 
@@ -46,12 +47,12 @@ def test_a_body_in_snake_case_means_the_same(post):
     body = {
         "contents": [{"parts": [{"text": PROMPT}, {"inline_data": {"mime_type": "image/png", "data": "iVBORw0KGgo="}}]}],
         "system_instruction": {"parts": [{"text": "Be brief."}]},
-        "generation_config": {"max_output_tokens": 5, "seed": 1, "thinking_config": {"thinking_level": "minimal"}},
+        "generation_config": {"max_output_tokens": 5, "seed": 1, "thinking_config": {"thinking_level": "low"}},
     }
     camel = {
         "contents": [{"parts": [{"text": PROMPT}, {"inlineData": {"mimeType": "image/png", "data": "iVBORw0KGgo="}}]}],
         "systemInstruction": {"parts": [{"text": "Be brief."}]},
-        "generationConfig": {"maxOutputTokens": 5, "seed": 1, "thinkingConfig": {"thinkingLevel": "minimal"}},
+        "generationConfig": {"maxOutputTokens": 5, "seed": 1, "thinkingConfig": {"thinkingLevel": "low"}},
     }
     first, second = post(body).json(), post(camel).json()
     assert first["candidates"] == second["candidates"] and first["usageMetadata"] == second["usageMetadata"]
@@ -100,7 +101,9 @@ def test_models_are_listed_without_the_retired_ones(client, gateway):
 @pytest.mark.parametrize(
     ("model", "config", "thoughts"),
     [
-        (MODEL, {"thinking_level": "minimal"}, 9),
+        (LITE, {"thinking_level": "minimal"}, THOUGHTS // 10),
+        (LITE, {}, THOUGHTS // 10),  # what it does when nobody says
+        (MODEL, {}, THOUGHTS),
         (MODEL, {"thinking_level": "high"}, 2 * THOUGHTS),
         (OLDER, {"thinking_budget": 0}, None),
         (OLDER, {"thinking_budget": 10}, 10),
@@ -182,3 +185,11 @@ def test_an_error_before_a_stream_that_is_an_array_stands_in_one(post):
     [refused] = reply.json()
     assert reply.status_code == refused["error"]["code"] == 400
     assert post({"contents": []}, "streamGenerateContent?alt=sse").json() == refused
+
+
+@pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
+@pytest.mark.parametrize("model", [MODEL, OLDER])
+def test_a_penalty_is_refused(ask, name, model):
+    with pytest.raises(errors.ClientError, match=f"400 INVALID_ARGUMENT.*Penalty is not enabled for models/{model}"):
+        ask(model=model, **{name: 0.5})
+    assert ask(model=model, **{name: 0}).text

@@ -12,7 +12,6 @@ from tests.gateway.dialects.gemini.samples import ANSWER, MODEL, PROMPT, THOUGHT
 
 TOOL = {"type": "function", "name": "get_stock", "parameters": {"type": "object", "properties": {"product": {"type": "string"}}, "required": ["product"]}}
 PNG = b"\x89PNG\r\n\x1a\n and more"
-OVERLOADED = {"error": {"code": 503}}
 
 
 def line(messages, answer, **more):
@@ -245,3 +244,38 @@ def test_nothing_that_is_sent_breaks_the_gateway(gateway):
                 if answer.status_code >= 500 or "x-course-error" in answer.headers:
                     failed.append((name, value, stream))
     assert failed == []
+
+
+@pytest.mark.parametrize("chunk", [1, 2, 4, 9])
+def test_the_house_model_writes_on_where_a_stream_was_cut(gateway, client, chunk):
+    gateway.fault("stream_cut", "gemini", chunk=chunk)
+    names = []
+    with pytest.raises(Exception, match="."):
+        for event in ask(client, "What is a token, in a prompt that nobody recorded?", stream=True):
+            names += [event.interaction.id] if event.event_type == "interaction.created" else []
+    found = client.interactions.get(id=names[0])
+    assert found.output_text.endswith(".") and found.status == "completed"
+    assert gateway.meter.log()[0].usage.output_tokens == found.usage.total_output_tokens > 9
+
+
+def test_an_interaction_does_not_begin_the_answer_of_the_model(gateway, client):
+    said = [{"type": "user_input", "content": [{"type": "text", "text": "A word."}]}, {"type": "model_output", "content": [{"type": "text", "text": "The"}]}]
+    with pytest.raises(Exception, match="Requests ending with a model turn"):
+        ask(client, said)
+    assert ask(client, said, model="gemini-2.5-flash").status == "completed"
+
+
+@pytest.mark.parametrize(
+    ("refuse", "status", "code"),
+    [
+        (lambda client: client.interactions.get(id="v1_none"), 404, "not_found"),
+        (lambda client: ask(client, generation_config={"max_output_tokens": 0}), 400, "invalid_request"),
+        (lambda client: ask(client, model="no-such-model"), 404, "not_found"),
+    ],
+)
+def test_an_error_has_a_word_for_a_code_as_the_sdks_types_have_it(client, refuse, status, code):
+    with pytest.raises(Exception) as caught:
+        refuse(client)
+    assert caught.value.status_code == status and caught.value.body["error"].keys() == {"message", "code"}
+    assert caught.value.body["error"]["code"] == code
+    assert "validation" not in str(caught.value.__context__).lower(), "the SDK could read it"

@@ -82,3 +82,38 @@ def test_the_fault_stops_every_provider_in_its_own_words(gateway):
     assert (message.stop_reason, message.content) == ("refusal", [])
     asked = {"modelId": "us.anthropic.claude-haiku-5-5", "messages": [{"role": "user", "content": [{"text": "Say hello."}]}]}
     assert boto3.client("bedrock-runtime").converse(**asked)["stopReason"] == "content_filtered"
+
+
+def refused(**setting):
+    client = genai.Client()
+    with pytest.raises(genai.errors.ClientError) as caught:
+        client.models.generate_content(model=MODEL, contents="Hello", config={"safety_settings": [setting]})
+    assert caught.value.code == 400
+    return caught.value.message
+
+
+@pytest.mark.filterwarnings("ignore:.* is not a valid")  # the SDK's own, which sends it all the same
+@pytest.mark.parametrize("name", ["HARASSMENT", "HARM_CATEGORY_RUDENESS", "HARM_CATEGORY_IMAGE_HATE"])
+def test_a_category_that_is_none_is_refused_in_googles_words(gateway, name):
+    kind = "type.googleapis.com/google.ai.generativelanguage.v1beta.HarmCategory"
+    assert refused(category=name, threshold="OFF") == f"Invalid value at 'safety_settings[0].category' ({kind}), \"{name}\""
+
+
+def test_a_category_of_older_models_is_refused(gateway):
+    said = refused(category="HARM_CATEGORY_UNSPECIFIED", threshold="OFF")
+    assert said.startswith("* GenerateContentRequest.safety_settings[0]: element predicate failed: $.category in (HarmCategory.HARM_CATEGORY_HATE_SPEECH, ")
+
+
+@pytest.mark.filterwarnings("ignore:.* is not a valid")
+def test_a_threshold_that_is_none_is_refused_in_googles_words(gateway):
+    kind = "type.googleapis.com/google.ai.generativelanguage.v1beta.SafetySetting.HarmBlockThreshold"
+    said = refused(category=CATEGORY, threshold="BLOCK_ALL")
+    assert said == f"Invalid value at 'safety_settings[0].threshold' ({kind}), \"BLOCK_ALL\""
+
+
+@pytest.mark.parametrize("mark", ["[[harm: harassment, low]]", "[[harm in the answer: hate speech, high]]", "[[harm: rudeness, high]]"])
+def test_what_stands_beside_a_mark_is_answered_as_without_it(gateway, mark):
+    assert ask(f"{mark} Say hello in five words.").text == ask("Say hello in five words.").text
+    house = f"{mark} What is a token, in a prompt that nobody recorded?"
+    assert ask(house).text and "[[" not in ask(house).text
+    assert gateway.meter.log()[-1].source.kind == "house"

@@ -1,5 +1,7 @@
 """The order of a conversation with Gemini, the signatures of its calls, and files that stand in a request, through the SDK."""
 
+import hashlib
+
 import pytest
 from google import genai
 from google.genai import errors, types
@@ -105,3 +107,37 @@ def test_a_kind_of_file_that_gemini_does_not_read(ask, kind):
 def test_an_image_that_is_none(ask, data):
     part = types.Part(inline_data=types.Blob(data=data, mime_type="image/png"))
     assert refused(ask, user(part)).startswith("Unable to process input image.")
+
+
+PREFILLED = (user(), turn("model", types.Part(text="The answer is")))
+
+
+def test_newer_models_begin_their_answer_themselves(ask):
+    assert refused(ask, *PREFILLED) == "Requests ending with a model turn are not supported unless the last part is a function response."
+    assert ask(*PREFILLED, model=OLD).candidates
+
+
+def test_any_turn_may_be_the_last_of_what_is_counted(gateway):
+    assert genai.Client().models.count_tokens(model=NEW, contents=list(PREFILLED)).total_tokens > 0
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/pdf", "video/mp4"])
+def test_a_picture_that_is_said_to_be_something_else_is_another_file(gateway, kind):
+    data, tokens = FIRST["png"] + b" and more", {}
+    client = genai.Client()
+    shown = {"kind": "scripted", "date": "2026-11-23", "provider": "gemini", "models": [NEW], "answers": [{"text": "A picture."}]}
+    digest = hashlib.sha256(data).hexdigest()[:16]
+    gateway.in_loop(lambda: gateway.recordings.add({**shown, "messages": [["user", [["image", digest], ["text", "What is it?"]]]]}))
+    for mime in ("image/png", kind):
+        part = types.Part.from_bytes(data=data, mime_type=mime)
+        tokens[mime] = client.models.generate_content(model=NEW, contents=[part, "What is it?"]).text
+    assert tokens["image/png"] == "A picture." != tokens[kind]
+
+
+@pytest.mark.filterwarnings("ignore:.* is not a valid")
+def test_a_whole_request_knows_no_ultra_high_resolution(gateway):
+    client, high = genai.Client(), "MEDIA_RESOLUTION_ULTRA_HIGH"
+    kind = "type.googleapis.com/google.ai.generativelanguage.v1beta.GenerationConfig.MediaResolution"
+    with pytest.raises(errors.ClientError) as caught:
+        client.models.generate_content(model=NEW, contents="Hello", config={"media_resolution": high})
+    assert caught.value.message == f"Invalid value at 'generation_config.media_resolution' ({kind}), \"{high}\""

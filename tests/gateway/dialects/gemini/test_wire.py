@@ -83,8 +83,10 @@ def test_null_and_a_single_object_are_taken(client, gateway):
 def test_what_is_the_users_own_keeps_its_names(gateway, record):
     call = {"functionCall": {"name": "look_up", "args": {"first_word": "quokka", "null_word": None}, "id": "call-1"}, "thoughtSignature": "c2lnbmVk"}
     said = json.dumps({"args": call["functionCall"]["args"], "name": "look_up"}, sort_keys=True)
-    record(["user", PROMPT], ["assistant", [["tool_use", said]]], answer="An animal.")
-    body = {"contents": [*contents(PROMPT), {"role": "model", "parts": [call]}]}
+    result = {"functionResponse": {"name": "look_up", "response": {"first_word": "quokka"}}}
+    found = json.dumps({"name": "look_up", "response": {"first_word": "quokka"}}, sort_keys=True)
+    record(["user", PROMPT], ["assistant", [["tool_use", said]]], ["user", [["tool_result", found]]], answer="An animal.")
+    body = {"contents": [*contents(PROMPT), {"role": "model", "parts": [call]}, {"role": "user", "parts": [result]}]}
     assert json.loads(send(gateway, GENERATE, body)[2])["candidates"][0]["content"]["parts"] == [{"text": "An animal."}]
 
 
