@@ -6,7 +6,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.gateway.answer import Answer, TokenScore
@@ -66,10 +66,11 @@ MOST_STORED = 200_000_000  # bytes of stored responses, each with all that was s
 
 @dataclass(frozen=True)
 class Conversation:
-    """What a stored response keeps: all that was said, and the ids of the calls that wait for their output."""
+    """What a stored response keeps: all that was said, the ids of the calls that wait for their output, and its own body."""
 
     messages: tuple[Message, ...] = ()
     calls: frozenset[str] = frozenset()
+    body: dict[str, Any] = field(default_factory=dict)
 
 
 class OpenAIResponses:
@@ -87,6 +88,8 @@ class OpenAIResponses:
         return [
             route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream, weigh=self.weigh),
             route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count, weigh=self.weigh),
+            route("GET", "/v1/responses/(?P<id>[^/]+)", "response", handle=self.get),
+            route("DELETE", "/v1/responses/(?P<id>[^/]+)", "delete response", handle=self.delete),
         ]
 
     # ---- reading ---------------------------------------------------------
@@ -235,7 +238,22 @@ class OpenAIResponses:
             said = answer.question.messages[1 if answer.question.echo.get("instructions") else 0 :]
             part = Part(given.called(choice.function, choice.text), "tool_use") if choice.function else Part(choice.text)
             calls = frozenset([ids["call"]] if choice.function else [])
-            self._stored[response["id"]] = Conversation((*said, Message("assistant", (part,))), calls)
+            self._stored[response["id"]] = Conversation((*said, Message("assistant", (part,))), calls, response)
+
+    # ---- what is stored --------------------------------------------------
+    def get(self, call: Call) -> Response:
+        return self._dialect.ok(self._named(call).body)
+
+    def delete(self, call: Call) -> Response:
+        """Those that went on from it keep what was said."""
+        self._stored.pop(self._named(call).body["id"], None)
+        return self._dialect.ok({"id": call.groups["id"], "object": "response", "deleted": True})
+
+    def _named(self, call: Call) -> Conversation:
+        kept = self._stored.get(call.groups["id"])
+        if kept is None:
+            raise Refusal("not_found", f"Response with id '{call.groups['id']}' not found.")
+        return kept
 
     def count(self, call: Call) -> Response:
         question = self.read(call)

@@ -60,6 +60,31 @@ def test_response_that_was_not_stored_cannot_be_continued(client):
     assert (caught.value.param, caught.value.code) == ("previous_response_id", "previous_response_not_found")
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_stored_response_can_be_fetched_again_and_deleted(client, stream):
+    asked = {"model": "gpt-6-luna", "input": HELLO, "metadata": {"chapter": "2"}}
+    made = list(client.responses.create(**asked, stream=True))[-1].response if stream else client.responses.create(**asked)
+    assert client.responses.retrieve(made.id) == made
+    assert client.responses.with_raw_response.delete(made.id).http_response.json() == {"id": made.id, "object": "response", "deleted": True}
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model="gpt-6-luna", input="And now goodbye.", previous_response_id=made.id)
+
+
+@pytest.mark.parametrize("act", ["retrieve", "delete"])
+def test_a_response_that_is_not_stored_is_not_found(client, act):
+    made = client.responses.create(model="gpt-6-luna", input=HELLO, store=False)
+    with pytest.raises(openai.NotFoundError, match=f"Response with id '{made.id}' not found"):
+        getattr(client.responses, act)(made.id)
+
+
+def test_what_goes_on_from_a_deleted_response_keeps_what_was_said(client):
+    first = client.responses.create(model="gpt-6-luna", input=HELLO)
+    second = client.responses.create(model="gpt-6-luna", input="And now goodbye.", previous_response_id=first.id)
+    client.responses.delete(first.id)
+    third = client.responses.create(model="gpt-6-luna", input="Again?", previous_response_id=second.id)
+    assert third.usage.input_tokens > second.usage.input_tokens
+
+
 @pytest.mark.parametrize("limit", [16, 52])
 def test_response_truncation(client, limit):
     answer = client.responses.create(model="gpt-6-luna", input=HELLO, max_output_tokens=limit)
