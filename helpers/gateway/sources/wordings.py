@@ -103,6 +103,9 @@ def _readings(messages: Sequence[Message]) -> Iterator[Turns]:
     if not messages or len(messages) > MOST_TURNS:
         return
     first, last = messages[0], messages[-1]
+    if first.role == "system" and len(messages) > 1 and not (first.text.strip() or any(part.kind != "text" for part in first.parts)):
+        yield from _readings(messages[1:])  # an empty instruction is none
+        return
     if _are_short(messages):
         yield [(m.role, m.text) for m in messages]
     elif first.role == "system" and len(first.text) > LONGEST and _are_short(messages[1:]):

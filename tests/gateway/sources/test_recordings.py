@@ -103,6 +103,7 @@ def test_developer_means_system(gateway, role):
         {"messages": user(HELLO.replace(".", "!"))},
         {"messages": user("Please say hello in five words")},
         {"messages": user("Say hello in five words, please?")},
+        {"messages": [{"role": "developer", "content": " "}, *user(HELLO)]},
     ],
     ids=str,
 )
@@ -116,7 +117,7 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
     [
         {"messages": user("Say hello in five words, and dance.")},
         {"messages": user("Say hello: in five words.")},
-        {"messages": [{"role": "system", "content": "Be kind."}, *user(HELLO)]},
+        {"messages": [{"role": "system", "content": "Be kind, always."}, *user(HELLO)]},
         {"messages": [*user(HELLO), {"role": "assistant", "content": "Hi"}, *user(HELLO)]},
         {"messages": user([{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}])},
         {"model": "gpt-6.2-astra"},
