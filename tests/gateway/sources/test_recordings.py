@@ -149,8 +149,18 @@ def test_a_variation_answers_for_every_model_of_its_providers_in_all_its_wording
     for model in ("gpt-6.2-astra", "gpt-5-mini"):
         assert chat(user("does a cat purr?"), model=model).choices[0].message.content == "Yes."
     assert genai.Client().models.generate_content(model="gemini-3.8-flash", contents="Do cats purr").text == "Yes."
-    ask = anthropic.Anthropic().messages.with_raw_response.create(model="claude-haiku-5-5", max_tokens=50, messages=user("Do cats purr?"))
-    assert ask.headers["x-course-source"] == "house"
+
+
+def test_what_a_provider_has_no_answer_of_its_own_to_it_answers_as_the_others(gateway):
+    for said, answer in (("Do cats purr?", "Yes."), ("Do {animals} purr?", "Some {animals} do.")):
+        gateway.in_loop(lambda said=said, answer=answer: gateway.recordings.add(scripted([["user", said]], answer, providers=["openai"])))
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "Who barks?"]], "I do.", providers=["gemini"])))
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "Who barks?"]], "Nobody.", providers=["openai"])))
+    client = anthropic.Anthropic()
+    said = ("do cats purr", "Do dogs purr?", "Who barks?")
+    answers = [client.messages.create(model="claude-haiku-5-5", max_tokens=50, messages=user(text)).content[-1].text for text in said]
+    assert answers == ["Yes.", "Some dogs do.", "I do."]
+    assert gateway.meter.log().sources() == {"scripted": 3}
 
 
 def test_providers_that_are_asked_the_same_may_answer_differently(gateway):
