@@ -54,7 +54,9 @@ class Picture:
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> HTML:
-    """A table; columns of numbers stand to the right."""
+    """A table; columns of numbers stand to the right. Raises ValueError where a row has more or fewer values than there are columns."""
+    if odd := [row for row in rows if len(row) != len(columns)]:
+        raise ValueError(f"the table has {len(columns)} columns, and this row {len(odd[0])} values: {odd[0]!r}")
     shown = zip(*[_column(values) for values in zip(*rows, strict=True)], strict=True)
     return HTML(page.table(columns, list(shown)))
 

@@ -106,6 +106,8 @@ def get(id: str, provider: str | None = None) -> Model:
     asked = [m for m in _by_key().values() if provider in (None, m.provider)]
     found = [m for m in asked if m.id == id] or [m for m in asked if m.served_as == id and m.provider != "bedrock"]
     if not found:
+        if elsewhere := sorted({m.provider for m in _by_key().values() if m.id == id}):
+            raise UnknownModel(f"{provider} has no model {id!r}: it is sold by {' and '.join(elsewhere)}.")
         from difflib import get_close_matches
 
         close = get_close_matches(id, [m.id for m in _by_key().values() if provider in (None, m.provider)], n=3, cutoff=0.4)

@@ -131,6 +131,12 @@ def test_prices_in_a_column_have_the_same_decimals():
     assert re.findall("<td[^>]*>([^<]*)</td>", html) == ["0.30", "1,234.50", "unknown"]
 
 
+@pytest.mark.parametrize("row", [("gpt-6-luna",), ("gpt-6-luna", 1, 2)], ids=["shorter", "longer"])
+def test_a_row_that_does_not_fit_the_columns_is_named(row):
+    with pytest.raises(ValueError, match=f"2 columns, and this row {len(row)} values: .'gpt-6-luna'"):
+        charts.table(("model", "in"), [("gpt-6.1-terra", 5), row])
+
+
 def test_a_cell_may_have_lines_and_one_between_backticks_is_code():
     html = page.table(("what",), [("`len(a < b)`\n→ 3",), ("no `code` here",)])
     assert re.findall("<td[^>]*>(.*?)</td>", html) == ["<code>len(a &lt; b)</code><br>→ 3", "no `code` here"]

@@ -57,6 +57,8 @@ def test_default_models_exist_and_are_not_retired(provider, tier):
 def test_unknown_names_are_refused_with_the_nearest():
     with pytest.raises(models.UnknownModel, match="gpt-6-luna"):
         models.get("gpt-6-lune")
+    with pytest.raises(models.UnknownModel, match="openai has no model 'claude-haiku-5-5': it is sold by anthropic"):
+        models.get("claude-haiku-5-5", "openai")
     for provider, tier in (("nobody", "small"), ("openai", "huge")):
         with pytest.raises(models.UnknownModel, match="anthropic"):
             helpers.model(provider, tier)

@@ -1,4 +1,4 @@
-"""What the house model is made to say where it could only make something up: of a picture that it does not see, of a tool's result."""
+"""What the house model is made to say where it could only make something up: of a picture that it does not see, of a tool's result, of no words at all."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from helpers.gateway.exchange import Message, Question
 
 UNSEEN = "I see no pictures and no other files: I am the house model of this course, and read text alone."
+NO_WORDS = "Your message is empty. Write something in it, and I will answer that."
 LONGEST_TOLD = 300  # characters of what tools said, which the answer repeats
 LONGEST_READ = 10_000  # characters of one result in which its words are looked for; a longer one is taken as it stands
 MOST_RESULTS = 8
@@ -17,12 +18,16 @@ INSIDE = ("text", "json", "content", "response", "result", "output")  # where th
 
 
 def plain_words(question: Question) -> str | None:
-    """The answer to a last turn that holds what a tool said, or a file; None where the model has something to read, or has to keep a form."""
+    """The answer to a last turn that holds what a tool said, a file, or nothing; None where the model has something to read, or has to keep a form."""
     if question.schema is not None or question.must_call or not question.messages:
         return None
     if told := " ".join(filter(None, islice(_results(question), MOST_RESULTS))):
         return f"The tool says: {told[:LONGEST_TOLD]}{' ...' * (len(told) > LONGEST_TOLD)}"
-    return UNSEEN if any(part.kind == "image" for part in question.messages[-1].parts) else None
+    last = question.messages[-1]
+    if any(part.kind == "image" for part in last.parts):
+        return UNSEEN
+    is_empty = last.role == "user" and not any(part.kind != "text" or part.text.strip() for part in last.parts)
+    return NO_WORDS if is_empty else None
 
 
 def _results(question: Question) -> Iterator[str]:

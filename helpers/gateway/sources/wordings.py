@@ -30,10 +30,12 @@ NO_SLOT = re.compile(r"""^not\b|[\n.,;:!?"{}]""")  # what the words of a slot do
 T = TypeVar("T")
 Turns = Sequence[tuple[str, str]]  # (role, text)
 Owner = tuple[str, str]  # (provider, model)
+ANYBODY: Owner = ("", "")
 
 
 class Wordings(Generic[T]):
-    """What is known for a conversation, by provider and model. Where no model is named (""), it is known for all of them."""
+    """What is known for a conversation, by provider and model. Where no model is named (""), it is known for all of them, and
+    for the other providers too where they have nothing of their own: a capital is the same at each of them."""
 
     def __init__(self) -> None:
         self._fixed: dict[Owner, dict[str, T]] = {}
@@ -43,16 +45,22 @@ class Wordings(Generic[T]):
         """Know this from now on. Raises ValueError where something is known for these words already."""
         said = _plain(turns).lower()
         pieces = SLOT.split(said)
+        owners = list(owners)
         for owner in owners:
             if len(pieces) > 1:
                 self._open.setdefault(owner, []).append((pieces, known))
             elif self._fixed.setdefault(owner, {}).setdefault(said, known) is not known:
                 raise ValueError(f"two scripted recordings for {' '.join(owner)}: {said!r}")
+        if any(not model for _, model in owners):
+            if len(pieces) > 1:
+                self._open.setdefault(ANYBODY, []).append((pieces, known))
+            else:
+                self._fixed.setdefault(ANYBODY, {}).setdefault(said, known)
 
     def find(self, question: Question) -> tuple[T, dict[str, str]] | None:
         """What is known for these words or nearly these, and what was said in the place of its slots."""
         readings = [_plain(turns) for turns in _readings(question.messages)]
-        owners = [(question.provider, question.model.id), (question.provider, "")]
+        owners = [(question.provider, question.model.id), (question.provider, ""), ANYBODY]
         for said in readings:
             for owner in owners:
                 if (known := self._fixed.get(owner, {}).get(said.lower())) is not None:
@@ -102,6 +110,9 @@ def _readings(messages: Sequence[Message]) -> Iterator[Turns]:
     if not messages or len(messages) > MOST_TURNS:
         return
     first, last = messages[0], messages[-1]
+    if first.role == "system" and len(messages) > 1 and not (first.text.strip() or any(part.kind != "text" for part in first.parts)):
+        yield from _readings(messages[1:])  # an empty instruction is none
+        return
     if _are_short(messages):
         yield [(m.role, m.text) for m in messages]
     elif first.role == "system" and len(first.text) > LONGEST and _are_short(messages[1:]):

@@ -1,4 +1,4 @@
-"""What the house model says of pictures and of what tools said, in every dialect, with the SDKs."""
+"""What the house model says of pictures, of what tools said and of empty messages, in every dialect, with the SDKs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from google import genai
 from google.genai import types
 from PIL import Image
 
-from helpers.gateway.sources.plain_words import LONGEST_TOLD, UNSEEN
+from helpers.gateway.sources.plain_words import LONGEST_TOLD, NO_WORDS, UNSEEN
 
 LOOK = "How many clouds are in this?"
 ORDER = "Is there a lamp left?"
@@ -110,6 +110,18 @@ def test_a_picture_is_said_not_to_be_seen(gateway, ask):
 def test_what_a_tool_said_is_repeated(gateway, ask):
     assert ask(picture=False) == TOLD
     assert gateway.meter.entries[-1].source.kind == "house"
+
+
+@pytest.mark.parametrize("empty", ["", " \n", [{"type": "text", "text": ""}]], ids=repr)
+def test_an_empty_message_is_said_to_be_empty(gateway, empty):
+    assert chat(empty).choices[0].message.content == NO_WORDS
+    assert gateway.meter.entries[-1].source.kind == "house"
+    assert chat(empty, {"role": "assistant", "content": "?"}, {"role": "user", "content": "What is a token?"}).choices[0].message.content != NO_WORDS
+
+
+def test_an_empty_input_is_said_to_be_empty_by_responses_and_gemini(gateway):
+    assert openai.OpenAI().responses.create(model="gpt-6-luna", input="").output_text == NO_WORDS
+    assert genai.Client().models.generate_content(model="gemini-3.5-flash-lite", contents=" ").text == NO_WORDS
 
 
 def test_results_of_several_calls_are_repeated_in_their_order(gateway):

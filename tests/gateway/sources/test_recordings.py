@@ -103,6 +103,7 @@ def test_developer_means_system(gateway, role):
         {"messages": user(HELLO.replace(".", "!"))},
         {"messages": user("Please say hello in five words")},
         {"messages": user("Say hello in five words, please?")},
+        {"messages": [{"role": "developer", "content": " "}, *user(HELLO)]},
     ],
     ids=str,
 )
@@ -116,7 +117,7 @@ def test_the_same_meaning_gets_the_recorded_answer(gateway, same):
     [
         {"messages": user("Say hello in five words, and dance.")},
         {"messages": user("Say hello: in five words.")},
-        {"messages": [{"role": "system", "content": "Be kind."}, *user(HELLO)]},
+        {"messages": [{"role": "system", "content": "Be kind, always."}, *user(HELLO)]},
         {"messages": [*user(HELLO), {"role": "assistant", "content": "Hi"}, *user(HELLO)]},
         {"messages": user([{"type": "text", "text": HELLO}, {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw0KGgo="}}])},
         {"model": "gpt-6.2-astra"},
@@ -148,8 +149,18 @@ def test_a_variation_answers_for_every_model_of_its_providers_in_all_its_wording
     for model in ("gpt-6.2-astra", "gpt-5-mini"):
         assert chat(user("does a cat purr?"), model=model).choices[0].message.content == "Yes."
     assert genai.Client().models.generate_content(model="gemini-3.8-flash", contents="Do cats purr").text == "Yes."
-    ask = anthropic.Anthropic().messages.with_raw_response.create(model="claude-haiku-5-5", max_tokens=50, messages=user("Do cats purr?"))
-    assert ask.headers["x-course-source"] == "house"
+
+
+def test_what_a_provider_has_no_answer_of_its_own_to_it_answers_as_the_others(gateway):
+    for said, answer in (("Do cats purr?", "Yes."), ("Do {animals} purr?", "Some {animals} do.")):
+        gateway.in_loop(lambda said=said, answer=answer: gateway.recordings.add(scripted([["user", said]], answer, providers=["openai"])))
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "Who barks?"]], "I do.", providers=["gemini"])))
+    gateway.in_loop(lambda: gateway.recordings.add(scripted([["user", "Who barks?"]], "Nobody.", providers=["openai"])))
+    client = anthropic.Anthropic()
+    said = ("do cats purr", "Do dogs purr?", "Who barks?")
+    answers = [client.messages.create(model="claude-haiku-5-5", max_tokens=50, messages=user(text)).content[-1].text for text in said]
+    assert answers == ["Yes.", "Some dogs do.", "I do."]
+    assert gateway.meter.log().sources() == {"scripted": 3}
 
 
 def test_providers_that_are_asked_the_same_may_answer_differently(gateway):

@@ -79,7 +79,7 @@ def count_words(text):
 
 
 def count_sentences(text):
-    return len(re.findall(r"[.!?]+(?=\s|$)", text))
+    return len(re.findall(r"[.!?。।]+(?=\s|$)", text))
 
 
 def complaints(asked, text):

@@ -2,7 +2,7 @@
 
 
 HELLO = "Say hello in five words."
-HELLO_ANSWER = "Hello there, lovely to meet."
+HELLO_ANSWER = "Hello there, lovely meeting you."
 LONG = "All work and no play makes this a dull notebook. " * 200
 THINKS, PLAIN = "claude-haiku-5-5", "claude-haiku-4-5"
 OLD, NEW = "2023-06-01", "2026-10-21"

@@ -4,7 +4,7 @@
 import boto3
 from botocore.config import Config
 
-PROMPT, ANSWER = "Say hello in five words.", "Hello there, lovely to meet."
+PROMPT, ANSWER = "Say hello in five words.", "Hello there, lovely meeting you."
 
 
 def said(text):
