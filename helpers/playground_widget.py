@@ -22,7 +22,7 @@ from helpers.gateway.exchange import Usage
 from helpers.models import Model
 from helpers.playground_code import Wish
 
-COLUMNS = ("model", "answer", "tokens in", "out", "of these, thoughts", "cost", "first word, s", "all, s")
+COLUMNS = ("model", "answer", "tokens in, out (thoughts)", "cost", "first word, all")
 TEMPERATURES = (("as the provider has it", None), ("0", 0.0), ("0.3", 0.3), ("0.7", 0.7), ("1", 1.0))
 MOST = 4000  # tokens, for an answer that is read on a screen
 REDRAWN = 0.05  # seconds between two pictures of a growing answer
@@ -60,10 +60,10 @@ def _row(answer: Answer) -> tuple[str, ...]:
     from helpers.costs import dollars
 
     used = answer.usage
-    counts = (f"{used.input_tokens:,}", f"{used.output_tokens:,}", f"{used.thinking_tokens:,}") if used else ("-", "-", "-")
+    counts = f"{used.input_tokens:,}, {used.output_tokens:,} ({used.thinking_tokens:,})" if used else "-"
     cost = dollars(answer.cost) if answer.cost is not None else "-"
     first = "-" if answer.first_token_seconds is None else f"{answer.first_token_seconds:.2f}"
-    return (answer.model, answer.error or answer.text or "no text", *counts, cost, first, f"{answer.seconds:.2f}")
+    return (answer.model, answer.error or answer.text or "no text", counts, cost, f"{first}, {answer.seconds:.2f} s")
 
 
 class Call:
@@ -250,10 +250,10 @@ def _column(name: str, taken: str, text: str, below: str, without: dict[str, str
 
 
 def _line(answer: Answer) -> str:
-    _, _, given, made, thoughts, cost, first, whole = _row(answer)
+    _, _, counts, cost, times = _row(answer)
     if answer.error:
-        return f"failed after {whole} s"
-    return f"{given} tokens in, {made} out ({thoughts} of them thoughts), {cost}, first word after {first} s, all after {whole} s"
+        return f"failed after {answer.seconds:.2f} s"
+    return f"tokens in, out (thoughts): {counts}; cost: {cost}; first word, all: {times}"
 
 
 def playground(prompt: str = "Explain in one sentence what an API is.", *, system: str = "", models: Sequence[str] | None = None) -> Playground:
