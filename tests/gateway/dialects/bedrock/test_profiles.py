@@ -19,7 +19,7 @@ def bedrock(gateway):
     return client()
 
 
-@pytest.mark.parametrize("model", ["anthropic.claude-haiku-5-5", "anthropic.claude-haiku-4-5-20251001-v1:0"])
+@pytest.mark.parametrize("model", ["anthropic.claude-haiku-5-5", "anthropic.claude-sonnet-5-5"])
 def test_newer_models_of_anthropic_want_a_profile(bedrock, model):
     with pytest.raises(ClientError, match="on-demand throughput") as caught:
         bedrock.converse(modelId=model, messages=MESSAGES)
