@@ -118,6 +118,7 @@ class Question:
     include_usage: bool = False  # OpenAI: whether a stream ends with its usage
     more_fields: tuple[str, ...] = ()  # Converse: JSON Pointers into the model's own answer, of what to hand on from it
     harm: Harm | None = None  # what a filter of the provider's stops, by its settings
+    found: tuple[Harm, ...] = ()  # all that it sees in what users said, where its findings are told
     filter_outside: bool = False  # whether that filter stands outside of the model: of a prompt that it stops nothing is read, an answer that it stops was written
     one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False

@@ -141,7 +141,7 @@ REFUSED = {
         azure_plain: (openai.PermissionDeniedError, 403),
         anthropic_plain: (anthropic.EnforcedSpendLimitReachedError, 429),
         gemini_plain: (errors.ClientError, 429),
-        bedrock_plain: ("ServiceQuotaExceededException", 400),
+        bedrock_plain: ("ThrottlingException", 429),
     },
 }
 REFUSED["outage"] = REFUSED["overloaded_in_stream"] = REFUSED["overloaded"]
@@ -177,6 +177,8 @@ def test_out_of_credit_says_that_waiting_does_not_help(gateway):
     assert "retry-after" not in spent.value.response.headers
     with pytest.raises(errors.ClientError, match="credits are depleted"):
         gemini_plain()
+    with pytest.raises(botocore.exceptions.ClientError, match="Too many tokens per day"):
+        bedrock_plain(**IMPATIENT["bedrock"])
 
 
 # ---- retries that nobody sees but the meter ---------------------------------------------------------------------

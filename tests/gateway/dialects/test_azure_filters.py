@@ -1,10 +1,13 @@
 """What Azure's content filter says of prompts and answers, and what it stops, through the OpenAI SDK: chat on both routes, and Responses."""
 
+import threading
+
 import openai
 import pytest
 from openai import AzureOpenAI, OpenAI
 
 from helpers.gateway import harm
+from helpers.gateway.worker import SMALL
 
 HELLO = "Say hello in five words."
 HARMFUL = f"[[harm: harassment, medium]] {HELLO}"
@@ -90,6 +93,21 @@ def test_the_fault_refuses_any_prompt(client, gateway):
 def test_only_a_users_turn_is_looked_at(client):
     turns = [{"role": "system", "content": HARMFUL}, {"role": "user", "content": HELLO}]
     assert client.chat.completions.create(model="gpt-6-luna", messages=turns).choices[0].finish_reason == "stop"
+
+
+def test_a_text_is_looked_through_once_and_a_long_one_beside_the_event_loop(client, gateway, monkeypatch):
+    looked, found_by = [], harm.found
+
+    def spy(messages):
+        looked.append(threading.current_thread().name)
+        return found_by(messages)
+
+    monkeypatch.setattr(harm, "found", spy)
+    long = IN_ANSWER.replace("medium", "low") + " word" * (SMALL // 2)
+    for call in (lambda: chat(client, long), lambda: list(chat(client, long, stream=True)), lambda: respond(client, long), lambda: list(respond(client, long, stream=True))):
+        looked.clear()
+        call()
+        assert len(looked) == 1 and looked[0].startswith("llm-gateway-worker")
 
 
 # ---- Responses ----------------------------------------------------------------------------------------------

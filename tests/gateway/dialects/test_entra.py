@@ -94,6 +94,12 @@ def test_an_end_that_is_no_time_is_passed_over(gateway, ends):
     assert sent.status_code == 200
 
 
+def test_the_list_of_models_wants_a_token_that_lasts_too(gateway):
+    assert v1(gateway, Provider(gateway)).models.list().data
+    with pytest.raises(openai.AuthenticationError, match="have expired"):
+        v1(gateway, lambda: token(gateway.clock.now() - 1)).models.list()
+
+
 # ---- Foundry -------------------------------------------------------------------------------------------------
 def claude(**more):
     return anthropic.AnthropicFoundry(max_retries=0, **more)
@@ -123,8 +129,10 @@ def test_foundry_takes_tokens_of_entras_and_refuses_those_that_ended(gateway):
     assert say(client).content and say(client).content and provider.made == 1
     gateway.advance(hours=2)
     assert say(client).content and provider.made == 2
-    with pytest.raises(anthropic.AuthenticationError, match="have expired"):
-        say(claude(api_key=None, azure_ad_token_provider=lambda: token(gateway.clock.now() - 1)))
+    late = claude(api_key=None, azure_ad_token_provider=lambda: token(gateway.clock.now() - 1))
+    for call in (say, lambda client: client.messages.count_tokens(model="claude-haiku-5-5", messages=HELLO)):
+        with pytest.raises(anthropic.AuthenticationError, match="have expired"):
+            call(late)
 
 
 def test_foundry_has_no_batches_and_no_list_of_models(gateway):

@@ -232,13 +232,13 @@ def test_a_question_asked_twice_is_answered_in_turn(make, provider, tmp_path):
 
 
 def test_a_refusal_by_the_provider_is_recorded_too(make, provider, tmp_path):
-    provider.fault("out_of_credit", "bedrock")
+    provider.fault("blocked", "azure")
     gateway = make("record")
-    assert ask(gateway, *REQUESTS["bedrock"]).status_code == 400
+    assert ask(gateway, *REQUESTS["azure"]).status_code == 400
     assert gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
     make("offline")
-    with pytest.raises(botocore.exceptions.ClientError, match="ServiceQuotaExceededException"):
-        bedrock().converse(modelId=HAIKU, **CONVERSE)
+    with pytest.raises(openai.BadRequestError, match="content management policy"):
+        SDKS["azure"]()
 
 
 @pytest.mark.parametrize(("fault", "status"), [("wrong_key", 401), ("rate_limited", 429), ("overloaded", 529), ("server_error", 500)])

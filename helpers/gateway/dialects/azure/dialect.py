@@ -64,9 +64,11 @@ class Azure(OpenAI):
         return self.read_chat_for(model, call)
 
     def read_chat_for(self, model: Model, call: Call) -> Question:
-        question = super().read_chat_for(model, call)
-        question.harm, question.filter_outside = filters.blocked(question), True
-        return question
+        return filters.judged(super().read_chat_for(model, call))
+
+    async def list_models(self, call: Call) -> Response:
+        entra.check(call)
+        return await super().list_models(call)
 
     # ---- writing ---------------------------------------------------------
     def write_chat(self, question: Question, answer: Answer) -> bytes:

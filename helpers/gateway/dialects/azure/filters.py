@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.gateway import harm
 from helpers.gateway.answer import Answer, Choice
-from helpers.gateway.exchange import Harm, Question
+from helpers.gateway.exchange import Question
 
 CATEGORIES = ("hate", "self_harm", "sexual", "violence")
 # What harm.py's categories, which are Google's, are to this filter.
@@ -19,10 +19,15 @@ MESSAGE = (
 )
 
 
-def blocked(question: Question) -> Harm | None:
-    """What of a question is stopped: of the prompt first, then of the answer to it."""
-    strong = [one for one in harm.found(question.messages) if one.level in STOPPED]
-    return min(strong, key=lambda one: one.in_answer, default=None)
+def judged(question: Question) -> Question:
+    """The question with what the filter finds in it, and what of that it stops: of the prompt first, then of the answer to it.
+
+    It is looked for here alone, where a large request is read beside the event loop.
+    """
+    question.found, question.filter_outside = tuple(harm.found(question.messages)), True
+    strong = [one for one in question.found if one.level in STOPPED]
+    question.harm = min(strong, key=lambda one: one.in_answer, default=None)
+    return question
 
 
 def of_prompt(question: Question) -> dict[str, Any]:
@@ -35,7 +40,7 @@ def of_answer(question: Question) -> dict[str, Any]:
 
 def _results(question: Question, *, in_answer: bool) -> dict[str, Any]:
     """What the filter says in each category. A fault orders what the text does not hold."""
-    found = [one for one in harm.found(question.messages) if one.in_answer == in_answer]
+    found = [one for one in question.found if one.in_answer == in_answer]
     if question.harm and question.harm.in_answer == in_answer:
         found.append(question.harm)
     levels = {NAMES[one.category]: one.level for one in sorted(found, key=lambda one: harm.LEVELS.index(one.level))}

@@ -29,6 +29,10 @@ class Foundry(Anthropic):
     def admit(self, call: Call, question: Question) -> None:
         entra.check(call)
 
+    def count(self, call: Call) -> Response:
+        entra.check(call)
+        return super().count(call)
+
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         return [("request-id", random_id("req_01", 22)), _apim()]
 

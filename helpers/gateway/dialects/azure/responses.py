@@ -14,9 +14,7 @@ from helpers.gateway.wire import Call, compact, parse_json
 
 class AzureResponses(OpenAIResponses):
     def read(self, call: Call) -> Question:
-        question = super().read(call)
-        question.harm, question.filter_outside = filters.blocked(question), True
-        return question
+        return filters.judged(super().read(call))
 
     def write(self, question: Question, answer: Answer) -> bytes:
         return compact(parse_json(super().write(question, filters.withheld(answer))))

@@ -14,7 +14,7 @@ from helpers.gateway.dialects.anthropic import messages as anthropic_messages
 from helpers.gateway.dialects.anthropic import thinking
 from helpers.gateway.dialects.anthropic import tools as anthropic_tools
 from helpers.gateway.dialects.bedrock import blocks, eventstream, guardrails, turns
-from helpers.gateway.dialects.bedrock.blocks import BLOCK, CACHE_POINT, FILLED, NAME
+from helpers.gateway.dialects.bedrock.blocks import BLOCK, CACHE_POINT, FILLED, GUARDED, NAME
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL, from_claude
 from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama, is_mistral
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
@@ -32,7 +32,7 @@ TOOL_CHOICE = shape(closed=True, auto=OBJECT, any=OBJECT, tool=shape("name", nam
 TEXT_FORMAT = shape("type structure", type=one_of("json_schema"), structure=shape("jsonSchema", jsonSchema=shape("schema", schema=STRING)))
 FIELDS = {
     "messages": list_of(MESSAGE, minItems=1),
-    "system": list_of(shape(text=FILLED, cachePoint=CACHE_POINT, guardContent=OBJECT)),
+    "system": list_of(shape(closed=True, text=FILLED, cachePoint=CACHE_POINT, guardContent=GUARDED)),
     "inferenceConfig": shape(
         maxTokens=between("integer", 1),
         temperature=between("number", 0, 1),
@@ -47,6 +47,7 @@ FIELDS = {
     **{name: ANY for name in "performanceConfig projectIdentifier promptVariables requestMetadata serviceTier".split()},
 }
 check = checker(shape("messages", **FIELDS))
+CLAUDES_OWN = {*anthropic_messages.BEDROCK, "reasoning_config"}  # the last one since Claude 3.7, by AWS's documents of then
 SAMPLING = ("temperature", "topP", "topK", "top_k")
 PADDING = LETTERS  # a-z, A-Z, then digits: the alphabet that the field p is cut from
 
@@ -80,6 +81,7 @@ class Converse:
             raise Refusal("bad_value", text, param="inferenceConfig.maxTokens")
         turns.check(body["messages"], model)
         check_tools(body, model)
+        check_more(body, model)
         asked = as_claude(body, limit or model.max_output)
         try:
             effort, budget = thinking.read(asked, model)
@@ -181,6 +183,14 @@ def check_tools(body: dict[str, Any], model: Model) -> None:
     if used and not config:
         text = "The toolConfig field must be defined when using toolUse and toolResult content blocks."
         raise Refusal("bad_value", text, param="toolConfig")
+
+
+def check_more(body: dict[str, Any], model: Model) -> None:
+    """Refuse a field for the model itself that Claude does not have; a beta may have fields of its own."""
+    given = body.get("additionalModelRequestFields") or {}
+    unknown = [name for name in given if name not in CLAUDES_OWN]
+    if unknown and is_claude(model) and "anthropic_beta" not in given:
+        raise Refusal("bad_value", f"{FROM_MODEL}{unknown[0]}: Extra inputs are not permitted", param="additionalModelRequestFields")
 
 
 def _unsupported(field: str) -> NoReturn:

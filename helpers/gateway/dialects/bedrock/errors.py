@@ -49,7 +49,7 @@ def words(refusal: Refusal, path: str = "") -> tuple[int, str, str]:
             tokens = facts.get("family") == "tokens"
             return 429, "ThrottlingException", f"Too many {'tokens' if tokens else 'requests'}, please wait before trying again."
         case "out_of_credit":
-            return 400, "ServiceQuotaExceededException", "Too many tokens per day, please wait before trying again."
+            return 429, "ThrottlingException", "Too many tokens per day, please wait before trying again."
         case "overloaded":
             return 503, "ServiceUnavailableException", "The service is temporarily unable to handle the request."
         case "server_error":

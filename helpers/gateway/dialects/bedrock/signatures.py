@@ -40,8 +40,7 @@ def _canonical(call: Call, mount: str, names: list[str]) -> str:
     """The request in the one form that both sides can write: what an SDK encoded in the path is encoded once more."""
     query = "&".join(sorted(f"{quote(name, safe='~')}={quote(value, safe='~')}" for name, value in call.query.items()))
     headers = "".join(f"{name}:{' '.join(call.headers[name].split())}\n" for name in names)
-    body = call.headers.get("x-amz-content-sha256") or _hash(call.body)
-    return "\n".join([call.method, quote(mount + call.path, safe="/~"), query, headers, ";".join(names), body])
+    return "\n".join([call.method, quote(mount + call.path, safe="/~"), query, headers, ";".join(names), _hash(call.body)])
 
 
 def _hash(data: bytes) -> str:

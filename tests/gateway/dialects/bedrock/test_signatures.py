@@ -1,5 +1,7 @@
 """Signatures of the course's own key are checked, those of others cannot be: with boto3, Anthropic's client and requests by hand."""
 
+from hashlib import sha256
+
 import anthropic
 import boto3
 import httpx2
@@ -47,6 +49,9 @@ def test_a_wrong_secret_and_a_changed_byte_are_noticed(gateway):
     assert (refused.status_code, refused.headers["x-amzn-errortype"].partition(":")[0]) == (403, "InvalidSignatureException")
     assert "does not match the signature you provided" in refused.json()["message"]
     assert send(signed(gateway, path), body=BODY.replace(b"five", b"six")).status_code == 403
+    digest = {"X-Amz-Content-SHA256": sha256(BODY).hexdigest()}  # as some SDKs send it: who changes the body can leave it as it is
+    assert send(signed(gateway, path, headers=digest)).status_code == 200
+    assert send(signed(gateway, path, headers=digest), body=BODY.replace(b"five", b"six")).status_code == 403
     request = signed(gateway, path)
     request.url = request.url.replace("haiku", "sonnet")
     assert send(request).status_code == 403

@@ -134,7 +134,7 @@ BUDGET = {"thinking": {"type": "enabled", "budget_tokens": 2000}}
         ("rate_limited", "ThrottlingException", 429),
         ("overloaded", "ServiceUnavailableException", 503),
         ("server_error", "InternalServerException", 500),
-        ("out_of_credit", "ServiceQuotaExceededException", 400),
+        ("out_of_credit", "ThrottlingException", 429),
         ("wrong_key", "UnrecognizedClientException", 403),
     ],
 )
@@ -166,11 +166,35 @@ def test_invoke_speaks_with_the_models_own_words(bedrock, model, body, words):
         ({"messages": [{"role": "assistant", "content": [{"text": "Hi"}]}]}, "A conversation must start with a user message."),
         ({"messages": [{"role": "user", "content": [{"text": "Hi"}, POINT] * 5}]}, FROM_MODEL + "A maximum of 4 blocks"),
         ({"additionalModelRequestFields": BUDGET}, FROM_MODEL + '"thinking.type.enabled" is not supported'),
+        ({"additionalModelRequestFields": {"max_gen_len": 5}}, FROM_MODEL + "max_gen_len: Extra inputs are not permitted"),
     ],
 )
 def test_converse_speaks_for_itself_and_quotes_the_model(bedrock, more, words):
     code, text, status = refused(bedrock.converse, modelId=CLAUDE, **{"messages": MESSAGES, **more})
     assert words in text and (code, status) == ("ValidationException", 400)
+
+
+@pytest.mark.parametrize(
+    ("model", "more"),
+    [
+        (CLAUDE, {"thinking": {"type": "disabled"}, "metadata": {"user_id": "u"}}),
+        (CLAUDE, {"anthropic_beta": ["a-beta-of-tomorrow"], "a_field_of_tomorrow": 1}),
+        (NOVA, {"inferenceConfig": {"topK": 5}}),
+    ],
+)
+def test_what_a_model_or_a_beta_may_have_of_its_own_is_passed_on(bedrock, model, more):
+    assert bedrock.converse(modelId=model, messages=MESSAGES, additionalModelRequestFields=more)["stopReason"] == "end_turn"
+
+
+ODD_BLOCKS = [None, 5, [], "x", {}, {"text": {}}, {"text": None}, {"text": {"text": 5}}, {"text": []}, {"image": 5}]
+
+
+@pytest.mark.parametrize("path", ["converse", "converse-stream"])
+@pytest.mark.parametrize("system", [*[{"guardContent": odd} for odd in ODD_BLOCKS[:4] + ODD_BLOCKS[5:]], {"image": None}, {"document": {"name": "x"}}, {"toolUse": 5}, *ODD_BLOCKS[:5]], ids=str)
+def test_an_instruction_that_is_none_is_refused_in_the_services_words(gateway, path, system):
+    url = f"{gateway.base_url}/bedrock/model/{CLAUDE}/{path}"
+    sent = httpx2.post(url, json={"messages": MESSAGES, "system": [system]}, headers={"authorization": "Bearer any"})
+    assert (sent.status_code, sent.headers["x-amzn-errortype"].partition(":")[0]) == (400, "ValidationException")
 
 
 def test_effort_is_how_long_claude_thinks(bedrock):
