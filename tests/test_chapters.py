@@ -213,6 +213,7 @@ def test_every_drawing_is_described(path):
         for drawing in re.findall("```mermaid\n(.*?)```", cell.source, re.DOTALL):
             assert re.search(r"^ +accTitle: .{8,}\n +accDescr: .{40,}$", drawing, re.MULTILINE), drawing
             assert "In words" in cell.source.split(drawing)[1], f"say in words, below it, what this shows: {drawing}"
+            assert '"lineColor": "#888888"' in drawing, f"without it the arrows cannot be seen in the dark: {drawing}"
 
 
 @chapters
