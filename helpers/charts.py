@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
@@ -82,12 +82,25 @@ def _number(value: float | Decimal) -> str:
     return f"{value:,.0f}"
 
 
-def side_by_side(columns: Mapping[str, Any]) -> HTML:
-    """Values as JSON, beside each other to compare them, below each other where the page is narrow; long strings are cut."""
+def side_by_side(columns: Mapping[str, Any], marks: Mapping[str, Collection[Any]] | None = None) -> HTML:
+    """Values as JSON, beside each other to compare them, below each other where the page is narrow; long strings are cut.
+
+    marks: names and, for each, fields or values: the lines that hold one of these are bold and end with the name.
+    """
     pre = "white-space:pre-wrap;overflow-wrap:anywhere;word-break:normal;background:none"
-    parts = (f'<strong>{escape(name)}</strong><pre style="{pre}">{escape(_json(value))}</pre>' for name, value in columns.items())
+    parts = (f'<strong>{escape(name)}</strong><pre style="{pre}">{_marked(_json(value), marks or {})}</pre>' for name, value in columns.items())
     blocks = "".join(f'<div style="flex:1 1 16em">{part}</div>' for part in parts)
     return HTML(f'<div style="display:flex;flex-wrap:wrap;gap:1em">{blocks}</div>')
+
+
+def _marked(text: str, marks: Mapping[str, Collection[Any]]) -> str:
+    """Escaped, with the lines that hold something marked in bold and named."""
+    held = {name: [json.dumps(_shortened(one), ensure_ascii=False) for one in wanted] for name, wanted in marks.items()}
+    lines = []
+    for line in text.split("\n"):
+        named = [name for name, wanted in held.items() if any(one in line for one in wanted)]
+        lines.append(f"<strong>{escape(line)} ← {escape(', '.join(named))}</strong>" if named else escape(line))
+    return "\n".join(lines)
 
 
 LONGEST = 64  # characters of a string in a comparison; a signature would push the other columns out of sight

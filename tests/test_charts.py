@@ -157,3 +157,10 @@ def test_sliders_have_their_whole_names_and_what_they_draw_is_shown(capsys):
 def test_values_side_by_side_come_under_each_other_on_a_narrow_page():
     html = charts.side_by_side({"one": {"key": "value"}, "two": "text"}).data
     assert "flex-wrap:wrap" in html and "word-break:normal" in html
+
+
+def test_marked_lines_are_bold_and_say_what_they_hold():
+    long = "a very long <instruction> " * 5
+    html = charts.side_by_side({"one": {"system": long, "max_tokens": 999, "other": 1}}, marks={"limit": {999}, "rule": {long}, "who": {"role"}}).data
+    assert '<strong>  &quot;max_tokens&quot;: 999, ← limit</strong>' in html and html.count("← rule</strong>") == 1
+    assert "← who" not in html and "&lt;instruction&gt;" in html

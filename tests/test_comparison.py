@@ -59,5 +59,5 @@ def test_a_cell_says_refused_where_the_call_was_refused_and_nowhere_else(table, 
 
 def test_what_was_said_is_shown_for_every_refusal(table, shown):
     told = next(rows for rows in shown.values() if rows[0][0] == "call")[1:]
-    assert {(row[2], row[1], row[0]) for row in told} == {(row, door, f"call {cell[2]}") for (row, door), cell in table.items() if cell[1].startswith("refused")}
+    assert {(row[2], row[1], row[0]) for row in told} == {(row, door, cell[2]) for (row, door), cell in table.items() if cell[1].startswith("refused")}
     assert all(row[3] for row in told)
