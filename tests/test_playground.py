@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from html import unescape
 
 import pytest
@@ -184,3 +185,82 @@ def test_without_widgets_the_words_are_shown(gateway):
     shown = play._repr_mimebundle_()
     assert "application/vnd.jupyter.widget-view+json" in shown and shown["text/html"] == play.words.data and "gpt-6-luna" in shown["text/plain"]
     assert play.words.data in play._words.value
+
+
+def test_every_list_shows_its_choice(gateway):
+    play = helpers.playground(HELLO, models=["house"])
+    assert (play.temperature.label, play.effort.label) == ("as the provider has it", "as the model has it")
+
+
+def test_a_cut_answer_is_shown_as_far_as_it_came(gateway):
+    gateway.fault("stream_cut", "compatible", chunk=8)
+    play = helpers.playground("What is a token?", models=["house"])
+    (answer,) = play.ask()
+    assert answer.text and answer.error and answer.usage is None
+    for shown in (play._columns.children[0].value, play.words.data):
+        assert answer.text in read(shown) and answer.error[:20] in read(shown)
+
+
+def test_without_a_prompt_nothing_is_asked(gateway):
+    play = helpers.playground("  \n", models=["house"])
+    assert play.ask() == [] and "Write a prompt" in play._status.value and not gateway.meter.log()
+
+
+def finished(play):
+    """Wait for the answers that a press has asked for."""
+    while play._asked is not None:
+        time.sleep(0.01)
+
+
+def test_a_press_while_answers_come_asks_nothing_more_and_keeps_the_button(gateway):
+    gateway.fault("slow", "openai", seconds=0.3)
+    play = helpers.playground(HELLO, models=["gpt-6-luna"])
+    play.button.click()
+    play.button.click()
+    assert not play.button.disabled, "a button that is switched off under the keyboard loses its place"
+    finished(play)
+    assert len(play.answers) == len(gateway.meter.log()) == 1
+
+
+def test_answers_to_what_the_controls_said_before_are_left_out(gateway):
+    gateway.fault("slow", "openai", seconds=0.3)
+    play = helpers.playground(HELLO, models=["gpt-6-luna"])
+    play.button.click()
+    play.prompt.value = "What is a token?"
+    finished(play)
+    assert play.answers == [] and "have changed" in play._status.value and "Nothing is asked yet" in play.words.data
+
+
+def test_another_question_is_asked_while_the_one_before_is_waited_for(gateway):
+    gateway.fault("slow", "openai", seconds=1)
+    play = helpers.playground("What is an API?", models=["gpt-6-luna"])
+    play.button.click()
+    while not gateway.meter.log():  # it has come to the gateway, which lets it wait
+        time.sleep(0.01)
+    play.prompt.value = HELLO
+    play.button.click()
+    finished(play)
+    (answer,) = play.answers
+    assert answer.text in read(play._columns.children[0].value) and "1 of 1" in play._status.value
+
+
+def test_a_model_that_is_ticked_again_has_its_answer_still(gateway):
+    play = helpers.playground(HELLO, models=["gpt-6-luna", "house"])
+    asked = play.ask()
+    box = play.models["compatible/house"]
+    box.value = False
+    assert [answer.model for answer in play.answers] == ["openai/gpt-6-luna"]
+    box.value = True
+    assert play.answers == asked
+
+
+def test_a_client_that_cannot_be_made_is_an_answer(gateway, monkeypatch):
+    for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    bad, good = helpers.playground(HELLO, models=["gpt-6-luna", "house"]).ask()
+    assert "OPENAI_API_KEY" in bad.error and good.text
+
+
+def test_a_long_prompt_is_shortened_in_words_alone(gateway):
+    play = helpers.playground("The kettle leaks. " * 500, models=["house"])
+    assert len(play.words.data) < 5000 and "9,000 characters" in play.words.data and play.code("house").count("leaks") == 500
