@@ -22,7 +22,7 @@ from helpers.gateway.exchange import Usage
 from helpers.models import Model
 from helpers.playground_code import Wish
 
-COLUMNS = ("model", "answer", "tokens in", "out", "of these, thoughts", "cost", "first word, s", "all, s")
+COLUMNS = ("model", "answer", "in", "out", "of these, thoughts", "cost", "first word, s", "all, s")
 TEMPERATURES = (("as the provider has it", ""), ("0", 0.0), ("0.3", 0.3), ("0.7", 0.7), ("1", 1.0))
 MOST = 4000  # tokens, for an answer that is read on a screen
 SHOWN = 400  # characters of a prompt that the words repeat
