@@ -157,7 +157,8 @@ def _bedrock(model: Model, wish: Wish) -> str:
     more = {"system": [{"text": wish.system}]} if wish.system else {}
     messages = [{"role": "user", "content": [{"text": wish.prompt}]}]
     call = _call("answer = client.converse_stream", modelId=model.id, **more, messages=messages, inferenceConfig=config)
-    return f'import boto3\n\nclient = boto3.client("bedrock-runtime")\n{call}{BEDROCK_LOOP}'
+    region = ', region_name="eu-central-1"' if model.id.startswith("eu.") else ""  # elsewhere such a profile is not known
+    return f'import boto3\n\nclient = boto3.client("bedrock-runtime"{region})\n{call}{BEDROCK_LOOP}'
 
 
 _WRITERS = {"openai": _openai, "azure": _azure, "compatible": _compatible, "anthropic": _anthropic, "gemini": _gemini, "bedrock": _bedrock}

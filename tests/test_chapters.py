@@ -87,7 +87,7 @@ HOUSE = {
     "07b_gemini_pictures_tools": {},
     "07c_gemini_interactions": {"gemini-4-argon": 1},
     "08a_aws_bedrock": {"us.anthropic.claude-sonnet-5-5": 1},
-    "08b_bedrock_in_use": {"global.anthropic.claude-haiku-5-5": 1, "amazon.nova-lite-v1:0": 1},  # an own question, a picture
+    "08b_bedrock_in_use": {"amazon.nova-lite-v1:0": 1},  # a picture
     "08c_azure_and_foundry": {"gpt-4o": 1},
     "09a_openai_compatible_servers": {"gpt-6.1-terra": 14, "house": 66},
     "09b_beyond_the_format": {"house": 13},
