@@ -21,7 +21,7 @@ from helpers.exercises.exchanges import FOLDER, LEFT_OUT, MODELS, said
 
 NOTE = "From the course's gateway: real SDKs asked, the answers were written for the course (scripted). Keys, addresses and names are left out."
 # Headers whose values say who asked or who answered.
-TELLING = ("api-key", "azureml-model-session", "user-agent", "x-api-key", "x-goog-api-client", "x-goog-api-key", "x-ms-deployment-name", "x-ms-region")
+TELLING = ("api-key", "azureml-model-session", "user-agent", "x-api-key", "x-goog-api-client", "x-goog-api-key", "x-ms-deployment-name", "x-ms-served-model", "x-ms-region")
 VALUES = re.compile(r'("(?:model|modelVersion|system_fingerprint)": ?)"[^"]+"')
 Raw = dict[str, Any]
 
@@ -35,7 +35,8 @@ class Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["content-length"]))
         kept = {name.lower(): value for name, value in self.headers.items() if name.lower() not in ("host", "accept-encoding", "connection")}
         with httpx2.Client(timeout=60) as client:
-            answer = client.post(self.server.target + self.path, headers=kept, content=body)
+            # The host as it was asked for: a signature is made over it.
+            answer = client.post(self.server.target + self.path, headers={**kept, "host": self.headers["host"]}, content=body)
         request = {"method": "POST", "headers": said(httpx2.Headers(kept)), "body": body.decode()}
         self.server.seen.append({"request": request, "response": {"status": answer.status_code, "headers": said(answer.headers), "body": answer.text}})
         self.send_response(answer.status_code)
