@@ -119,12 +119,12 @@ def get(id: str, provider: str | None = None) -> Model:
 def sellers(model: Model) -> list[str]:
     """The providers of the table that sell this model, under whatever name."""
     short = _short(model)
-    return list(dict.fromkeys(other.provider for other in _by_key().values() if (name := _short(other)) in short or short in name))
+    return list(dict.fromkeys(other.provider for other in _by_key().values() if _short(other) == short))
 
 
 def _short(model: Model) -> str:
-    """A model's name without what sellers put around it."""
-    return re.sub("meta|instruct|v1:0|[^a-z0-9]", "", model.served_as.lower())
+    """A model's name without what sellers put around it: meta-llama/Llama-3.1-8B-Instruct and meta.llama3-1-8b-instruct-v1:0 are one."""
+    return re.sub("^meta|instruct|v1:0|[^a-z0-9]", "", model.served_as.lower().rpartition("/")[2])
 
 
 def least_effort(id: str, provider: str | None = None) -> str | None:

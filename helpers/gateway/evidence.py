@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from collections import deque
 from contextlib import suppress
+from datetime import datetime
+from typing import Any
 
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.meter import Evidence
-from helpers.gateway.wire import Call, Response
+from helpers.gateway.wire import Call, Response, parse_json
 
 PATIENCE = "x-stainless-read-timeout"  # sent by openai and anthropic
 LEFT = ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining")
 TOLD = (*LEFT, "retry-after", "retry-after-ms")
-RETRY_DELAY = re.compile(rb'"retryDelay": ?"(\d+)s"')  # Gemini's
 PROVIDERS_OWN = {401: "bad_key", 403: "forbidden", 429: "rate_limited", 500: "server_error", 502: "server_error", 503: "overloaded", 529: "overloaded"}  # in live mode
 REMEMBERED, LONGEST, SHORTEST = 50, 4000, 8  # broken answers; characters that are kept of one, and that have to come again
 
@@ -33,23 +33,27 @@ def kind(refusal: Refusal) -> str:
     return "too_large" if refusal.facts.get("too_large") else refusal.kind
 
 
-def of_response(response: Response, found: Evidence) -> None:
+def of_response(response: Response, found: Evidence, now: datetime) -> None:
     """Add what the answer told its client."""
     told = {name.lower(): value for name, value in response.headers if name.lower() in TOLD}
     found.refusal = found.refusal or PROVIDERS_OWN.get(response.status, "")
     with suppress(ValueError):  # in live mode they are the provider's, whatever it writes
         found.left = int(next(told[name] for name in LEFT if name in told)) if told.keys() & set(LEFT) else None
-        found.wait = _wait(told, response.body) if found.refusal else None
+    if found.refusal:
+        from helpers.limits.quotas import retry_after  # when it is first needed, as it brings more than this
+
+        found.wait = retry_after(told, _error(response.body), now)
 
 
-def _wait(told: dict[str, str], body: bytes) -> float | None:
-    """The seconds that a refusal asks for: in milliseconds, which are more exact, in seconds, or in Gemini's body."""
-    if told.get("retry-after-ms", "0") != "0":
-        return float(told["retry-after-ms"]) / 1000
-    if "retry-after" in told:
-        return float(told["retry-after"])
-    found = RETRY_DELAY.search(body)
-    return float(found[1]) if found else None
+def _error(body: bytes) -> dict[str, Any]:
+    """The body of a refusal, where it may say how long to wait: Gemini's."""
+    if b"retryDelay" not in body:
+        return {}
+    try:
+        found = parse_json(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 class Broken:

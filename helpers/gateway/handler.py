@@ -19,7 +19,7 @@ from helpers import network
 from helpers.gateway import control, events, evidence
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
-from helpers.gateway.clock import Clock
+from helpers.gateway.clock import Clock, moment
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
@@ -169,7 +169,7 @@ class Handler:
             response = dialect.error(Refusal("server_error"), call)
             response.headers.append(("x-course-error", "internal"))
         entry.status = response.status
-        evidence.of_response(response, entry.evidence)
+        evidence.of_response(response, entry.evidence, moment(self.clock.now()))
         try:
             await self._send(request, response, entry, dialect, fault)
         except (ConnectionError, asyncio.CancelledError):

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from itertools import pairwise
+from statistics import mean
 from typing import Any
 
 from helpers import costs, page
@@ -19,8 +20,8 @@ from helpers.gateway.meter import Entry
 
 GOOD, BAD, UNKNOWN = "good", "bad", "unknown"
 HOPELESS = {
-    *("out_of_credit", "too_large", "bad_key", "no_key", "bad_token", "bad_signature", "forbidden", "filtered", "no_route", "no_version", "unknown_model", "retired_model", "profile_needed"),
-    *("missing", "wrong_type", "bad_value", "unsupported", "unknown_field", "bad_json", "too_long", "above_window", "over_budget"),
+    *("out_of_credit", "too_large", "bad_key", "no_key", "bad_token", "bad_signature", "forbidden", "filtered", "no_route", "no_version"),
+    *("unknown_model", "retired_model", "profile_needed", "missing", "wrong_type", "bad_value", "unsupported", "unknown_field", "bad_json", "too_long", "above_window", "over_budget"),
 }
 SLACK = 0.05  # seconds that clocks and the network may differ by
 MOST_TRIES = 5  # of one request; the SDKs make three
@@ -169,15 +170,19 @@ def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
 
 def _jitter(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """Repeats of the same attempt wait for different times: of 4 or more, the shortest and the longest differ by 5 % of their mean."""
-    for attempt in sorted({repeat.attempt for repeat in repeats}):
-        crowd = [repeat for repeat in repeats if repeat.attempt == attempt and repeat.failed.evidence.refusal]
-        if len(crowd) < CROWD:
-            continue
+    by_attempt: dict[int, list[Repeat]] = defaultdict(list)
+    for repeat in repeats:
+        if repeat.failed.evidence.refusal:
+            by_attempt[repeat.attempt].append(repeat)
+    crowds = [crowd for crowd in by_attempt.values() if len(crowd) >= CROWD]
+    for crowd in crowds:
         gaps = [repeat.gap for repeat in crowd]
-        mean = sum(gaps) / len(gaps)
-        if mean > 0 and max(gaps) - min(gaps) < ALIKE * mean:
-            return BAD, f"{len(crowd)} repeats all waited about {mean:.2f} s", _all(crowd)
-        return GOOD, f"{len(crowd)} repeats waited from {min(gaps):.2f} to {max(gaps):.2f} s", _all(crowd)
+        if max(gaps) - min(gaps) <= ALIKE * mean(gaps):  # all at once, too
+            return BAD, f"{len(crowd)} repeats all waited about {mean(gaps):.2f} s", _all(crowd)
+    if crowds:
+        waited = [repeat for crowd in crowds for repeat in crowd]
+        gaps = [repeat.gap for repeat in waited]
+        return GOOD, f"{len(waited)} repeats waited from {min(gaps):.2f} to {max(gaps):.2f} s", _all(waited)
     return UNKNOWN, f"fewer than {CROWD} repeats that could be compared", ()
 
 
@@ -213,14 +218,17 @@ def _time_out(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
 
 def _limit_headers(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
     """After an answer which said that no request is left, none is sent that is refused for its rate."""
-    said = [entry for entry in asked if entry.evidence.left is not None]
-    pairs = [(before, after) for before, after in pairwise(asked) if before.evidence.left == 0 and after.at >= before.evidence.ended - SLACK]
-    ignored = [after for before, after in pairs if after.evidence.refusal == "rate_limited" and not after.fault and after.provider == before.provider]
+    limited: dict[tuple[str, str], list[Entry]] = defaultdict(list)  # limits are kept for each model
+    for entry in asked:
+        limited[entry.provider, entry.model].append(entry)
+    pairs = [pair for entries in limited.values() for pair in pairwise(entries)]
+    warned = [after for before, after in pairs if before.evidence.left == 0 and after.at >= before.evidence.ended - SLACK]
+    ignored = [entry for entry in warned if entry.evidence.refusal == "rate_limited" and not entry.fault]
     if ignored:
         return BAD, f"{_many(ignored)} came right after an answer which said that none is left, and had to be refused", ignored
-    if said and any(entry.evidence.left == 0 for entry in said):
-        return GOOD, "some answers said that none is left, and what came after them was let in", said
-    return UNKNOWN, "no answer said that the limit is used up", ()
+    if warned:
+        return GOOD, f"{_many(warned)} came after an answer which said that none is left, and late enough", warned
+    return UNKNOWN, "nothing came after an answer which said that none is left", ()
 
 
 def _budget(entries: Sequence[Entry], budget_usd: Decimal | None) -> Found:

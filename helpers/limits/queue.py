@@ -8,7 +8,6 @@ import heapq
 import itertools
 from typing import Generic, TypeVar
 
-from helpers.limits.clocks import Clock
 from helpers.limits.throttle import Throttle
 
 T = TypeVar("T")
@@ -21,8 +20,8 @@ class Queue(Generic[T]):
     For one thread; `turn` is for the tasks of one loop. Only the queue may use its throttle.
     """
 
-    def __init__(self, throttle: Throttle, *, clock: Clock | None = None) -> None:
-        self._throttle, self._clock = throttle, clock or Clock()
+    def __init__(self, throttle: Throttle) -> None:
+        self._throttle = throttle
         self._waiting: list[tuple[float, int, T, dict[str, float]]] = []
         self._numbers = itertools.count()  # of arrival
 
@@ -41,7 +40,7 @@ class Queue(Generic[T]):
     def get(self) -> T:
         """Sleep until one may go; the most urgent of that moment. Raises IndexError where none waits."""
         while (seconds := self.delay()) > 0:
-            self._clock.sleep(seconds)
+            self._throttle.clock.sleep(seconds)
         _, _, item, amounts = heapq.heappop(self._waiting)
         self._throttle.reserve(**amounts)
         return item

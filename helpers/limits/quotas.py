@@ -15,6 +15,7 @@ from typing import Any
 FAMILIES = ("requests", "tokens", "input_tokens", "output_tokens")
 HEADER = re.compile(r"(?:x|anthropic)-ratelimit-(?:(limit|remaining|reset)-([a-z-]+)|([a-z-]+)-(limit|remaining|reset))")
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
+MINUTE, DAY = 60.0, 86_400.0  # seconds
 GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
 
 
@@ -25,6 +26,12 @@ class Limit:
     limit: float | None = None
     remaining: float | None = None
     reset: float | None = None
+
+    @property
+    def per(self) -> float:
+        """Seconds in which all of it refills, a minute or a day: told by how much is missing, and how long that takes to come back."""
+        missing = (self.limit or 0) - (self.remaining or 0) if self.remaining is not None else 0
+        return DAY if missing > 0 and (self.reset or 0) * (self.limit or 0) / missing > DAY / 2 else MINUTE
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ def quota(answer: Any, *, now: datetime | None = None) -> Quota:
         if match := HEADER.fullmatch(name):
             part, family = match[1] or match[4], (match[2] or match[3]).replace("-", "_")
             told.setdefault(family, {})[part] = _seconds(value, now) if part == "reset" else _number(value)
-    return Quota({family: Limit(**told[family]) for family in FAMILIES if family in told}, _retry_after(headers, body_of(answer), now))
+    return Quota({family: Limit(**told[family]) for family in FAMILIES if family in told}, retry_after(headers, body_of(answer), now))
 
 
 def headers_of(answer: Any) -> dict[str, str] | None:
@@ -74,8 +81,11 @@ def body_of(error: Any) -> Mapping[str, Any]:
     return next((found for found in kept if isinstance(found, Mapping)), {})
 
 
-def _retry_after(headers: Mapping[str, str], body: Mapping[str, Any], now: datetime) -> float | None:
-    """The milliseconds first, as they are more exact; then seconds or a date; then Gemini's RetryInfo."""
+def retry_after(headers: Mapping[str, str], body: Mapping[str, Any], now: datetime) -> float | None:
+    """The seconds to wait: out of the milliseconds first, as they are more exact; then seconds or a date; then Gemini's RetryInfo.
+
+    headers: names in small letters. body: the error as JSON. None: not said.
+    """
     if (milliseconds := _number(headers.get("retry-after-ms"))) is not None and milliseconds > 0:
         return milliseconds / 1000
     if (value := headers.get("retry-after")) is not None:

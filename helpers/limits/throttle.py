@@ -11,15 +11,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from helpers.limits.clocks import Clock
-from helpers.limits.quotas import FAMILIES, Quota
-
-MINUTE, DAY = 60.0, 86_400.0  # seconds
+from helpers.limits.quotas import FAMILIES, MINUTE, Quota
 
 
 class Law(Protocol):
     """How a limit is counted. Moments are seconds; each is no earlier than the one before."""
 
     limit: float
+    per: float  # seconds
 
     def left(self, at: float) -> float:
         """How much may be taken at that moment."""
@@ -89,7 +88,7 @@ class Throttle:
     """
 
     def __init__(self, *, law: type[Bucket] | type[Window] = Bucket, clock: Clock | None = None, **limits: float) -> None:
-        self._law, self._clock, self._lock = law, clock or Clock(), threading.Lock()
+        self._law, self.clock, self._lock = law, clock or Clock(), threading.Lock()
         self._last = -math.inf  # when the newest of those that were let through goes
         self._laws: dict[str, Law] = {family: law(limit) for family, limit in _checked(limits).items()}
 
@@ -99,13 +98,13 @@ class Throttle:
         Raises ValueError for a family that there is not, for what is no amount, and for more than a limit ever holds.
         """
         with self._lock:
-            now = self._clock.now()
+            now = self.clock.now()
             return self._ready(now, self._wanted(amounts)) - now
 
     def reserve(self, **amounts: float) -> float:
         """Book a request of these amounts: seconds until it may go. Raises ValueError as `delay` does; then nothing is booked."""
         with self._lock:
-            now, wanted = self._clock.now(), self._wanted(amounts)
+            now, wanted = self.clock.now(), self._wanted(amounts)
             self._last = self._ready(now, wanted)
             for family, amount in wanted.items():
                 self._laws[family].take(self._last, amount)
@@ -114,7 +113,7 @@ class Throttle:
     def wait(self, **amounts: float) -> float:
         """Book a request, and sleep until it may go. Returns the seconds slept. Raises ValueError as `delay` does."""
         seconds = self.reserve(**amounts)
-        self._clock.sleep(seconds)
+        self.clock.sleep(seconds)
         return seconds
 
     async def wait_async(self, **amounts: float) -> float:
@@ -130,12 +129,12 @@ class Throttle:
         that were on their way when it was written.
         """
         with self._lock:
-            at = max(self._clock.now(), self._last)
+            at = max(self.clock.now(), self._last)
             for family, told in quota.families.items():
                 if not told.limit:
                     continue
-                law = self._laws.setdefault(family, self._law(told.limit, DAY if (told.reset or 0) > MINUTE else MINUTE))
-                law.limit = told.limit
+                law = self._laws.setdefault(family, self._law(told.limit, told.per))
+                law.limit, law.per = told.limit, max(law.per, told.per)  # of a full one it is not told that it is a day's
                 if told.remaining is not None and told.remaining < law.left(at):
                     law.take(at, law.left(at) - told.remaining)
 

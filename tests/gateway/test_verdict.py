@@ -4,6 +4,7 @@ import json
 import random
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import anthropic
 import boto3
@@ -131,17 +132,32 @@ def test_more_repeats_than_first_tries_in_a_minute_are_a_storm(stopped):
     assert found.verdict == "bad" and "15 of 20 requests were repeats" in found.says
 
 
-@pytest.mark.parametrize("jitter, verdict", [(False, "bad"), (True, "good")])
+@pytest.mark.parametrize("waits, verdict", [((2.0, 2.0), "bad"), ((0.0, 0.0), "bad"), ((1.0, 2.0), "good")])
 @pytest.mark.parametrize("provider", ["openai", "gemini", "bedrock"])
-def test_a_crowd_that_comes_back_together_is_seen(stopped, provider, jitter, verdict):
+def test_a_crowd_that_comes_back_together_is_seen(stopped, provider, waits, verdict):
     gateway, clock = stopped
     rng = random.Random(3)
     for _ in range(6):
         gateway.fault("overloaded", provider)
         refused(ASKING[provider])
-        clock.sleep(2.0 if not jitter else 1 + rng.random())
+        clock.sleep(rng.uniform(*waits))
         ASKING[provider]()
     assert verdicts(gateway)["jitter"] == verdict
+
+
+def test_first_repeats_that_are_spread_do_not_hide_second_ones_that_come_together(stopped):
+    gateway, clock = stopped
+    rng = random.Random(3)
+    for number in range(6):
+        question = [{"role": "user", "content": f"Say {number}."}]
+        ask = partial(openai.OpenAI(max_retries=0).chat.completions.create, model="gpt-6-luna", messages=question)
+        gateway.fault("overloaded", "openai", times=2)
+        refused(ask)
+        clock.sleep(1 + rng.random())
+        refused(ask)
+        clock.sleep(4.0)
+        ask()
+    assert verdicts(gateway)["jitter"] == "bad"
 
 
 def test_a_client_that_does_not_wait_for_the_answer_and_asks_again_pays_twice(gateway):
@@ -207,9 +223,19 @@ def test_going_on_where_an_answer_said_that_nothing_is_left_is_seen(stopped, pro
     gateway.limit(provider, requests=3)
     for _ in range(3):
         ASKING[provider]()
+    assert verdicts(gateway)["limit headers"] == "unknown", "nothing came after it yet"
+    clock.sleep(20)
+    ASKING[provider]()
     assert verdicts(gateway)["limit headers"] == "good"
     refused(ASKING[provider])
-    assert gateway.verdict()["limit headers"].requests == (4,)
+    assert gateway.verdict()["limit headers"].requests == (5,)
+
+
+def test_what_goes_to_another_provider_in_between_hides_nothing(stopped):
+    gateway, _ = stopped
+    gateway.limit("openai", requests=1)
+    ASKING["openai"](), ASKING["anthropic"](), refused(ASKING["openai"])
+    assert gateway.verdict()["limit headers"].requests == (3,)
 
 
 def test_a_refusal_that_a_fault_ordered_blames_nobody(stopped):

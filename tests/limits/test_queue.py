@@ -42,7 +42,7 @@ def test_nothing_is_lost_the_order_is_kept_and_no_one_goes_while_a_more_urgent_o
 @given(requests)
 def test_the_same_without_tasks(arrivals):
     clock = limits.VirtualClock()
-    queue = limits.Queue(limits.Throttle(requests=20, tokens=500, clock=clock), clock=clock)
+    queue = limits.Queue(limits.Throttle(requests=20, tokens=500, clock=clock))
     for number, (_, priority, tokens) in enumerate(arrivals):
         queue.put(number, priority=priority, tokens=tokens)
     out = [queue.get() for _ in range(len(queue))]
@@ -83,7 +83,7 @@ def test_who_is_cancelled_while_it_waits_takes_nothing():
 
 def test_what_never_fits_is_refused_and_the_others_go_on():
     clock = limits.VirtualClock()
-    queue = limits.Queue(limits.Throttle(tokens=100, clock=clock), clock=clock)
+    queue = limits.Queue(limits.Throttle(tokens=100, clock=clock))
     with pytest.raises(ValueError, match="101 tokens never fit"):
         queue.put("large", tokens=101)
     queue.put("small", tokens=1)

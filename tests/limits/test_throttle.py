@@ -125,6 +125,23 @@ def test_a_limit_that_was_raised_is_taken_over_and_one_a_day_refills_in_a_day():
     assert throttle.delay(tokens=5) == pytest.approx(5)
 
 
+@pytest.mark.parametrize(("told", "per"), [
+    (limits.Limit(60, 59, 1.0), 60.0),
+    (limits.Limit(10_000, 9_999, 8.64), 86_400.0),  # OpenAI, as recorded
+    (limits.Limit(50, 0, 61.0), 60.0),  # Anthropic gives whole seconds, so that a minute may be one longer
+    (limits.Limit(8_000, 0, 960.0), 60.0),  # and output that is owed takes some minutes to come back
+    (limits.Limit(60, 60, 0.0), 60.0),
+    (limits.Limit(60, None, None), 60.0),
+])  # fmt: skip
+def test_whether_a_limit_is_of_a_minute_or_of_a_day_is_told_by_what_is_missing_and_how_long_that_takes(told, per):
+    assert told.per == per
+    throttle = limits.Throttle(clock=(clock := limits.VirtualClock()))
+    throttle.learn(limits.Quota({"requests": told}))
+    while throttle.reserve() == 0:
+        pass
+    assert throttle.delay() == pytest.approx(2 * per / told.limit, rel=0.01) and clock.now() == 0
+
+
 @pytest.mark.parametrize(("amounts", "says"), [
     ({"tokens": 2000}, "2,000 tokens never fit into a limit of 1,000 tokens"),
     ({"token": 5}, "there is no limit of 'token'; there are requests, tokens"),

@@ -19,8 +19,8 @@ from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
 
-# litellm leaves the version out of the path.
 INTERACTIONS = "/interactions"
+# litellm leaves the version out of the path.
 VERSION = "(?:/(?P<version>v1|v1beta))?"
 
 
