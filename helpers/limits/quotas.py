@@ -101,7 +101,7 @@ def _details(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _seconds(value: str, now: datetime) -> float | None:
-    """A reset, in any of its three forms: a Go duration, a moment, or Azure's bare number, which is of milliseconds."""
+    """A reset, in any of its three forms: a Go duration, a moment, or Azure's bare number, of milliseconds (some deployments mean seconds)."""
     if (milliseconds := _number(value)) is not None:
         return milliseconds / 1000
     if (seconds := _go_seconds(value)) is not None:
