@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from helpers.gateway.clock import Clock
 from helpers.gateway.faults import Fault, Faults
 from helpers.gateway.meter import Meter
-from helpers.gateway.quotas import Quotas
+from helpers.gateway.quotas import PER_DAY, Quotas
 from helpers.gateway.wire import parse_json
 
 LARGEST_BODY = 100_000  # bytes
@@ -92,11 +92,13 @@ def _advance(gateway: Gateway, seconds: float) -> dict[str, Any]:
     return {"now": gateway.clock.now()}
 
 
-def _limit(gateway: Gateway, provider: str, family: str, per_minute: int) -> dict[str, Any]:
+def _limit(gateway: Gateway, provider: str, family: str, per_minute: int | None = None, per_day: int | None = None) -> dict[str, Any]:
     if not isinstance(family, str):
         raise ValueError("family is the name of a limit, such as requests or tokens")
-    gateway.quotas.set_limits(provider, {family: per_minute})
-    return {"provider": provider, "family": family, "per_minute": per_minute}
+    if (per_minute is None) == (per_day is None):
+        raise ValueError("per_minute is missing; it takes provider, family and either per_minute or per_day")
+    gateway.quotas.set_limits(provider, {family: per_minute} if per_day is None else {family + PER_DAY: per_day})
+    return {"provider": provider, "family": family} | ({"per_minute": per_minute} if per_day is None else {"per_day": per_day})
 
 
 def _reset(gateway: Gateway) -> dict[str, Any]:
@@ -112,6 +114,6 @@ ACTIONS = {
     ("POST", "/course/faults"): (_add_fault, "kind", "provider times seconds chunk"),
     ("DELETE", "/course/faults"): (_clear_faults, "", ""),
     ("POST", "/course/advance"): (_advance, "seconds", ""),
-    ("POST", "/course/limits"): (_limit, "provider family per_minute", ""),
+    ("POST", "/course/limits"): (_limit, "provider family", "per_minute per_day"),
     ("POST", "/course/reset"): (_reset, "", ""),
 }

@@ -10,6 +10,7 @@ from typing import Any
 
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.meter import Evidence
+from helpers.gateway.quotas import MINUTE
 from helpers.gateway.wire import Call, Response, parse_json
 
 PATIENCE = "x-stainless-read-timeout"  # sent by openai and anthropic
@@ -29,8 +30,11 @@ def of_call(call: Call) -> Evidence:
 
 
 def kind(refusal: Refusal) -> str:
-    """Why it was refused; a request that is larger than a limit ever holds is no matter of rate."""
-    return "too_large" if refusal.facts.get("too_large") else refusal.kind
+    """Why it was refused; a request that is larger than a limit ever holds is no matter of rate, nor is a day that is used up."""
+    facts = refusal.facts
+    if facts.get("too_large"):
+        return "too_large"
+    return "day_used_up" if facts.get("per_day") and facts["wait"] > MINUTE else refusal.kind
 
 
 def of_response(response: Response, found: Evidence, now: datetime) -> None:

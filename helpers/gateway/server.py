@@ -18,6 +18,7 @@ from helpers.gateway import memory
 from helpers.gateway.faults import Fault
 from helpers.gateway.handler import Handler
 from helpers.gateway.http import Server
+from helpers.gateway.quotas import PER_DAY
 from helpers.gateway.sources.recordings import FOLDER
 from helpers.gateway.sources.upstream import Upstream
 
@@ -177,16 +178,27 @@ class Gateway(Handler):
         """Let the course's clock run again, from where it stands."""
         self.in_loop(self.clock.go_on)
 
-    def limit(self, provider: str, *, requests: int | None = None, tokens: int | None = None, output_tokens: int | None = None) -> None:
+    def limit(
+        self,
+        provider: str,
+        *,
+        requests: int | None = None,
+        tokens: int | None = None,
+        output_tokens: int | None = None,
+        requests_per_day: int | None = None,
+        tokens_per_day: int | None = None,
+    ) -> None:
         """Set a provider's limits a minute. Anthropic limits input tokens (`tokens`) and output tokens apart.
 
+        Requests a day are limited by OpenAI and Gemini, tokens a day by Bedrock; here only when it is set.
         Raises ValueError for a limit that the provider does not have, and for none at all.
         """
         family = "input-tokens" if provider == "anthropic" else "tokens"
         given = {"requests": requests, family: tokens, "output-tokens": output_tokens}
+        given |= {"requests" + PER_DAY: requests_per_day, "tokens" + PER_DAY: tokens_per_day}
         limits = {name: value for name, value in given.items() if value is not None}
         if not limits:
-            raise ValueError("say which limit: requests=..., tokens=... or, for Anthropic, output_tokens=...")
+            raise ValueError("say which limit: requests=..., tokens=... or, for Anthropic, output_tokens=...; for a day, requests_per_day=... or tokens_per_day=...")
         self.in_loop(lambda: self.quotas.set_limits(provider, limits))
 
     def verdict(self, *, since: int = 0, until: int | None = None, budget_usd: Decimal | float | str | None = None) -> Verdict:

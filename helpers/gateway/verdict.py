@@ -23,6 +23,7 @@ HOPELESS = {
     *("out_of_credit", "too_large", "bad_key", "no_key", "bad_token", "bad_signature", "forbidden", "filtered", "no_route", "no_version"),
     *("unknown_model", "retired_model", "profile_needed", "missing", "wrong_type", "bad_value", "unsupported", "unknown_field", "bad_json", "too_long", "above_window", "over_budget"),
 }
+DAY_USED_UP, HOUR = "day_used_up", 3600.0  # it does pass: who comes back within the hour has not looked
 SLACK = 0.05  # seconds that clocks and the network may differ by
 MOST_TRIES = 5  # of one request; the SDKs make three
 STORM = 10  # repeats in a minute, from which on they may not outnumber the first tries
@@ -139,15 +140,19 @@ def _retry_after(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
 
 
 def _hopeless(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
-    """What no wait can help (a wrong key, no credit, a request at fault or larger than the limit) is not sent again as it is."""
-    wrong = [repeat for repeat in repeats if repeat.failed.evidence.refusal in HOPELESS]
+    """What no wait can help (a wrong key, no credit, a request at fault or larger than the limit) is not sent again as it is; nor within the hour what a day's limit refused."""
+    wrong = [repeat for repeat in repeats if repeat.failed.evidence.refusal in HOPELESS or _is_of_the_same_hour(repeat)]
     if wrong:
         kinds = ", ".join(sorted({repeat.failed.evidence.refusal for repeat in wrong}))
         return BAD, f"{_many(wrong)} came again after a refusal that no wait can help ({kinds})", _all(wrong)
-    refused = [entry for entry in asked if entry.evidence.refusal in HOPELESS]
+    refused = [entry for entry in asked if entry.evidence.refusal in {*HOPELESS, DAY_USED_UP}]
     if refused:
         return GOOD, f"{_many(refused)} refused for good, and none came again", refused
     return UNKNOWN, "nothing was refused for good", ()
+
+
+def _is_of_the_same_hour(repeat: Repeat) -> bool:
+    return repeat.failed.evidence.refusal == DAY_USED_UP and repeat.gap < HOUR
 
 
 def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:

@@ -18,12 +18,13 @@ from helpers.limits.clocks import Clock
 from helpers.limits.quotas import body_of, headers_of, quota
 
 RETRIED = (408, 409, 429)  # and every 5xx, as the SDKs of OpenAI and Anthropic do it
-# A 429 with one of these does not go away by waiting: money, a limit that somebody set, or a request larger than the limit.
+# A 429 with one of these does not go away by waiting: money, a limit that somebody set, a request larger than the limit, or a
+# day's quota that comes back at midnight (OpenAI's comes back all day long, and says when).
 HOPELESS = (
     *("insufficient_quota", "credit_balance_exhausted", "enforced_spend_limit_reached"),
     *("organization_spend_limit_exceeded", "project_spend_limit_exceeded", "organization_usage_limit_exceeded"),
 )
-HOPELESS_WORDS = ("Request too large", "credits are depleted", "tokens per day")
+HOPELESS_WORDS = ("Request too large", "credits are depleted", "tokens per day", "PerDayPer")
 # Connections that broke, and waits that ended: nothing was answered. Base classes by name, so that no SDK is imported for it.
 BROKEN = ("APIConnectionError", "TransportError", "RequestException", "HTTPClientError")
 

@@ -45,10 +45,10 @@ def words(refusal: Refusal, path: str = "") -> tuple[int, str, str]:
             return *validation, f"Malformed input request: {refusal.message}"
         case "too_long":
             return *validation, _too_long(facts, path)
-        case "rate_limited":
+        case "rate_limited" if not facts.get("per_day"):
             tokens = facts.get("family") == "tokens"
             return 429, "ThrottlingException", f"Too many {'tokens' if tokens else 'requests'}, please wait before trying again."
-        case "out_of_credit":
+        case "rate_limited" | "out_of_credit":
             return 429, "ThrottlingException", "Too many tokens per day, please wait before trying again."
         case "overloaded":
             return 503, "ServiceUnavailableException", "The service is temporarily unable to handle the request."

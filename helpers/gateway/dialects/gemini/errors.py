@@ -224,9 +224,12 @@ def _rate_limited(facts: dict[str, Any]) -> tuple[str, Details]:
         return "Resource has been exhausted (e.g. check quota).", []
     tokens = facts["family"] != "requests"
     metric = "generate_content_paid_tier_input_token_count" if tokens else "generate_content_paid_tier_requests"
-    quota = "GenerateContentPaidTierInputTokensPerModelPerMinute" if tokens else "GenerateRequestsPerMinutePerProjectPerModel"
-    # The delay is the same without its fraction, so that the whole seconds cover the wait.
-    wait = ceil(facts["wait"]) + secrets.randbelow(10**9) / 1e9
+    span = "Day" if facts.get("per_day") else "Minute"
+    quota = "GenerateContentPaidTierInputTokensPerModelPerMinute" if tokens else f"GenerateRequestsPer{span}PerProjectPerModel"
+    # The delay is the same without its fraction, so that the whole seconds cover the wait. Of a day's quota it does not: users were
+    # told to wait for seconds all day long (22 s with 250 of 250 used up), as if it were a minute's.
+    seconds = ceil(facts["wait"]) if span == "Minute" else ceil(facts["wait"]) % 60 or 60
+    wait = seconds + secrets.randbelow(10**9) / 1e9
     violation = {
         "quotaMetric": f"generativelanguage.googleapis.com/{metric}",
         "quotaId": quota,

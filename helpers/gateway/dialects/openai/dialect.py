@@ -16,7 +16,7 @@ from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles, batch_file
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.exchange import Question, Refusal, Usage
-from helpers.gateway.quotas import Level
+from helpers.gateway.quotas import PER_DAY, Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, pretty, route
 
 
@@ -145,7 +145,11 @@ def _created(model: models.Model) -> int:
 
 
 def limit_headers(levels: dict[str, Level]) -> Headers:
-    """x-ratelimit-*: what is left of each bucket, and the time until it is full as a Go duration."""
+    """x-ratelimit-*: what is left of each bucket, and the time until it is full as a Go duration.
+
+    Where requests are limited by the day, they are the day's: accounts with both were shown resets that fit a day alone.
+    """
+    levels = {family: levels.get(family + PER_DAY, level) for family, level in levels.items() if not family.endswith(PER_DAY)}
     limits = [(f"x-ratelimit-limit-{family}", str(level.limit)) for family, level in levels.items()]
     left = [(f"x-ratelimit-remaining-{family}", str(int(level.left))) for family, level in levels.items()]
     resets = [(f"x-ratelimit-reset-{family}", go_duration(level.seconds_to_full)) for family, level in levels.items()]

@@ -172,6 +172,7 @@ def _rate_limited(refusal: Refusal) -> tuple[str, str, str]:
     facts = refusal.facts
     family, model = facts.get("family", "requests"), facts.get("model", "this model")
     unit = {"requests": "requests per min (RPM)", "tokens": "tokens per min (TPM)"}.get(family, family)
+    unit = "requests per day (RPD)" if facts.get("per_day") else unit
     if facts.get("too_large"):
         text = f"Request too large for {model} in organization the-course on {unit}: Limit {facts['limit']}, Requested {facts['requested']}. The input or output tokens must be reduced in order to run successfully."
     elif "limit" in facts:
