@@ -64,6 +64,9 @@ OTHER_MODELS = {
         "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
+    "12b_retries": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
+    "12c_timeouts": {"openai_model": "gpt-6.1-terra"},
+    "12e_a_good_client": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -98,6 +101,9 @@ HOUSE = {
     "11d_tools_and_memory": {},
     "11e_choosing": {},
     "12a_rate_limits": {},
+    "12b_retries": {},
+    "12c_timeouts": {},
+    "12e_a_good_client": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")

@@ -26,7 +26,12 @@ HOPELESS = (
 )
 HOPELESS_WORDS = ("Request too large", "credits are depleted", "tokens per day", "PerDayPer")
 # Connections that broke, and waits that ended: nothing was answered. Base classes by name, so that no SDK is imported for it.
-BROKEN = ("APIConnectionError", "TransportError", "RequestException", "HTTPClientError")
+BROKEN = ("APIConnectionError", "TransportError", "RequestException", "HTTPClientError", "ProtocolError", "ReadTimeoutError")  # the last two: urllib3's, in a stream
+# What an error in the middle of a stream calls itself, at OpenAI, Anthropic and AWS, where the same may succeed later. Its status was 200.
+IN_STREAM = (
+    *("server_is_overloaded", "server_error", "rate_limit_exceeded", "overloaded_error", "api_error", "rate_limit_error", "timeout_error"),
+    *("serviceUnavailableException", "throttlingException", "internalServerException", "modelStreamErrorException"),
+)
 
 
 def full_jitter(attempt: int, *, base: float = 0.5, most: float = 8.0, rng: random.Random | None = None) -> float:
@@ -35,10 +40,11 @@ def full_jitter(attempt: int, *, base: float = 0.5, most: float = 8.0, rng: rand
 
 
 def worth_retrying(error: BaseException) -> bool:
-    """Whether the same request may succeed later: a broken connection, a time-out, 408, 409, 429 and 5xx do; a 429 for money does not."""
+    """Whether the same request may succeed later: a broken connection or stream, a time-out, 408, 409, 429 and 5xx do; a 429 for money does not."""
     status = _status(error)
-    if status is None:
-        return isinstance(error, ConnectionError | TimeoutError) or any(kind.__name__ in BROKEN for kind in type(error).__mro__)
+    if status is None or status == 200:
+        broken = isinstance(error, ConnectionError | TimeoutError) or any(kind.__name__ in BROKEN for kind in type(error).__mro__)
+        return broken or bool(_names(error) & set(IN_STREAM))
     says = (headers_of(error) or {}).get("x-should-retry")
     if _is_hopeless(error) or says == "false":
         return False
@@ -46,12 +52,18 @@ def worth_retrying(error: BaseException) -> bool:
 
 
 def _is_hopeless(error: BaseException) -> bool:
-    body = body_of(error)
-    inner = body.get("error", body)
+    return bool(_names(error) & set(HOPELESS)) or any(words in str(error) for words in HOPELESS_WORDS)
+
+
+def _names(error: BaseException) -> set[str]:
+    """What the error calls itself in its body: code, type, and where there is one a closer code."""
+    response = getattr(error, "response", None)
+    body = response if isinstance(response, Mapping) else body_of(error)  # botocore's ClientError
+    inner = body.get("error") or body.get("Error") or body
     inner = inner if isinstance(inner, Mapping) else {}
     details = inner.get("details")
-    told = {inner.get("code"), inner.get("type"), details.get("error_code") if isinstance(details, Mapping) else None}
-    return bool(told & set(HOPELESS)) or any(words in str(error) for words in HOPELESS_WORDS)
+    told = (inner.get("code"), inner.get("type"), inner.get("Code"), details.get("error_code") if isinstance(details, Mapping) else None)
+    return {name for name in told if isinstance(name, str)}
 
 
 def _status(error: BaseException) -> int | None:

@@ -3,10 +3,13 @@
 import asyncio
 import random
 
+import anthropic
+import httpx2
 import openai
 import pytest
 
 from helpers import limits
+from tests.gateway import fault_clients
 from tests.limits.asking import ASKING, HELLO, ask_anthropic, ask_openai, refused
 
 
@@ -40,6 +43,29 @@ def test_a_request_that_is_larger_than_the_limit_is_not(gateway, provider):
 def test_a_time_out_is(gateway, ask):
     gateway.fault("slow", seconds=2)
     assert limits.worth_retrying(refused(lambda: ask(timeout=0.2)))
+
+
+STREAMS = {client.name: client for client in fault_clients.CLIENTS if client.name in ("openai", "AzureOpenAI", "anthropic", "google-genai", "boto3")}
+
+
+@pytest.mark.parametrize("name", STREAMS)
+@pytest.mark.parametrize("fault", ["stream_cut", "stalled", "overloaded_in_stream"])
+def test_a_stream_that_broke_is(gateway, name, fault):
+    """Its status was 200, and some of these errors are those of the HTTP client below the SDK. To ask again is to ask for all of it."""
+    client = STREAMS[name]
+    gateway.fault(fault, chunk=client.chunk)
+    ask = client.connect(gateway.base_url).stream
+    assert limits.worth_retrying(refused(lambda: ask(0.5)))
+
+
+def test_an_error_in_a_stream_that_no_wait_can_help_is_not():
+    from botocore.exceptions import EventStreamError
+
+    response = httpx2.Response(200, request=httpx2.Request("POST", "http://127.0.0.1"))
+    body = {"type": "error", "error": {"type": "invalid_request_error", "message": "Wrong."}}
+    assert not limits.worth_retrying(anthropic.APIStatusError("Wrong.", response=response, body=body))
+    assert not limits.worth_retrying(EventStreamError({"Error": {"Code": "validationException", "Message": "Wrong."}}, "ConverseStream"))
+    assert not limits.worth_retrying(openai.APIError("Wrong.", response.request, body={"code": "content_policy_violation"}))
 
 
 def test_an_error_of_one_s_own_code_is_not():
