@@ -150,7 +150,7 @@ class Handler:
                 except Refusal:
                     self._spare(fault, entry)
                     raise
-            elif self.upstream and dialect.has_upstream:
+            elif self.upstream and dialect.has_upstream and not route.is_local:
                 response = await self.upstream.pass_on(dialect, call, entry)
             else:
                 answered = await self.work(_size(route, call), route.handle, call)
