@@ -35,7 +35,7 @@ class CourseError(RuntimeError):
 
 @dataclass(repr=False)
 class Course:
-    """A running course. `gateway` has the controls: fault, advance, stop_clock, limit, reset; and verdict, what a client did well and badly."""
+    """A running course. `gateway` has the controls: fault, revoke, advance, stop_clock, limit, reset; and verdict, what a client did well and badly."""
 
     gateway: Gateway
     mode: str

@@ -67,6 +67,8 @@ OTHER_MODELS = {
     "12b_retries": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
     "12c_timeouts": {"openai_model": "gpt-6.1-terra"},
     "12e_a_good_client": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
+    "12d_keys": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
+    "12e_leaked_keys": {"openai_model": "gpt-6.1-terra"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -104,6 +106,8 @@ HOUSE = {
     "12b_retries": {},
     "12c_timeouts": {},
     "12e_a_good_client": {},
+    "12d_keys": {},
+    "12e_leaked_keys": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")

@@ -25,6 +25,7 @@ from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
 from helpers.gateway.harm import ORDERED
 from helpers.gateway.http import Request
+from helpers.gateway.keys import Keys
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level, Quotas
@@ -52,6 +53,7 @@ class Handler:
         self.mode = upstream.mode if upstream else "offline"
         self.clock = Clock()
         self.faults = Faults(self.clock)
+        self.keys = Keys()
         self.quotas = Quotas(self.clock)
         self.prompt_cache = PromptCache(self.clock)
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
@@ -71,7 +73,7 @@ class Handler:
 
     def forget(self) -> None:
         """Forget what requests and orders left, as a gateway that was just started."""
-        for part in (self.meter, self._broken, self.faults, self.prompt_cache, self.batches):
+        for part in (self.meter, self._broken, self.faults, self.keys, self.prompt_cache, self.batches):
             part.clear()
         for dialect, _ in self._dialects:
             dialect.forget()
@@ -136,7 +138,7 @@ class Handler:
         try:
             route = _match(routes, call)
             entry.operation = route.operation
-            _check_key(dialect.key(call))
+            self.keys.check(dialect.key(call))
             if route.handle is None:
                 question = await self._read(route, call, entry)
                 fault = self.faults.strike(dialect.provider, stream=question.stream)
@@ -148,7 +150,7 @@ class Handler:
                 except Refusal:
                     self._spare(fault, entry)
                     raise
-            elif self.upstream and dialect.has_upstream:
+            elif self.upstream and dialect.has_upstream and not route.is_local:
                 response = await self.upstream.pass_on(dialect, call, entry)
             else:
                 answered = await self.work(_size(route, call), route.handle, call)
@@ -384,14 +386,6 @@ def _match(routes: list[Route], call: Call) -> Route:
             call.groups = found.groupdict()
             return route
     raise Refusal("no_route", path=call.path, method=call.method)
-
-
-def _check_key(key: str | None) -> None:
-    """Any key will do, except none at all and one that contains `invalid`."""
-    if not key:
-        raise Refusal("no_key")
-    if "invalid" in key.lower():
-        raise Refusal("bad_key", key=key)
 
 
 def _course_headers(provenance: Provenance) -> list[tuple[str, str]]:

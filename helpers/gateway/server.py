@@ -163,6 +163,13 @@ class Gateway(Handler):
         """Go back to answering as well as it can."""
         self.in_loop(self.faults.clear)
 
+    def revoke(self, key: str) -> None:
+        """Refuse a key from now on, until reset(), as a provider does whose customer has revoked it. The key itself is not kept.
+
+        Raises ValueError for what is no key.
+        """
+        self.in_loop(lambda: self.keys.revoke(key))
+
     def advance(self, *, seconds: float = 0, minutes: float = 0, hours: float = 0) -> None:
         """Move the course's clock: quotas refill, caches expire, batches end, outages pass.
 
@@ -215,7 +222,7 @@ class Gateway(Handler):
         return judge(entries, None if budget_usd is None else Decimal(str(budget_usd)))
 
     def reset(self) -> None:
-        """Forget everything: log, faults, limits, caches, batches, files, conversations and what was done to the clock.
+        """Forget everything: log, faults, revoked keys, limits, caches, batches, files, conversations and what was done to the clock.
 
         Recordings begin with their first answer.
         """

@@ -106,6 +106,7 @@ class Route:
     stream: Callable[[Question, Answer], AsyncIterator[bytes]] | None = None
     handle: Handle | None = None
     weigh: Callable[[Call], int] | None = None  # the bytes of what a call names beside its body, such as a stored conversation
+    is_local: bool = False  # a `handle` that answers in live mode, too: what it hands out is no key of the provider's
 
 
 def route(method: str, pattern: str, operation: str, **actions: Any) -> Route:

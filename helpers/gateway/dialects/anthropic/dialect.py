@@ -10,7 +10,7 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.clock import moment
-from helpers.gateway.dialects.anthropic import catalogue, threads
+from helpers.gateway.dialects.anthropic import catalogue, identity, threads
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.anthropic.batches import AnthropicBatches
 from helpers.gateway.dialects.anthropic.diagnostics import Diagnoses, fingerprint
@@ -31,24 +31,32 @@ class Anthropic(Dialect):
         self._diagnoses = Diagnoses()
         self._batches = AnthropicBatches(self, self.version, self.read)
         self._threads = threads.Threads()
+        self._identities = identity.Identities()
         return [
             route("POST", "/v1/messages", "messages", read=self.read, write=self.write, stream=self.stream, weigh=self._weigh),
             route("POST", "/v1/messages/count_tokens", "count tokens", handle=self.count),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
+            route("POST", identity.PATH, "token", handle=self._identities.exchange, is_local=True),
             *self._batches.routes(),
         ]
 
     def forget(self) -> None:
         self._diagnoses.clear()
         self._threads.clear()
+        self._identities.clear()
 
     def batch_questions(self, call: Call) -> list[tuple[Question, dict[str, Any]]]:
         return self._batches.questions(call)
 
     def key(self, call: Call) -> str | None:
+        if call.path == identity.PATH:  # who asks there has no key yet
+            return "none needed"
         bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
         return call.headers.get("x-api-key") or bearer or None
+
+    def admit(self, call: Call, question: Question) -> None:
+        self._identities.check(self.key(call), call.services.clock.now())
 
     # ---- messages --------------------------------------------------------
     def read(self, call: Call) -> Question:

@@ -16,6 +16,8 @@ def words(refusal: Refusal) -> tuple[int, str, str]:
     match refusal.kind:
         case "bad_key":
             return 401, "authentication_error", "invalid x-api-key"
+        case "bad_token":
+            return 401, "authentication_error", "OAuth token has expired. Please obtain a new token or refresh your existing token."
         case "no_key":
             return 401, "authentication_error", "x-api-key header is required"
         case "unknown_model" | "retired_model":
