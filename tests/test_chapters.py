@@ -69,6 +69,8 @@ OTHER_MODELS = {
     "12e_a_good_client": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
     "12d_keys": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "bedrock_model": "us.anthropic.claude-sonnet-5-5"},
     "12e_leaked_keys": {"openai_model": "gpt-6.1-terra"},
+    "13b_failover": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct"},
+    "13e_testing_a_story": {"openai_model": "gpt-6.1-terra", "older_model": "gpt-4o-mini"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -108,6 +110,8 @@ HOUSE = {
     "12e_a_good_client": {},
     "12d_keys": {},
     "12e_leaked_keys": {},
+    "13b_failover": {},
+    "13e_testing_a_story": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
