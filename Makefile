@@ -6,7 +6,7 @@ LAB_ARGS ?=     # more options for JupyterLab: make lab LAB_ARGS="--no-browser -
 CHAPTER := notebooks/00_start_here.ipynb
 PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile
 
-.PHONY: help setup lab test bench bench-setup vllm ollama house-model lock clean
+.PHONY: help setup lab test bench bench-setup vllm ollama proxy house-model lock clean
 
 help:
 	@echo 'make setup   build .venv from requirements.lock (the other targets do this first)'
@@ -16,9 +16,10 @@ help:
 	@echo 'make bench-setup   time the set-up, with uv and with pip, in folders of its own (needs a network)'
 	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux; 4 GB, 8 for a GPU)'
 	@echo 'make ollama  build .ollama, with Ollama'"'"'s own client for Python, for its tests and a cell of chapter 09 (optional; small)'
+	@echo 'make proxy   build .proxy, with LiteLLM'"'"'s server for a team, for a cell of chapter 13a and its test (optional; 550 MB)'
 	@echo 'make house-model   train the house model anew (needs a network for PyTorch; more than an hour)'
 	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
-	@echo 'make clean   remove .venv, .vllm, .ollama, .training, build/ and caches'
+	@echo 'make clean   remove .venv, .vllm, .ollama, .proxy, .training, build/ and caches'
 
 setup: .venv/.installed
 
@@ -82,6 +83,11 @@ ollama: setup
 	test -x .ollama/bin/python || .venv/bin/python -m venv .ollama
 	.ollama/bin/python -m pip install --quiet --disable-pip-version-check ollama==0.6.3
 
+# LiteLLM's server for a team. An environment of its own, as it brings a web server and all that belongs to it.
+proxy: setup
+	test -x .proxy/bin/python || .venv/bin/python -m venv .proxy
+	.proxy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r etc/proxy/proxy.lock
+
 # The weights are in the repository; this makes them anew, for whoever changes what the model is taught. More than an hour on one core.
 # PyTorch is needed for this alone, so it lives in an environment of its own. The .venv then says how good the new model is.
 TRAINING := torch==2.13.0 transformers==5.19.0 tokenizers==0.23.3
@@ -103,7 +109,8 @@ lock:
 	@command -v uv >/dev/null || { echo 'make lock needs uv on the PATH: pipx install uv' >&2; exit 1; }
 	$(COMPILE) pyproject.toml --extra lab --extra site --extra test --extra author --output-file requirements.lock
 	echo uv | $(COMPILE) - --no-annotate --output-file etc/setup/uv.lock
+	$(COMPILE) etc/proxy/proxy.in --output-file etc/proxy/proxy.lock
 
 clean:
-	rm -rf .venv .vllm .ollama .training build *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv .vllm .ollama .proxy .training build *.egg-info .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
