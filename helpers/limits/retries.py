@@ -50,7 +50,8 @@ def _is_hopeless(error: BaseException) -> bool:
     inner = inner if isinstance(inner, Mapping) else {}
     details = inner.get("details")
     told = {inner.get("code"), inner.get("type"), details.get("error_code") if isinstance(details, Mapping) else None}
-    return bool(told & set(HOPELESS)) or any(words in str(error) for words in HOPELESS_WORDS)
+    # In the text too, as litellm keeps the body of some providers there alone.
+    return bool(told & set(HOPELESS)) or any(words in str(error) for words in (*HOPELESS, *HOPELESS_WORDS))
 
 
 def _status(error: BaseException) -> int | None:
