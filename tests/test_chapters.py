@@ -64,6 +64,10 @@ OTHER_MODELS = {
         "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
+    "13a_litellm": {
+        "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
+        "bedrock_model": "us.anthropic.claude-sonnet-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct",
+    },
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -98,6 +102,7 @@ HOUSE = {
     "11d_tools_and_memory": {},
     "11e_choosing": {},
     "12a_rate_limits": {},
+    "13a_litellm": {"claude-sonnet-5-5": 1, "gemini-3.5-flash-lite": 1},  # a handbook, marked for a cache
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
