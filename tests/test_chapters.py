@@ -71,6 +71,10 @@ OTHER_MODELS = {
     "12e_leaked_keys": {"openai_model": "gpt-6.1-terra"},
     "13b_failover": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct"},
     "13e_testing_a_story": {"openai_model": "gpt-6.1-terra", "older_model": "gpt-4o-mini"},
+    "13a_litellm": {
+        "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
+        "bedrock_model": "us.anthropic.claude-sonnet-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct",
+    },
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -112,6 +116,7 @@ HOUSE = {
     "12e_leaked_keys": {},
     "13b_failover": {},
     "13e_testing_a_story": {},
+    "13a_litellm": {"claude-sonnet-5-5": 1, "gemini-3.5-flash-lite": 1},  # a handbook, marked for a cache
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")

@@ -5,7 +5,7 @@ import warnings
 import pytest
 from pydantic import BaseModel
 
-from helpers import models
+from helpers import limits, models
 from helpers.image_tokens import image_tokens
 
 PROMPT = [{"role": "user", "content": "Say hello in five words."}]
@@ -57,6 +57,23 @@ def test_a_rate_limit_has_one_name_for_all_providers(litellm, gateway, name):
     gateway.fault("rate_limited", times=None)
     with pytest.raises(litellm.RateLimitError):
         litellm.completion(name, PROMPT, num_retries=0, max_retries=0)
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "azure/gpt-6-luna"])
+def test_the_wait_that_a_provider_asks_for_is_found_in_the_exceptions_of_litellm(litellm, gateway, name):
+    gateway.fault("rate_limited", seconds=30, times=None)
+    with pytest.raises(litellm.RateLimitError) as caught:
+        litellm.completion(name, PROMPT, max_retries=0, timeout=5)
+    assert limits.quota(caught.value).retry_after == 30
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "gemini/gemini-3.5-flash-lite", "bedrock/us.anthropic.claude-haiku-5-5"])
+def test_a_refusal_for_money_is_not_worth_a_retry_in_the_exceptions_of_litellm(litellm, gateway, name):
+    """Of some providers it keeps the code in its text alone."""
+    gateway.fault("out_of_credit", times=None)
+    with pytest.raises(litellm.RateLimitError) as caught:
+        litellm.completion(name, PROMPT, max_retries=0)
+    assert not limits.worth_retrying(caught.value)
 
 
 class City(BaseModel):

@@ -71,7 +71,8 @@ def headers_of(answer: Any) -> dict[str, str] | None:
         inner = getattr(answer, "response", None) or getattr(answer, "sdk_http_response", None)
         if isinstance(inner, Mapping):  # of botocore's ClientError
             return headers_of(inner)
-        found = getattr(answer, "headers", None) or getattr(inner, "headers", None)
+        kept = (getattr(answer, "headers", None), getattr(answer, "litellm_response_headers", None), getattr(inner, "headers", None))
+        found = next((headers for headers in kept if headers), kept[-1])
     return None if found is None else {str(name).lower(): str(value) for name, value in found.items()}
 
 

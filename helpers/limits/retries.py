@@ -52,7 +52,8 @@ def worth_retrying(error: BaseException) -> bool:
 
 
 def _is_hopeless(error: BaseException) -> bool:
-    return bool(_names(error) & set(HOPELESS)) or any(words in str(error) for words in HOPELESS_WORDS)
+    """By its names; and by its text, as litellm keeps the body of some providers there alone."""
+    return bool(_names(error) & set(HOPELESS)) or any(words in str(error) for words in (*HOPELESS, *HOPELESS_WORDS))
 
 
 def _names(error: BaseException) -> set[str]:
