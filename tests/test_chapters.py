@@ -101,7 +101,7 @@ HOUSE = {
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
-PICTURES = tuple(f"helpers.charts.{name}" for name in ("bars", "grouped_bars", "stacked_bars", "lines", "points", "timeline"))
+PICTURES = tuple(f"helpers.charts.{name}" for name in ("bars", "grouped_bars", "stacked_bars", "waterfall", "lines", "points", "timeline"))
 # Characters of a line of code that JupyterLab 4.6 shows in a window of 1,400 pixels with the list of files open. Measured: 120, at
 # 7.83 pixels each (DejaVu Sans Mono, 13 px); where a system rounds that to 8, it is 117.
 WIDEST = 117
