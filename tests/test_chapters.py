@@ -64,6 +64,9 @@ OTHER_MODELS = {
         "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
+    "14a_the_bill": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "older_model": "claude-sonnet-4-5"},
+    "14b_the_levers": {"openai_model": "gpt-6-luna", "small_model": "gpt-5-mini", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash"},
+    "14c_the_dashboard": {"openai_model": "gpt-6-luna"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -98,6 +101,9 @@ HOUSE = {
     "11d_tools_and_memory": {},
     "11e_choosing": {},
     "12a_rate_limits": {},
+    "14a_the_bill": {},
+    "14b_the_levers": {},
+    "14c_the_dashboard": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")

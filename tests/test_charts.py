@@ -106,6 +106,7 @@ def test_whole_numbers_at_bars_have_no_decimals(drawn):
     [
         (lambda value: charts.bars({"a": value}, title="t", unit="u", alt="-", limit=10), "xlim"),
         (lambda value: charts.grouped_bars({"s": {"a": value}}, title="t", unit="u", alt="-", limit=10), "xlim"),
+        (lambda value: charts.stacked_bars({"a": {"x": value}}, title="t", unit="u", alt="-", limit=10), "xlim"),
         (lambda value: charts.lines({"s": [value]}, x=[1], title="t", x_label="x", y_label="y", alt="-", limit=10), "ylim"),
     ],
 )
