@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from html import escape
 from io import BytesIO
-from itertools import cycle
+from itertools import accumulate, cycle
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -190,8 +190,11 @@ def grouped_bars(series: Mapping[str, Mapping[str, float]], *, title: str, unit:
     return _picture(figure, alt)
 
 
-def stacked_bars(rows: Mapping[str, Mapping[str, float]], *, title: str, unit: str, alt: str) -> Picture:
-    """One horizontal bar a row, the first at the top, made of the parts that the first row names, each in a colour and a pattern. `alt` as with bars."""
+def stacked_bars(rows: Mapping[str, Mapping[str, float]], *, title: str, unit: str, alt: str, limit: float | None = None) -> Picture:
+    """One horizontal bar a row, the first at the top, made of the parts that the first row names, each in a colour and a pattern.
+
+    `alt` and `limit` as with bars.
+    """
     parts = list(next(iter(rows.values())))
     figure, axes = _axes(0.4 * len(rows) + 1.5, title)
     begin = [0.0] * len(rows)
@@ -203,6 +206,32 @@ def stacked_bars(rows: Mapping[str, Mapping[str, float]], *, title: str, unit: s
     axes.set_xlabel(unit)
     axes.grid(axis="x", color=INK, alpha=0.25)
     figure.legend(frameon=False, labelcolor=INK, ncols=len(parts), loc="outside lower center")
+    _end(axes.set_xlim, limit)
+    return _picture(figure, alt)
+
+
+def waterfall(steps: Mapping[str, float], *, title: str, unit: str, alt: str, total: str = "total") -> Picture:
+    """Steps from nothing to a total, each a bar that begins where the one above ends; a step down has a pattern. `alt` as with bars.
+
+    total: the name of the last bar, which stands for all of them.
+    """
+    names, moves = [*steps, total], [float(step) for step in steps.values()]
+    ends = [*accumulate(moves), sum(moves)]
+    begins = [end - move for end, move in zip(ends, moves, strict=False)] + [0.0]
+    figure, axes = _axes(0.4 * len(names) + 1.1, title)
+    for place, (begin, end) in enumerate(zip(begins, ends, strict=True)):
+        up = end >= begin
+        colour = COLOURS[0] if place == len(moves) else COLOURS[1 if up else 2]
+        axes.barh(place, end - begin, left=begin, color=colour, hatch="" if up else PATTERNS[1], edgecolor="#d4d4d4", linewidth=0.5)
+        text = f"{end:,.0f}" if place == len(moves) else f"{end - begin:+,.0f}"
+        axes.annotate(text, (max(begin, end), place), xytext=(4, 0), textcoords="offset points", va="center", color=INK)
+        if place < len(moves):
+            axes.plot([end, end], [place, place + 1], color=INK, linewidth=0.8)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
+    axes.set_xlim(0, 1.2 * max(ends))  # room for the numbers
+    axes.grid(axis="x", color=INK, alpha=0.25)
     return _picture(figure, alt)
 
 

@@ -75,6 +75,9 @@ OTHER_MODELS = {
         "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5", "open_model": "meta-llama/Llama-3.2-1B-Instruct",
     },
+    "14a_the_bill": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "older_model": "claude-sonnet-4-5"},
+    "14b_the_levers": {"openai_model": "gpt-6-luna", "small_model": "gpt-5-mini", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash"},
+    "14c_the_dashboard": {"openai_model": "gpt-6-luna"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -117,10 +120,13 @@ HOUSE = {
     "13b_failover": {},
     "13e_testing_a_story": {},
     "13a_litellm": {"claude-sonnet-5-5": 1, "gemini-3.5-flash-lite": 1},  # a handbook, marked for a cache
+    "14a_the_bill": {},
+    "14b_the_levers": {},
+    "14c_the_dashboard": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
-PICTURES = tuple(f"helpers.charts.{name}" for name in ("bars", "grouped_bars", "stacked_bars", "lines", "points", "timeline"))
+PICTURES = tuple(f"helpers.charts.{name}" for name in ("bars", "grouped_bars", "stacked_bars", "waterfall", "lines", "points", "timeline"))
 # Characters of a line of code that JupyterLab 4.6 shows in a window of 1,400 pixels with the list of files open. Measured: 120, at
 # 7.83 pixels each (DejaVu Sans Mono, 13 px); where a system rounds that to 8, it is 117.
 WIDEST = 117

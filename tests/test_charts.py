@@ -48,6 +48,16 @@ def test_the_parts_of_a_stacked_bar_stand_end_to_end(monkeypatch):
     assert len(figures[1].axes[0].patches) == 7, "no part is left out, however many there are"
 
 
+def test_a_step_of_a_waterfall_begins_where_the_one_before_ends(monkeypatch):
+    figures = []
+    monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
+    charts.waterfall({"a": 3, "b": Decimal(4), "c": -2}, title="t", unit="u", alt="-", total="all")
+    axes = figures[0].axes[0]
+    assert [(bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches] == [(0, 3), (3, 7), (7, 5), (0, 5)]
+    assert [text.get_text() for text in axes.texts] == ["+3", "+4", "-2", "5"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["a", "b", "c", "all"]
+
+
 def test_every_value_of_a_group_is_a_point(monkeypatch):
     figures = []
     monkeypatch.setattr(charts, "_picture", lambda figure, alt: figures.append(figure))
@@ -96,6 +106,7 @@ def test_whole_numbers_at_bars_have_no_decimals(drawn):
     [
         (lambda value: charts.bars({"a": value}, title="t", unit="u", alt="-", limit=10), "xlim"),
         (lambda value: charts.grouped_bars({"s": {"a": value}}, title="t", unit="u", alt="-", limit=10), "xlim"),
+        (lambda value: charts.stacked_bars({"a": {"x": value}}, title="t", unit="u", alt="-", limit=10), "xlim"),
         (lambda value: charts.lines({"s": [value]}, x=[1], title="t", x_label="x", y_label="y", alt="-", limit=10), "ylim"),
     ],
 )

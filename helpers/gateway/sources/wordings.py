@@ -106,7 +106,10 @@ def _fits(name: str, words: str) -> bool:
 
 
 def _readings(messages: Sequence[Message]) -> Iterator[Turns]:
-    """The conversation whole, its first turn and its last, and its last alone; an instruction is never left out."""
+    """The conversation whole, its first turn and its last, and its last alone; an instruction is never left out.
+
+    Under a long instruction: the turns after it, and the last of many.
+    """
     if not messages or len(messages) > MOST_TURNS:
         return
     first, last = messages[0], messages[-1]
@@ -115,8 +118,11 @@ def _readings(messages: Sequence[Message]) -> Iterator[Turns]:
         return
     if _are_short(messages):
         yield [(m.role, m.text) for m in messages]
-    elif first.role == "system" and len(first.text) > LONGEST and _are_short(messages[1:]):
-        yield [("system", A_LONG_TEXT), *((m.role, m.text) for m in messages[1:])]
+    elif first.role == "system" and len(first.text) > LONGEST:
+        if _are_short(messages[1:]):
+            yield [("system", A_LONG_TEXT), *((m.role, m.text) for m in messages[1:])]
+        if len(messages) > 2 and _are_short((last,)):
+            yield [("system", A_LONG_TEXT), (ANY_TURNS, ""), (last.role, last.text)]
     if any(m.role == "system" for m in messages) or not _are_short((first, last)):
         return
     if len(messages) > 1:

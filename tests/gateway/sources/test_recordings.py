@@ -20,6 +20,7 @@ from helpers.costs import Bill
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources.recorder import Recorder
 from helpers.gateway.sources.recordings import FOLDER, VARIATIONS, Recordings, lines
+from helpers.gateway.sources.wordings import ANY_TURNS
 
 FILES = sorted(FOLDER.glob("*.jsonl"))
 LINES = [(f"{path.name}:{number}", text) for path in FILES if path.name != VARIATIONS for number, text in enumerate(path.read_text(encoding="utf-8").split("\n")[:-1], start=1)]
@@ -58,7 +59,7 @@ def test_a_recording_is_whole(text):
     assert text == json.dumps(line, sort_keys=True, ensure_ascii=False)
     assert line["messages"] and line["answers"]
     for role, said in line["messages"]:
-        assert role in ("system", "user", "assistant", "tool") and said
+        assert (role, said) == (ANY_TURNS, "") or (role in ("system", "user", "assistant", "tool") and said)
     if line["kind"] == "scripted":
         assert all(answer["text"] and answer.get("thinking_tokens", 0) >= 0 for answer in line["answers"])
     else:
@@ -206,6 +207,18 @@ def test_a_slot_is_filled_in_a_longer_talk_of_which_no_turn_is_left_out(gateway)
 def test_dots_stand_for_any_turns_or_none(gateway):
     gateway.in_loop(lambda: gateway.recordings.add(scripted(["...", ["user", "Who barks?"]], "Dogs.")))
     assert [chat(turns).choices[0].message.content for turns in (user("Who barks?"), [*TALK, *user("who barks")])] == ["Dogs."] * 2
+
+
+def test_under_a_long_instruction_dots_stand_for_any_turns_of_any_length(gateway):
+    line = {**scripted([["system", "..."], ["...", ""], ["user", "Who barks?"]], "Dogs."), "provider": "openai", "models": ["gpt-6-luna"]}
+    del line["providers"]
+    gateway.in_loop(lambda: gateway.recordings.add(line))
+    long, short = ({"role": "system", "content": "Be a cat. " * many} for many in (100, 1))
+    assert chat([long, *TALK, *user("who barks")]).choices[0].message.content == "Dogs."
+    gateway.strict = True
+    for messages in ([short, *TALK, *user("Who barks?")], [*TALK, *user("Who barks?")], [long, *TALK, *user("Who purrs?")]):
+        with pytest.raises(openai.NotFoundError, match="strict mode"):
+            chat(messages)
 
 
 def test_two_lines_for_the_same_words_are_a_mistake():
