@@ -64,6 +64,8 @@ OTHER_MODELS = {
         "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
+    "13d_routing": {"cheap_model": "gpt-5-mini", "dear_model": "gpt-6.1-sol"},
+    "13e_what_to_build_on": {"openai_model": "gpt-6.1-terra"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -98,6 +100,8 @@ HOUSE = {
     "11d_tools_and_memory": {},
     "11e_choosing": {},
     "12a_rate_limits": {},
+    "13d_routing": {},
+    "13e_what_to_build_on": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
