@@ -65,7 +65,7 @@ OTHER_MODELS = {
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
     "13d_routing": {"cheap_model": "gpt-5-mini", "dear_model": "gpt-6.1-sol"},
-    "13e_what_to_build_on": {"openai_model": "gpt-6.1-terra"},
+    "13f_what_to_build_on": {"openai_model": "gpt-6.1-terra"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -101,7 +101,7 @@ HOUSE = {
     "11e_choosing": {},
     "12a_rate_limits": {},
     "13d_routing": {},
-    "13e_what_to_build_on": {},
+    "13f_what_to_build_on": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
