@@ -56,18 +56,19 @@ def price(
     *,
     on: date | str | None = None,
     batch: bool = False,
+    tier: str = "",
     prompt_tokens: int = 1,
 ) -> Price:
     """The price of a model in USD per million tokens on a day (the date of the course's facts unless given).
 
-    on: a date, or text such as "2026-11-23". prompt_tokens: the length of the prompt, for models that charge long ones
-    at other rates. Raises UnknownPrice, and ValueError for a day that is none or a length that makes no sense.
+    on: a date, or text such as "2026-11-23". tier: flex or priority, which OpenAI sells. prompt_tokens: the length of the
+    prompt, for models that charge long ones at other rates. Raises UnknownPrice, and ValueError for a day that is none or a length that makes no sense.
     """
     provider, on, prompt_tokens = _provider(model, provider), _day(on), _count("prompt_tokens", prompt_tokens)
-    own = _own_row(model, provider, batch)
+    own = _own_row(model, provider, batch, tier)
     if own:
         return _own_price(own, batch, prompt_tokens)
-    rates = _calculate(Usage(input_tokens=1), model, provider, on, batch).model_price
+    rates = _calculate(Usage(input_tokens=1), model, provider, on, batch, tier).model_price
     names = ("input", "output", "cache_read", "cache_write", "cache_write_1h")
     return Price(
         **{name: _rate(getattr(rates, f"{name}_mtok"), prompt_tokens) for name in names},
@@ -79,17 +80,18 @@ def price(
     )
 
 
-def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | str | None = None, batch: bool = False) -> Decimal:
+def cost(usage: Usage, model: str, provider: str | None = None, *, on: date | str | None = None, batch: bool = False, tier: str = "") -> Decimal:
     """What a call cost in USD, cached tokens and long prompts at their own rates.
 
-    usage: the usage of a Reply, or of an entry of the log. on: a date, or text such as "2026-11-23". Raises UnknownPrice,
+    usage: the usage of a Reply, or of an entry of the log. on: a date, or text such as "2026-11-23". tier: flex or priority;
+    in a batch it has no effect. Raises UnknownPrice,
     TypeError for a usage of another kind, ValueError for counts that make no sense and a day that is none.
     """
     provider, on, usage = _provider(model, provider), _day(on), checked(usage)
-    own = _own_row(model, provider, batch)
+    own = _own_row(model, provider, batch, tier)
     if own:
         return sum(_parts(usage, _own_price(own, batch, usage.input_tokens)).values(), Decimal(0))
-    return _calculate(usage, model, provider, on, batch).total_price
+    return _calculate(usage, model, provider, on, batch, tier).total_price
 
 
 # ---- estimates ---------------------------------------------------------------
@@ -228,7 +230,7 @@ class Bill:
         if entry.provider == "compatible":
             return Decimal(0)
         try:
-            return cost(entry.usage, entry.model, entry.provider, on=self.date, batch=entry.batch)
+            return cost(entry.usage, entry.model, entry.provider, on=self.date, batch=entry.batch, tier=entry.tier)
         except (UnknownPrice, ValueError):  # a server may state a usage that makes no sense
             return None
 
@@ -322,8 +324,10 @@ def checked(usage: Usage) -> Usage:
     return usage
 
 
-def _own_row(model: str, provider: str, batch: bool) -> dict[str, Any] | None:
+def _own_row(model: str, provider: str, batch: bool, tier: str = "") -> dict[str, Any] | None:
     """The row of models.toml for a model whose price genai-prices lacks; for some it lacks the batch price alone."""
+    if tier and not batch:
+        return None  # no row has the price of a tier
     rows = [*models.table()["price"], *(models.table()["batch_price"] if batch else ())]
     return next((row for row in rows if (row["provider"], row["id"]) == (provider, models.get(model, provider).id)), None)
 
@@ -351,7 +355,7 @@ def _storage(model: str, provider: str, on: date) -> Decimal | None:
     return Decimal(days[0]["hour"]) if days else None
 
 
-def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool) -> PriceCalculation:
+def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool, tier: str = "") -> PriceCalculation:
     import genai_prices
 
     moment = datetime.combine(on, time(12), UTC)
@@ -363,13 +367,13 @@ def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool) -
         output_tokens=usage.output_tokens,
         **({"web_searches": usage.searches} if usage.searches else {}),
     )
-    context = {"processing": "batch"} if batch else None
+    context = {"processing": "batch"} if batch else {"service_tier": tier} if tier else None
     try:
         found = genai_prices.calc_price(counted, model, provider_id=PROVIDERS[provider], genai_request_timestamp=moment, price_context=context)
     except LookupError:
-        raise UnknownPrice(f"no price is known for {model} from {provider}: look it up, and add it to helpers/models.toml with its date") from None
-    if batch and not _has_variant(found, context, moment):
-        raise UnknownPrice(f"no batch price is known for {model} from {provider} on {on}")
+        raise UnknownPrice(f"no {tier and tier + ' '}price is known for {model} from {provider}: look it up, and add it to helpers/models.toml with its date") from None
+    if context and not _has_variant(found, context, moment):
+        raise UnknownPrice(f"no {'batch' if batch else tier} price is known for {model} from {provider} on {on}")
     return found
 
 

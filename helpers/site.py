@@ -8,6 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from helpers import claims
 from helpers.chapters import FOLDER, ROOT
 
 SOURCE = ROOT / "etc/site"
@@ -21,7 +22,7 @@ class SiteError(RuntimeError):
 def build(executed: Path, to: Path) -> Path:
     """Make the site. A chapter is taken from `executed` where it is there, else as it was committed. Returns its first page.
 
-    Raises SiteError with Sphinx's words, for a warning too: a link between chapters that leads nowhere is one.
+    Raises SiteError with Sphinx's words, for a warning too: a link between chapters that leads nowhere is one. So is a claim that no cell shows.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
@@ -31,6 +32,10 @@ def build(executed: Path, to: Path) -> Path:
         for chapter in sorted(FOLDER.glob("[0-9]*.ipynb")):
             newer = executed / chapter.name
             shutil.copy(newer if newer.exists() else chapter, source / FOLDER.name)
+        try:
+            (source / "claims.md").write_text(claims.page(source), encoding="utf-8")
+        except claims.NotShown as error:
+            raise SiteError(str(error)) from None
         made = Path(folder) / "made/site"  # myst-nb writes beside it
         ran = subprocess.run(
             [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-d", f"{folder}/doctrees", str(source), str(made)],

@@ -78,6 +78,8 @@ OTHER_MODELS = {
     "14a_the_bill": {"openai_model": "gpt-6.1-terra", "anthropic_model": "claude-sonnet-5-5", "older_model": "claude-sonnet-4-5"},
     "14b_the_levers": {"openai_model": "gpt-6-luna", "small_model": "gpt-5-mini", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash"},
     "14c_the_dashboard": {"openai_model": "gpt-6-luna"},
+    "13d_routing": {"cheap_model": "gpt-5-mini", "dear_model": "gpt-6.1-sol"},
+    "13f_what_to_build_on": {"openai_model": "gpt-6.1-terra"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -123,6 +125,8 @@ HOUSE = {
     "14a_the_bill": {},
     "14b_the_levers": {},
     "14c_the_dashboard": {},
+    "13d_routing": {},
+    "13f_what_to_build_on": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")

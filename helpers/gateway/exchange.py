@@ -122,6 +122,7 @@ class Question:
     filter_outside: bool = False  # whether that filter stands outside of the model: of a prompt that it stops nothing is read, an answer that it stops was written
     one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False
+    tier: str = ""  # how it is served, where that has a price of its own: flex or priority
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
     chunk_tokens: int = 1  # how many tokens this provider puts into one chunk of a stream
 

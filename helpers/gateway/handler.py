@@ -225,7 +225,7 @@ class Handler:
         except BaseException:  # a client that goes away too
             self.quotas.settle(question, Usage())
             raise
-        entry.source, entry.usage = answer.provenance, answer.usage
+        entry.source, entry.usage, entry.tier = answer.provenance, answer.usage, question.tier
         if answer.usage.cache_read_tokens:
             self.quotas.spare(question, answer.usage.cache_read_tokens)
         settle = partial(self._settle, question, answer, entry)

@@ -41,6 +41,7 @@ class Entry:
     source: Provenance | None = None
     usage: Usage | None = None
     batch: bool = False
+    tier: str = ""  # flex or priority, where an answer was served and is charged so
     mode: str = "offline"
     fault: str = ""
     at: float = 0.0

@@ -243,7 +243,7 @@ def _budget(entries: Sequence[Entry], budget_usd: Decimal | None) -> Found:
     spent, over = Decimal(0), []
     for entry in entries:
         try:
-            spent += costs.cost(entry.usage, entry.model, entry.provider, batch=entry.batch) if entry.usage else Decimal(0)
+            spent += costs.cost(entry.usage, entry.model, entry.provider, batch=entry.batch, tier=entry.tier) if entry.usage else Decimal(0)
         except costs.UnknownPrice as error:
             return UNKNOWN, str(error), ()
         if spent > budget_usd:

@@ -169,6 +169,8 @@ class Upstream:
         """Once for every answer: the money and the log."""
         if relay.status < 300:
             entry.usage = usage
+            if entry.provider == "openai":  # at others these words have no price of their own that is known
+                entry.tier = next(iter(relay.ways & {"flex", "priority"}), "")
             self._budget.settle(question, most, usage, relay.ways)
         else:
             self._budget.release(most)

@@ -471,6 +471,7 @@ def test_an_answer_of_a_dearer_tier_costs_what_that_tier_costs(live, provider):
     gateway = live(TIGHT)
     post(gateway, *chat())
     assert gateway.upstream.spent_usd == 2 * (100 * Decimal("0.15") + 5 * Decimal("0.60")) / 1_000_000
+    assert [entry.tier for entry in gateway.meter.log()] == ["priority"]
 
 
 @pytest.mark.parametrize(

@@ -156,8 +156,15 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
         sampling=sampling(body),
         include_usage=bool((body.get("stream_options") or {}).get("include_usage")),
         caches_marks_only=caches_marks_only(body),
+        tier=tier(body, provider),
         echo=body,
     )
+
+
+def tier(body: dict[str, Any], provider: str) -> str:
+    """The tier that serves a request, where that is not the standard one. Only OpenAI itself is known to keep to what was asked."""
+    asked = body.get("service_tier") if provider == "openai" else None
+    return {"flex": "flex", "priority": "priority", "fast": "priority"}.get(asked, "")
 
 
 def functions(body: dict[str, Any]) -> tuple[Function, ...]:
@@ -324,7 +331,7 @@ def completion(answer: Answer) -> dict[str, Any]:
         "model": model.served_as,
         "choices": [choice_body(i, choice, answer.question) for i, choice in enumerate(answer.choices)],
         "usage": usage_body(answer.usage, model),
-        "service_tier": "default",
+        "service_tier": answer.question.tier or "default",
         "system_fingerprint": fingerprint_of(model),
     }
 
@@ -366,7 +373,7 @@ def stream_head(answer: Answer) -> dict[str, Any]:
         "object": "chat.completion.chunk",
         "created": int(time.time()),
         "model": model.served_as,
-        "service_tier": "default",
+        "service_tier": answer.question.tier or "default",
         "system_fingerprint": fingerprint_of(model),
     }
 

@@ -117,6 +117,7 @@ class OpenAIResponses:
             effort=effort,
             sampling=chat.sampling(body),
             caches_marks_only=chat.caches_marks_only(body),
+            tier=chat.tier(body, self._dialect.provider),
             echo=body,
         )
         try:
@@ -208,7 +209,7 @@ class OpenAIResponses:
             "prompt_cache_key": asked.get("prompt_cache_key"),
             "reasoning": {"effort": answer.question.effort if thinks else None, "summary": None},
             "safety_identifier": asked.get("safety_identifier"),
-            "service_tier": "default",
+            "service_tier": answer.question.tier or "default",
             "store": asked.get("store") is not False,
             "temperature": asked.get("temperature", 1.0),
             "text": tools.echoed_text(asked),
