@@ -122,7 +122,7 @@ class Quotas:
         levels = self.levels(question.model)
         prompt = question.prompt_tokens
         # Of Anthropic's output tokens one has to be left; they are taken when they are written, whatever max_tokens says.
-        wanted = {"requests": 1, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 1}
+        wanted = {"requests": question.counts_as, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 1}
         amounts = {family: wanted[family.removesuffix(PER_DAY)] for family in levels}
         for family, level in levels.items():
             if not level.holds(amounts[family]):

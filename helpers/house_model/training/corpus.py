@@ -50,7 +50,7 @@ def _question(rng: random.Random) -> Example:
     if kind < LANGUAGE_SHARE:
         return _in_language(rng)
     topic = rng.choice(topics())
-    answer, asked = rng.choice(topic.answers), _asked(rng, topic)
+    answer, asked = rng.choice(topic.answers), asked_for(rng, topic)
     if kind < LANGUAGE_SHARE + STYLE_SHARE:
         return _instructed(rng, *styles.style(rng, topic, answer, False), _earlier(rng), asked, "style")
     if rng.random() < LONG_SHARE:
@@ -61,13 +61,13 @@ def _question(rng: random.Random) -> Example:
     return Example(turns, answer, "question", ())
 
 
-def _asked(rng: random.Random, topic: Topic) -> str:
+def asked_for(rng: random.Random, topic: Topic) -> str:
     """A wording of its own, or one that fits any term of the glossary: never one that is held out."""
     if topic.key in styles.glossary() and rng.random() < GLOSSARY_SHARE:
-        asked = _vary(rng, glossary_wording(rng, topic.key, False))
+        asked = vary(rng, glossary_wording(rng, topic.key, False))
     else:
-        asked = _vary(rng, rng.choice((*topic.ask, *topic.more)))
-    return asked if plain(asked) not in _held_out() else _asked(rng, topic)
+        asked = vary(rng, rng.choice((*topic.ask, *topic.more)))
+    return asked if plain(asked) not in _held_out() else asked_for(rng, topic)
 
 
 @cache
@@ -100,7 +100,7 @@ def _in_language(rng: random.Random) -> Example:
     known = [key for key in styles.languages() if key in _by_key()]
     topic = _by_key()[rng.choice(known)] if kind < 0.85 else rng.choice(topics())
     instruction, answer = styles.in_language(rng, topic.key, rng.choice(topic.answers), False)
-    return _instructed(rng, instruction, answer, (), _asked(rng, topic), "language")
+    return _instructed(rng, instruction, answer, (), asked_for(rng, topic), "language")
 
 
 def _instructed(rng: random.Random, instruction: str, answer: str, earlier: tuple[tuple[str, str], ...], asked: str, kind: str) -> Example:
@@ -124,7 +124,7 @@ def _document(rng: random.Random) -> str:
     return " ".join(rng.choice(rng.choice(topics()).answers) for _ in range(rng.randint(2, 12)))
 
 
-def _vary(rng: random.Random, asked: str) -> str:
+def vary(rng: random.Random, asked: str) -> str:
     """The same question as other people would type it."""
     if rng.random() < 0.5:
         asked = _in_other_words(rng, asked)
@@ -135,7 +135,7 @@ def _vary(rng: random.Random, asked: str) -> str:
     if rng.random() < 0.25:
         asked = asked.rstrip("?.!")
     if rng.random() < 0.12:
-        asked = _typo(rng, asked)
+        asked = typo(rng, asked)
     if rng.random() < 0.35:
         asked = _without_some_words(rng, asked)
     return asked
@@ -154,7 +154,7 @@ def _in_other_words(rng: random.Random, text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _typo(rng: random.Random, text: str) -> str:
+def typo(rng: random.Random, text: str) -> str:
     place = rng.randrange(max(1, len(text) - 1))
     return text[:place] + text[place + 1 : place + 2] + text[place : place + 1] + text[place + 2 :]
 
