@@ -7,11 +7,10 @@ import re
 from collections import Counter
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
-QUESTIONS = [json.loads(line) for line in (ROOT / "notebooks/data/cache_questions.jsonl").read_text(encoding="utf-8").splitlines()]
-ASKED = [text for question in QUESTIONS for texts in (question["same"], question["other"]) for text in texts.values()]
+PAIRS = [json.loads(line) for line in (ROOT / "notebooks/data/cache_questions.jsonl").read_text(encoding="utf-8").splitlines()]
+KEPT = {pair["id"]: pair["kept"] for pair in PAIRS}
+FIELDS = {"id": str, "half": str, "subject": str, "kept": str, "asked": str, "kind": str, "serves": bool}
 
 
 def plain(text: str) -> str:
@@ -20,40 +19,41 @@ def plain(text: str) -> str:
 
 
 def test_every_line_has_the_same_form_and_the_file_is_sorted():
-    for question in QUESTIONS:
-        assert set(question) - {"doubtful"} == {"id", "subject", "half", "question", "same", "other"}
-        assert question["subject"] in ("course", "shop") and question["half"] in ("choose", "report")
-        assert question["same"] and question["other"], question["id"]
-        assert set(question.get("doubtful", ())) <= set(question["same"]) | set(question["other"])
-    ids = [question["id"] for question in QUESTIONS]
-    assert ids == sorted(set(ids))
+    for pair in PAIRS:
+        assert {name: type(value) for name, value in pair.items() if name != "doubtful"} == FIELDS
+        assert pair.get("doubtful", True) is True
+        assert pair["subject"] in ("course", "shop") and pair["half"] in ("choose", "report")
+    assert [pair["id"] for pair in PAIRS] == sorted(pair["id"] for pair in PAIRS)
 
 
-def test_the_set_is_large_enough_and_no_half_is_much_larger():
-    assert len(ASKED) >= 300
-    sizes = Counter((question["half"], question["subject"]) for question in QUESTIONS)
-    assert len(sizes) == 4 and max(sizes.values()) - min(sizes.values()) <= 1
-    for kind in ("same", "other"):
-        halves = [sum(len(question[kind]) for question in QUESTIONS if question["half"] == half) for half in ("choose", "report")]
-        assert max(halves) <= 1.1 * min(halves)
+def test_a_question_that_is_kept_is_in_one_half_and_has_both_kinds_of_askers():
+    for id, kept in KEPT.items():
+        of_it = [pair for pair in PAIRS if pair["id"] == id]
+        assert len({(pair["half"], pair["subject"], pair["kept"]) for pair in of_it}) == 1, id
+        assert {pair["serves"] for pair in of_it} == {True, False}, id
+        assert sum(other == kept for other in KEPT.values()) == 1, id
 
 
-def test_no_question_stands_in_the_set_twice():
-    twice = [text for text, times in Counter(map(plain, ASKED)).items() if times > 1]
-    assert not twice
-    assert len({plain(question["question"]) for question in QUESTIONS}) == len(QUESTIONS)
+def test_the_set_is_large_enough_and_no_part_is_much_larger():
+    assert len(PAIRS) >= 300
+    for name in ("half", "subject", "serves"):
+        sizes = Counter(pair[name] for pair in PAIRS).values()
+        assert len(sizes) == 2 and max(sizes) <= 1.1 * min(sizes), name
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question["id"])
-def test_a_wording_is_called_exact_where_only_case_spaces_and_marks_differ(question):
-    alike = {kind for kind, text in question["same"].items() if plain(text) == plain(question["question"])}
-    assert alike == {"exact"} & set(question["same"])
+def test_no_question_is_asked_twice():
+    assert not [text for text, times in Counter(plain(pair["asked"]) for pair in PAIRS).items() if times > 1]
 
 
-def test_a_near_miss_is_no_cached_question():
+def test_a_wording_is_called_exact_where_only_case_spaces_and_marks_differ():
+    for pair in PAIRS:
+        assert (pair["kind"] == "exact") == (plain(pair["asked"]) == plain(pair["kept"])), pair
+
+
+def test_a_near_miss_is_no_kept_question():
     """Neither its own nor another's: an exact cache must not answer it."""
-    cached = {plain(question["question"]) for question in QUESTIONS}
-    assert not [text for question in QUESTIONS for text in question["other"].values() if plain(text) in cached]
+    kept = {plain(text) for text in KEPT.values()}
+    assert not [pair["asked"] for pair in PAIRS if not pair["serves"] and plain(pair["asked"]) in kept]
 
 
 def test_no_model_of_ours_was_trained_on_a_question_of_the_set():
@@ -61,4 +61,4 @@ def test_no_model_of_ours_was_trained_on_a_question_of_the_set():
     for path in (ROOT / "helpers/house_model/training").rglob("*.txt"):
         for line in path.read_text(encoding="utf-8").splitlines():
             trained.update(map(plain, (line, line.partition(": ")[2], *re.split(r" *[|\t] *", line))))
-    assert not [text for text in (*ASKED, *(question["question"] for question in QUESTIONS)) if plain(text) in trained]
+    assert not [text for text in (*KEPT.values(), *(pair["asked"] for pair in PAIRS)) if plain(text) in trained]
