@@ -52,6 +52,8 @@ class Model:
     released: date | None = None
     retires: date | None = None
     replacement: str | None = None
+    kind: str = "chat"  # chat | embedding
+    dimensions: int = 0  # numbers of a vector, where it is an embedding model and nobody asks for fewer
 
     def is_retired(self, on: date) -> bool:
         return self.retires is not None and self.retires <= on
@@ -75,7 +77,8 @@ def facts_date() -> date:
 
 @cache
 def _by_key() -> dict[tuple[str, str], Model]:
-    return {(row["provider"], row["id"]): _model(row) for row in table()["model"]}
+    rows = (*table()["model"], *({**row, "kind": "embedding", "tier": "embedding", "max_output": 0} for row in table()["embedding"]))
+    return {(row["provider"], row["id"]): _model(row) for row in rows}
 
 
 def _model(row: dict[str, Any]) -> Model:
@@ -90,15 +93,15 @@ def _model(row: dict[str, Any]) -> Model:
     return Model(**given, **table()["pace"][row["tier"]], limits=table()["limits"][row["provider"]])
 
 
-def of(provider: str) -> list[Model]:
-    """All models of a provider, in the order of the table."""
-    return [model for model in _by_key().values() if model.provider == provider]
+def of(provider: str, kind: str | None = "chat") -> list[Model]:
+    """The models of a provider that chat, or those of another kind (None: of all), in the order of the table."""
+    return [model for model in _by_key().values() if model.provider == provider and kind in (None, model.kind)]
 
 
 def find(provider: str, id: str) -> Model | None:
     """A model by the id or by the dated name that it answers with; None when there is none."""
     found = _by_key().get((provider, id))
-    return found or next((m for m in of(provider) if m.served_as == id and provider not in ("bedrock",)), None)
+    return found or next((m for m in of(provider, None) if m.served_as == id and provider not in ("bedrock",)), None)
 
 
 def get(id: str, provider: str | None = None) -> Model:
@@ -110,7 +113,7 @@ def get(id: str, provider: str | None = None) -> Model:
             raise UnknownModel(f"{provider} has no model {id!r}: it is sold by {' and '.join(elsewhere)}.")
         from difflib import get_close_matches
 
-        close = get_close_matches(id, [m.id for m in _by_key().values() if provider in (None, m.provider)], n=3, cutoff=0.4)
+        close = get_close_matches(id, [m.id for m in asked], n=3, cutoff=0.4)
         near = f" Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
         raise UnknownModel(f"there is no model {id!r} in helpers/models.toml.{near}")
     return found[0]

@@ -7,9 +7,13 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from math import inf
+from typing import TYPE_CHECKING
 
 from helpers.gateway import tokens
 from helpers.gateway.exchange import Draft, Provenance, Question, Run, Search, Usage
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class Answer:
     usage: Usage
     pace: float  # 1 = the model's typical speed, 0 = at once
     started: float = field(default_factory=time.monotonic)
+    vectors: np.ndarray | None = None  # of an embedding model: a row for each text
 
     def pieces(self) -> list[Piece]:
         """The text of all choices in the order a server sends it, a few tokens at a time."""

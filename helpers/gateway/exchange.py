@@ -92,6 +92,16 @@ class Function:
     parameters: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Vectors:
+    """How the vectors for some texts are wanted. `form` is what else shapes the answer, in the provider's own fields."""
+
+    dimensions: int
+    is_unit: bool = True  # whether a shortened vector is made to have a length of one
+    form: tuple[tuple[str, Any], ...] = ()
+    tokens: tuple[int, ...] | None = None  # of each text, where the provider's own tokenizer counted them
+
+
 @dataclass
 class Question:
     """A request to a model, in no provider's words. `limit` is in output tokens, thinking included."""
@@ -122,6 +132,8 @@ class Question:
     filter_outside: bool = False  # whether that filter stands outside of the model: of a prompt that it stops nothing is read, an answer that it stops was written
     one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False
+    vectors: Vectors | None = None  # of an embedding model: each message is a text by itself, and each gets a vector
+    counts_as: int = 1  # requests, towards the limits of the provider
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
     chunk_tokens: int = 1  # how many tokens this provider puts into one chunk of a stream
 
@@ -133,12 +145,16 @@ class Question:
             meaning["schema"] = self.schema
         if self.must_call:
             meaning["must_call"] = list(self.must_call)
+        if self.vectors:
+            meaning["vectors"] = {"dimensions": self.vectors.dimensions, **dict(self.vectors.form)}
         return meaning
 
     @lazy
     def prompt_tokens(self) -> int:
         """Tokens of the whole prompt as this model's tokenizer is taken to count them."""
-        per_message, per_prompt = MESSAGE_OVERHEAD.get(self.provider, (0, 0))
+        if self.vectors and self.vectors.tokens is not None:
+            return sum(self.vectors.tokens)
+        per_message, per_prompt = (0, 0) if self.vectors else MESSAGE_OVERHEAD.get(self.provider, (0, 0))
         text = sum([part.token_count() for message in self.messages for part in message.parts])
         text += sum(map(tokens.count, self.tools))
         return round((text + per_message * len(self.messages) + per_prompt) * self.model.token_ratio)
@@ -170,13 +186,13 @@ MESSAGE_OVERHEAD = {"openai": (4, 3), "azure": (4, 3), "compatible": (4, 3), "an
 def key_of(meaning: dict[str, Any]) -> str:
     """A short stable name for a meaning, whatever the order of its fields."""
     fields = [meaning["provider"], meaning["model"], meaning["messages"], meaning["tools"]]
-    rare = [[name, json.dumps(meaning[name], sort_keys=True)] for name in ("schema", "must_call", "shape") if name in meaning]
+    rare = [[name, json.dumps(meaning[name], sort_keys=True)] for name in ("schema", "must_call", "vectors", "shape") if name in meaning]
     return hashlib.sha256(to_json([*fields, *rare])).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where an answer came from. kind: scripted | captured | house | live."""
+    """Where an answer came from. kind: scripted | captured | house | house-embed (vectors) | live."""
 
     kind: str
     date: str = ""
@@ -221,7 +237,7 @@ class Draft:
 class Refusal(Exception):
     """A request that is not answered. `kind` is neutral; each dialect words it as its provider does.
 
-    Kinds: bad_key, no_key, bad_token, bad_signature, forbidden, no_route, no_version, unknown_model, retired_model, profile_needed, missing,
+    Kinds: bad_key, no_key, bad_token, bad_signature, forbidden, no_route, no_version, unknown_model, retired_model, wrong_kind (of model), profile_needed, missing,
     wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, conflict,
     rate_limited, overloaded, server_error, out_of_credit, filtered, no_recording, over_budget, no_upstream.
     `param` is the path of the field at fault, such as messages[0].role. `facts` holds what the wording

@@ -90,9 +90,12 @@ class Faults:
         """The fault for a batch that is being made, counted down."""
         return self._strike(provider, lambda kind: kind in IN_BATCH)
 
-    def strike(self, provider: str, *, stream: bool = True) -> Fault | None:
-        """The fault for a question that just came in, counted down. A stream that ends too soon waits for a stream."""
-        return self._strike(provider, lambda kind: kind not in IN_BATCH and (stream or kind != "stream_ended"))
+    def strike(self, provider: str, *, stream: bool = True, filtered: bool = True) -> Fault | None:
+        """The fault for a question that just came in, counted down.
+
+        A stream that ends too soon waits for a stream, and a filter for a question that one looks at: it does at none for vectors.
+        """
+        return self._strike(provider, lambda kind: kind not in IN_BATCH and (stream or kind != "stream_ended") and (filtered or kind not in FILTERS))
 
     def _strike(self, provider: str, fits: Callable[[str], bool]) -> Fault | None:
         now = self._clock.now()

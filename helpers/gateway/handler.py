@@ -28,6 +28,8 @@ from helpers.gateway.http import Request
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level, Quotas
+from helpers.gateway.sources.embedder import MODEL as EMBEDDING_MODEL
+from helpers.gateway.sources.embedder import Embedder
 from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
@@ -37,6 +39,7 @@ from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
 from helpers.gateway.worker import LARGE, SMALL, Worker
 
 TOKEN = 4  # bytes of text, about
+OURS = (HOUSE_MODEL, EMBEDDING_MODEL)  # by their own names they are on this machine in every mode, and answer in strict mode too
 LONGEST_NOTE = 300  # characters, in the log
 PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
 SLOW = 5.0  # seconds
@@ -62,6 +65,7 @@ class Handler:
         self._worker = Worker()
         self.work = self._worker.do  # for the dialects too
         self.house = House(self.work)
+        self.embedder = Embedder()
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
 
     @property
@@ -78,12 +82,14 @@ class Handler:
         self.quotas.reset()
         self.recordings.rewind()
         self.house.forget()
+        self.embedder.forget()
         self.clock.reset()
 
     def close(self) -> None:
         """Begin nothing more."""
         self.batches.clear()
         self.house.close()
+        self.embedder.close()
         self._worker.close()
 
     # ---- one request -----------------------------------------------------
@@ -139,7 +145,7 @@ class Handler:
             _check_key(dialect.key(call))
             if route.handle is None:
                 question = await self._read(route, call, entry)
-                fault = self.faults.strike(dialect.provider, stream=question.stream)
+                fault = self.faults.strike(dialect.provider, stream=question.stream, filtered=question.vectors is None)
                 entry.fault = fault.kind if fault else ""
                 if fault:
                     await self._before(fault, question)
@@ -236,6 +242,7 @@ class Handler:
             entry.usage = answer.usage  # before the client has the answer and looks into the log
             head = self._head(dialect, call, question, answer, levels)
             size = max(len(call.body), TOKEN * question.prompt_tokens)  # some answers repeat parts of the request
+            size = size if answer.vectors is None else max(size, answer.vectors.nbytes)
             return Response(200, head, await self.work(size, route.write, question, answer), when_sent=settle)
         except BaseException:
             settle()
@@ -251,8 +258,8 @@ class Handler:
         return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
 
     def _is_ours(self, dialect: Dialect, question: Question) -> bool:
-        """The house model by name is on this machine in every mode, unless a server of the learner's own takes its place."""
-        return question.model.id == HOUSE_MODEL and not (dialect.has_upstream and self.upstream and self.upstream.knows("compatible"))
+        """Our models by name are on this machine in every mode, unless a server of the learner's own takes their place."""
+        return question.model.id in OURS and not (dialect.has_upstream and self.upstream and self.upstream.knows("compatible"))
 
     async def _recorded(self, question: Question) -> Draft | Captured | None:
         """What is recorded for it. The many variations are read when they are first needed, beside the event loop."""
@@ -263,12 +270,14 @@ class Handler:
         return found
 
     async def _unrecorded(self, question: Question) -> None:
-        """The house model answers what is not recorded. Raises Refusal in strict mode."""
-        if self.strict and question.model.id != HOUSE_MODEL:
+        """Our models answer what is not recorded. Raises Refusal in strict mode."""
+        if self.strict and question.model.id not in OURS:
             nearest = await self.work(TOKEN * question.prompt_tokens, self.recordings.nearest, question)
             raise Refusal("no_recording", nearest=nearest.prompt[:80] if nearest else None, model=question.model.id)
 
     async def _compose(self, question: Question, draft: Draft | None) -> Answer:
+        if question.vectors:
+            return await self.embedder.answer(question, self.pace)
         is_free = draft is not None and draft.is_free
         cached = Usage() if is_free else await self.work(TOKEN * question.prompt_tokens, self.prompt_cache.account, question)
         if draft is None:

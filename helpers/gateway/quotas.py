@@ -94,7 +94,7 @@ class Quotas:
         levels = self.levels(question.model)
         prompt = question.prompt_tokens
         # Of Anthropic's output tokens one has to be left; they are taken when they are written, whatever max_tokens says.
-        wanted = {"requests": 1, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 1}
+        wanted = {"requests": question.counts_as, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 1}
         for family, level in levels.items():
             if not level.holds(wanted[family]):
                 raise self._refusal(question, family, levels, wanted[family])

@@ -32,12 +32,12 @@ def files() -> Path:
 
 
 @cache
-def encoding() -> tiktoken.Encoding:
-    """The o200k_base encoding; loading it takes about 0.3 s once."""
+def encoding(name: str = "o200k_base") -> tiktoken.Encoding:
+    """An encoding, o200k_base unless named; loading it takes about 0.3 s once."""
     os.environ["TIKTOKEN_CACHE_DIR"] = str(files())  # from a folder of the shell's it could be missing, and would be fetched
     import tiktoken
 
-    return tiktoken.get_encoding("o200k_base")
+    return tiktoken.get_encoding(name)
 
 
 def encode(text: str) -> array[int]:
@@ -78,3 +78,17 @@ def split(text: str, size: int) -> list[str]:
         except UnicodeDecodeError:
             out.append("")
     return out
+
+
+def count_older(text: str) -> int:
+    """Number of tokens in a text by cl100k_base, the encoding of OpenAI's embedding models."""
+    slices = (text[start : start + SLICE] for start in range(0, len(text), SLICE))
+    return sum(len(encoding("cl100k_base").encode_ordinary(part)) for part in slices)
+
+
+def text_of_older(ids: list[int]) -> str:
+    """The text of token ids of cl100k_base. Raises ValueError for what is none."""
+    try:
+        return encoding("cl100k_base").decode_bytes(ids).decode("utf-8", "replace")
+    except (KeyError, OverflowError, TypeError) as error:
+        raise ValueError(f"{error} is no token of cl100k_base") from None

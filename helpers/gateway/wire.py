@@ -182,8 +182,8 @@ class Dialect:
             return None
 
     # ---- shared by the subclasses ----------------------------------------
-    def model(self, name: Any, call: Call, param: str = "model") -> models.Model:
-        """The named model. Raises Refusal for one that is unknown, retired by the course's clock, or no string."""
+    def model(self, name: Any, call: Call, param: str = "model", kind: str | None = "chat") -> models.Model:
+        """The named model. Raises Refusal for one that is unknown, retired by the course's clock, of another kind (None: any will do), or no string."""
         if not isinstance(name, str):
             raise Refusal("wrong_type", param=param, expected="string", value=name)
         found = models.find(self.provider, name)
@@ -191,6 +191,8 @@ class Dialect:
             raise Refusal("unknown_model", param=param, model=name)
         if found.retires and found.is_retired(call.services.clock.today()):
             raise Refusal("retired_model", param=param, model=name)
+        if kind not in (None, found.kind):
+            raise Refusal("wrong_kind", param=param, model=name, wanted=kind)
         return found
 
     def check_length(self, question: Question) -> Question:

@@ -78,7 +78,7 @@ class Model:
         self._eps = config["rms_norm_eps"]
         self._embed = weights["model.embed_tokens.weight"]
         self._head = Linear(weights.get("lm_head.weight", self._embed) * weights["model.norm.weight"])
-        self._layers = [_layer(weights, f"model.layers.{i}.", self.size) for i in range(config["num_hidden_layers"])]
+        self._layers = [read_layer(weights, f"model.layers.{i}.", self.size) for i in range(config["num_hidden_layers"])]
         base = (config.get("rope_parameters") or {}).get("rope_theta") or config.get("rope_theta", 10_000.0)
         angles = np.outer(np.arange(self.context), base ** (-np.arange(0, self.size, 2) / self.size))
         self._cos, self._sin = np.cos(angles).astype(np.float32), np.sin(angles).astype(np.float32)
@@ -156,7 +156,8 @@ class Model:
         return mixed.reshape(len(heads), -1)
 
 
-def _layer(weights: dict[str, Array], prefix: str, size: int) -> Layer:
+def read_layer(weights: dict[str, Array], prefix: str, size: int) -> Layer:
+    """The weights of one layer, by the beginning of their names in the file."""
     def named(*names: str) -> Array:
         return np.concatenate([weights[f"{prefix}{name}.weight"] for name in names])
 

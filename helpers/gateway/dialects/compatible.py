@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
 from helpers.gateway.dialects import adapters, vllm
-from helpers.gateway.dialects.openai import chat
+from helpers.gateway.dialects.openai import chat, embeddings
 from helpers.gateway.dialects.openai.dialect import OpenAI
-from helpers.gateway.exchange import Question, Refusal
+from helpers.gateway.exchange import Question, Refusal, Vectors
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
 
@@ -40,6 +41,7 @@ class Compatible(OpenAI):
     def routes(self) -> list[Route]:
         return [
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
+            route("POST", "/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/health", "health", handle=self.health),
             route("GET", "/version", "version", handle=self.version),
@@ -51,10 +53,10 @@ class Compatible(OpenAI):
         """A server of one's own takes any key, or none."""
         return super().key(call) or "none needed"
 
-    def model(self, name: Any, call: Call, param: str = "model") -> models.Model:
+    def model(self, name: Any, call: Call, param: str = "model", kind: str | None = "chat") -> models.Model:
         """The named model; behind an adapter's name, the model that it is for."""
         adapter = self._adapters.get(name) if isinstance(name, str) else None
-        return super().model(adapter.base if adapter else name, call, param)
+        return super().model(adapter.base if adapter else name, call, param, kind)
 
     def read_chat(self, call: Call) -> Question:
         if "model" not in call.json:
@@ -68,7 +70,27 @@ class Compatible(OpenAI):
             raise Refusal("above_window", param=name, value=question.limit, maximum=question.model.context)
         return self.check_length(question)
 
+    def read_embeddings(self, call: Call) -> Question:
+        if "model" not in call.json:
+            raise Refusal("missing", param="model")
+        model = self.model(call.json["model"], call, kind="embedding")
+        texts, dimensions, form = vllm.embeddings(call.json, model)
+        question = Question(self.provider, model, embeddings.messages(texts), vectors=Vectors(dimensions, form=(("encoding_format", form),)))
+        for message in question.messages:
+            self.check_length(replace(question, messages=(message,)))
+        return question
+
     # ---- writing ---------------------------------------------------------
+    def write_embeddings(self, question: Question, answer: Answer) -> bytes:
+        as_text = dict(question.vectors.form)["encoding_format"] == "base64"
+        rows = (
+            b'{"index":%d,"object":"embedding","embedding":%b}' % (index, compact(embeddings.in_base64_form(one) if as_text else embeddings.floats(one)))
+            for index, one in enumerate(answer.vectors)
+        )
+        head = {"id": hex_id("embd-", 16), "object": "list", "created": int(time.time()), "model": question.model.id}
+        usage = {"prompt_tokens": answer.usage.input_tokens, "total_tokens": answer.usage.input_tokens, "completion_tokens": 0, "prompt_tokens_details": None}
+        return compact(head)[:-1] + b',"data":[' + b",".join(rows) + b'],"usage":' + compact(usage) + b"}"
+
     def write_chat(self, question: Question, answer: Answer) -> bytes:
         choices = [
             {

@@ -147,6 +147,27 @@ def _too_many(n: int) -> str:
     return f"n must be at most {MOST_CHOICES}, got {n}. To increase this limit, set the VLLM_MAX_N_SEQUENCES environment variable."
 
 
+_check_embeddings = checker(
+    shape(
+        "input",
+        input={"type": ["string", "array"], "items": STRING, "minItems": 1},
+        dimensions=nullable(INTEGER),
+        encoding_format=nullable(one_of("float", "base64")),
+        user=nullable(STRING),
+    )
+)
+
+
+def embeddings(body: dict[str, Any], model: models.Model) -> tuple[list[str], int, str]:
+    """The texts of a request for vectors, the length of these and their form. Raises Refusal."""
+    _check_embeddings(body)
+    asked = model.dimensions if body.get("dimensions") is None else body["dimensions"]
+    if not 0 < asked <= model.dimensions:
+        raise Refusal("bad_value", f"Dimensions must be between 1 and {model.dimensions}; got {asked}", param="dimensions")
+    given = body["input"]
+    return [given] if isinstance(given, str) else given, asked, body.get("encoding_format") or "float"
+
+
 def as_texts(messages: list[dict[str, Any]], model: models.Model) -> list[dict[str, Any]]:
     """The messages as the chat templates of this mount show them: texts, without names and the calls of old. Raises Refusal for what is no text."""
     return [{**{k: v for k, v in message.items() if k not in UNSEEN}, "content": _text_of(message.get("content"), model)} for message in messages]
@@ -181,8 +202,11 @@ def words(refusal: Refusal) -> tuple[int, str, str]:
     """Status, type and message of a refusal."""
     facts, param = refusal.facts, refusal.param
     if refusal.kind == "unknown_model":
-        served = ", ".join(model.id for model in models.of("compatible"))
+        served = ", ".join(model.id for model in models.of("compatible", None))
         return 404, "NotFoundError", f"The model `{facts['model']}` does not exist. Valid aliases: {served}."
+    if refusal.kind == "wrong_kind":
+        operation = "Embeddings" if facts["wanted"] == "embedding" else "Chat Completions"
+        return 501, "NotImplementedError", f"The model does not support {operation} API"
     if refusal.kind == "too_long":
         least = facts["maximum"] + 1
         text = (

@@ -141,8 +141,8 @@ BLOCK_TYPES = {
 def _blocks(value: Any, found: Found) -> None:
     """A text, a message, a block of content, or a list of them."""
     for block in value if isinstance(value, list) else [value]:
-        if not isinstance(block, str):
-            _block(block, found)
+        if not isinstance(block, str | int):  # a number is a token of a text that is to get a vector
+            _blocks(block, found) if isinstance(block, list) else _block(block, found)
 
 
 def _block(block: Any, found: Found) -> None:
@@ -219,6 +219,12 @@ def _plain_prompt(value: Any, found: Found) -> None:
         raise unpriced("a stored prompt")
 
 
+def _requests(value: Any, found: Found) -> None:
+    """The requests of Gemini's batchEmbedContents, each with a content of its own."""
+    for request in value if isinstance(value, list) else [value]:
+        read(request, TOP, found, "requests.")
+
+
 LIMITS = dict.fromkeys(("maxTokens", "maxCompletionTokens", "maxOutputTokens", "maxNewTokens", "maxGenLen"), _limit)
 SAMPLING = _texts("temperature topP topK seed stop stopSequences presencePenalty frequencyPenalty logprobs")
 GENERATION: Rules = {
@@ -240,6 +246,11 @@ TOP: Rules = {
         "additionalModelResponseFieldPaths",
     ),
     **dict.fromkeys(("functions", "responseFormat", "text", "outputConfig"), _form),
+    # vectors: the models have no price but that of the text
+    **_texts("dimensions encodingFormat inputText normalize embeddingTypes texts inputType truncate outputDimension taskType title outputDimensionality"),
+    "content": _blocks,
+    "embedContentConfig": _object("embedContentConfig", _texts("taskType title outputDimensionality autoTruncate")),
+    "requests": _requests,
     "n": _choices,
     "tools": _tools,
     "toolConfig": _object("toolConfig", {"tools": _tools, **_texts("toolChoice functionCallingConfig")}),

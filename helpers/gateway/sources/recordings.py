@@ -28,7 +28,7 @@ from helpers.gateway.lazy import lazy
 from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.wordings import ANY_TURNS, LONGEST, Wordings
 
-FORM = ("schema", "must_call")  # what a question may ask of the form of its answer
+FORM = ("schema", "must_call", "vectors")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
 VARIATIONS = "variations.jsonl"
 log = logging.getLogger("helpers.gateway")
@@ -149,7 +149,7 @@ class Recordings:
 
     def may_vary(self, question: Question) -> bool:
         """Whether an answer to nearly these words would do. The house model by its own name speaks for itself."""
-        return not (question.tools or question.schema or question.must_call or question.model.id == HOUSE_MODEL)
+        return not (question.tools or question.schema or question.must_call or question.vectors or question.model.id == HOUSE_MODEL)
 
     def nearly(self, question: Question) -> Draft | None:
         """A scripted answer to nearly these words, or None. Reads the variations, if they are not read yet."""

@@ -64,10 +64,16 @@ def _question(rng: random.Random) -> Example:
 def _asked(rng: random.Random, topic: Topic) -> str:
     """A wording of its own, or one that fits any term of the glossary: never one that is held out."""
     if topic.key in styles.glossary() and rng.random() < GLOSSARY_SHARE:
-        asked = _vary(rng, glossary_wording(rng, topic.key, False))
+        asked = vary(rng, glossary_wording(rng, topic.key, False))
     else:
-        asked = _vary(rng, rng.choice((*topic.ask, *topic.more)))
+        asked = vary(rng, rng.choice((*topic.ask, *topic.more)))
     return asked if plain(asked) not in _held_out() else _asked(rng, topic)
+
+
+def varied(rng: random.Random, topic: Topic) -> str:
+    """A wording of its own, changed a little: never one that is held out."""
+    asked = vary(rng, rng.choice((*topic.ask, *topic.more)))
+    return asked if plain(asked) not in _held_out() else varied(rng, topic)
 
 
 @cache
@@ -124,7 +130,7 @@ def _document(rng: random.Random) -> str:
     return " ".join(rng.choice(rng.choice(topics()).answers) for _ in range(rng.randint(2, 12)))
 
 
-def _vary(rng: random.Random, asked: str) -> str:
+def vary(rng: random.Random, asked: str) -> str:
     """The same question as other people would type it."""
     if rng.random() < 0.5:
         asked = _in_other_words(rng, asked)
@@ -135,7 +141,7 @@ def _vary(rng: random.Random, asked: str) -> str:
     if rng.random() < 0.25:
         asked = asked.rstrip("?.!")
     if rng.random() < 0.12:
-        asked = _typo(rng, asked)
+        asked = typo(rng, asked)
     if rng.random() < 0.35:
         asked = _without_some_words(rng, asked)
     return asked
@@ -154,7 +160,7 @@ def _in_other_words(rng: random.Random, text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _typo(rng: random.Random, text: str) -> str:
+def typo(rng: random.Random, text: str) -> str:
     place = rng.randrange(max(1, len(text) - 1))
     return text[:place] + text[place + 1 : place + 2] + text[place : place + 1] + text[place + 2 :]
 

@@ -18,6 +18,11 @@ from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Headers, Read, Response, Route, compact, route
 from helpers.models import Model
 
+WRONG_KIND = (
+    "The {} operation does not work with the specified model, {}. Please choose different model and try again. "
+    "You can learn more about which models can be used with each operation here: https://go.microsoft.com/fwlink/?linkid=2197993."
+)
+
 
 class Azure(OpenAI):
     provider = "azure"
@@ -27,13 +32,15 @@ class Azure(OpenAI):
         self._responses = AzureResponses(self)
 
     def routes(self) -> list[Route]:
-        deployment = "/openai/deployments/(?P<deployment>[^/]+)/chat/completions"
+        deployment = "/openai/deployments/(?P<deployment>[^/]+)"
         actions = {"write": self.write_chat, "stream": self.stream_chat}
         responses = self._responses
         stored = {"write": responses.write, "stream": responses.stream, "weigh": responses.weigh}
         return [
-            route("POST", deployment, "chat", read=self._versioned(self.read_deployment), **actions),
+            route("POST", deployment + "/chat/completions", "chat", read=self._versioned(self.read_deployment), **actions),
+            route("POST", deployment + "/embeddings", "embeddings", read=self._versioned(self.read_deployed_embeddings), write=self.write_embeddings),
             route("POST", "/openai/v1/chat/completions", "chat", read=self.read_chat, **actions),
+            route("POST", "/openai/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
             route("POST", "/openai/responses", "responses", read=self._versioned(responses.read), **stored),
             route("POST", "/openai/v1/responses", "responses", read=responses.read, **stored),
             route("GET", "/openai/v1/models", "models", handle=self.list_models),
@@ -62,6 +69,9 @@ class Azure(OpenAI):
         if call.json.get("model", "") is None:  # the deployment says it, so null is as good as absent: LangChain's documented use
             call = call.with_json({name: value for name, value in call.json.items() if name != "model"})
         return self.read_chat_for(model, call)
+
+    def read_deployed_embeddings(self, call: Call) -> Question:
+        return self.read_embeddings_for(self.model(call.groups["deployment"], call, kind="embedding"), call)
 
     def read_chat_for(self, model: Model, call: Call) -> Question:
         return filters.judged(super().read_chat_for(model, call))
@@ -149,6 +159,9 @@ def _own_error(refusal: Refusal) -> tuple[int, str, str] | None:
             return 401, "401", text
         case "unknown_model" | "retired_model":
             return 404, "DeploymentNotFound", "The API deployment for this resource does not exist. If you created the deployment within the last 5 minutes, please wait a moment and try again."
+        case "wrong_kind":
+            operation = "embeddings" if refusal.facts["wanted"] == "embedding" else "chatCompletion"
+            return 400, "OperationNotSupported", WRONG_KIND.format(operation, refusal.facts["model"])
         case "no_version" | "no_route":
             return 404, "404", "Resource not found"
         case "rate_limited":

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
-from helpers.gateway.dialects.bedrock import eventstream, guardrails, signatures
+from helpers.gateway.dialects.bedrock import embeddings, eventstream, guardrails, signatures
 from helpers.gateway.dialects.bedrock.converse import Converse, parse_converse_usage
 from helpers.gateway.dialects.bedrock.errors import words
 from helpers.gateway.dialects.bedrock.invoke import Invoke, parse_llama_usage
@@ -50,12 +50,12 @@ class Bedrock(Dialect):
         signed = re.search(r"Credential=([^/,\s]+)", header)
         return signed.group(1) if signed else header.removeprefix("Bearer ").strip() or None
 
-    def named_model(self, call: Call, *, on_demand: bool = True) -> models.Model:
+    def named_model(self, call: Call, *, on_demand: bool = True, kind: str | None = "chat") -> models.Model:
         """The model or inference profile in the path, by its id or its ARN. Some models are invoked by a profile alone."""
         signatures.check(call, self.mount)
         name = unquote(call.groups["model"])
         name = name.rpartition("/")[2] if name.startswith("arn:") else name
-        model = self.model(name, call, "modelId")
+        model = self.model(name, call, "modelId", kind)
         if model.profile_only and on_demand:
             raise Refusal("profile_needed", model=name)
         return model
@@ -124,7 +124,7 @@ class Bedrock(Dialect):
         return out
 
     def usage(self, payloads: list[Any]) -> Usage | None:
-        return parse_converse_usage(payloads) or anthropic_messages.parse_usage(payloads) or parse_llama_usage(payloads)
+        return embeddings.parse_usage(payloads) or parse_converse_usage(payloads) or anthropic_messages.parse_usage(payloads) or parse_llama_usage(payloads)
 
 
 def _region(call: Call) -> str | None:

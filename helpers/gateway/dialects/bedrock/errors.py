@@ -37,6 +37,8 @@ def words(refusal: Refusal, path: str = "") -> tuple[int, str, str]:
             return 403, "MissingAuthenticationTokenException", "Missing Authentication Token"
         case "unknown_model":
             return *validation, "The provided model identifier is invalid."
+        case "wrong_kind":
+            return *validation, "This action doesn't support the model that you provided. Try again with a supported text or chat model."
         case "retired_model":
             return 404, "ResourceNotFoundException", END_OF_LIFE
         case "profile_needed":
@@ -135,8 +137,12 @@ def _by_schema(refusal: Refusal) -> str:
             found = f"{place}: expected type: {expected}, found: {_found_type(facts.get('value'))}"
         case _ if rule in ("minimum", "maximum"):
             found = f"{place}: {_shown(facts)} is not {'greater' if rule == 'minimum' else 'less'} or equal to {bound}"
-        case _ if rule == "minItems":
-            found = f"{place}: expected minimum item count: {bound}, found: {len(facts['value'])}"
+        case _ if rule in ("minItems", "maxItems"):
+            found = f"{place}: expected {rule[:3]}imum item count: {bound}, found: {len(facts['value'])}"
+        case _ if rule in ("minLength", "maxLength"):
+            found = f"{place}: expected {rule}: {bound}, actual: {len(facts['value'])}"
+        case _ if rule == "enum":
+            found = f"{place}: {_shown(facts)} is not a valid enum value"
         case _:
             found = f"{place}: {_shown(facts)} is not a valid value"
     return f"Malformed input request: {found}, please reformat your input and try again."

@@ -11,7 +11,7 @@ from typing import Any
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
 from helpers.gateway.dialects.bedrock import converse as bedrock_converse
-from helpers.gateway.dialects.bedrock import eventstream
+from helpers.gateway.dialects.bedrock import embeddings, eventstream
 from helpers.gateway.dialects.bedrock.makers import is_llama, is_mistral, is_nova
 from helpers.gateway.dialects.schema import ANY, STRING, between, checker, list_of, shape
 from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
@@ -41,17 +41,22 @@ NEW_VERSION = "2026-10-21"  # what Anthropic's own client for Bedrock sends (ant
 
 
 class Invoke:
-    def __init__(self, dialect: Dialect, named_model: Callable[[Call], Model], converse: Callable[[dict[str, Any], Model], Question]) -> None:
+    def __init__(self, dialect: Dialect, named_model: Callable[..., Model], converse: Callable[[dict[str, Any], Model], Question]) -> None:
         """`named_model` finds the model in a call's path; `converse` makes the question of a Converse body."""
         self._dialect, self._named_model, self._converse = dialect, named_model, converse
 
     # ---- reading ---------------------------------------------------------
     def read(self, call: Call) -> Question:
-        model = self._named_model(call)
+        model = self._named_model(call, kind=None)
+        if model.kind == "embedding":
+            return embeddings.question(call.json, model)
         return self._dialect.check_length(self.question(call.json, model))
 
     def read_stream(self, call: Call) -> Question:
-        return replace(self.read(call), stream=True)
+        question = self.read(call)
+        if question.vectors:
+            raise Refusal("unsupported", "The model is unsupported for streaming", param="modelId")
+        return replace(question, stream=True)
 
     def question(self, body: dict[str, Any], model: Model) -> Question:
         if is_llama(model):
@@ -68,6 +73,8 @@ class Invoke:
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
+        if question.vectors:
+            return embeddings.body(question, answer)
         if is_llama(question.model):
             return compact(_llama_body(answer))
         if is_nova(question.model):

@@ -19,3 +19,11 @@ def is_nova(model: Model) -> bool:
 
 def is_mistral(model: Model) -> bool:
     return model.id.startswith("mistral.")
+
+
+def is_titan(model: Model) -> bool:
+    return model.id.startswith("amazon.titan-embed")
+
+
+def is_cohere(model: Model) -> bool:
+    return "cohere." in model.id

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.gemini import contents as bodies
-from helpers.gateway.dialects.gemini import interactions, turns
+from helpers.gateway.dialects.gemini import embeddings, interactions, turns
 from helpers.gateway.dialects.gemini.batches import GeminiBatches
 from helpers.gateway.dialects.gemini.caches import GeminiCaches
 from helpers.gateway.dialects.gemini.errors import error_body, interaction_error
@@ -39,6 +39,8 @@ class Gemini(Dialect):
         return [
             route("POST", one + ":generateContent", "generate", read=self.read, write=self.write, weigh=self.caches.weigh),
             route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream, weigh=self.caches.weigh),
+            route("POST", one + ":embedContent", "embeddings", read=self.read_embedding, write=self.write_embeddings),
+            route("POST", one + ":batchEmbedContents", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
             route("POST", one + ":countTokens", "count tokens", handle=self.count),
             route("GET", VERSION + "/models", "models", handle=self.list_models),
             route("GET", one, "model", handle=self.get_model),
@@ -74,8 +76,8 @@ class Gemini(Dialect):
         inline(body, call)
         return bodies.question(body, model, self.caches.use(name, model, call) if name else None)
 
-    def named_model(self, call: Call) -> models.Model:
-        return self.model(unquote(call.groups["model"]), call)
+    def named_model(self, call: Call, kind: str | None = "chat") -> models.Model:
+        return self.model(unquote(call.groups["model"]), call, kind=kind)
 
     def write(self, question: Question, answer: Answer) -> bytes:
         return pretty(bodies.response_body(answer))
@@ -104,6 +106,16 @@ class Gemini(Dialect):
         value = json.loads(body)
         return value if isinstance(value, list) else [value]
 
+    # ---- embeddings ------------------------------------------------------
+    def read_embedding(self, call: Call) -> Question:
+        return embeddings.one(call.json, self.named_model(call, "embedding"))
+
+    def read_embeddings(self, call: Call) -> Question:
+        return embeddings.several(call.json, self.named_model(call, "embedding"))
+
+    def write_embeddings(self, question: Question, answer: Answer) -> bytes:
+        return embeddings.body(question, answer)
+
     # ---- counting and models ---------------------------------------------
     def count(self, call: Call) -> Response:
         model = self.named_model(call)
@@ -112,10 +124,10 @@ class Gemini(Dialect):
 
     async def list_models(self, call: Call) -> Response:
         today = call.services.clock.today()
-        return self.ok({"models": [_model_body(m) for m in models.of(self.provider) if not m.is_retired(today)]})
+        return self.ok({"models": [_model_body(m) for m in models.of(self.provider, None) if not m.is_retired(today)]})
 
     async def get_model(self, call: Call) -> Response:
-        return self.ok(_model_body(self.named_model(call)))
+        return self.ok(_model_body(self.named_model(call, None)))
 
     # ---- headers and errors ----------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
@@ -146,6 +158,9 @@ def _timing(milliseconds: int) -> Headers:
 
 
 def _model_body(model: models.Model) -> dict[str, Any]:
+    if model.kind == "embedding":
+        name = {"name": f"models/{model.id}", "version": "001", "displayName": model.id.replace("-", " ").title()}
+        return {**name, "inputTokenLimit": model.context, "outputTokenLimit": 1, "supportedGenerationMethods": ["embedContent", "countTextTokens", "countTokens"]}
     caching = ["createCachedContent"] if model.cache and not model.cache.implicit_only else []
     return {
         "name": f"models/{model.id}",

@@ -106,7 +106,7 @@ def words(refusal: Refusal, call: Call | None) -> tuple[str, str, Details]:
                 "Please use API Key or other form of API consumer identity to call this API."
             )
             return "PERMISSION_DENIED", text, []
-        case "unknown_model" | "retired_model":
+        case "unknown_model" | "retired_model" | "wrong_kind":
             return "NOT_FOUND", _unknown_model(facts, call), []
         case "wrong_type" | "unknown_field" | "bad_value" | "missing" | "unsupported":
             return "INVALID_ARGUMENT", *_bad_field(refusal, call)
@@ -223,8 +223,12 @@ def _rate_limited(facts: dict[str, Any]) -> tuple[str, Details]:
     if "limit" not in facts:
         return "Resource has been exhausted (e.g. check quota).", []
     tokens = facts["family"] != "requests"
-    metric = "generate_content_paid_tier_input_token_count" if tokens else "generate_content_paid_tier_requests"
+    embeds = facts["model"].startswith("gemini-embedding")
+    name = "embed_content" if embeds else "generate_content"
+    metric = f"{name}_paid_tier_input_token_count" if tokens else f"{name}_paid_tier_requests"
     quota = "GenerateContentPaidTierInputTokensPerModelPerMinute" if tokens else "GenerateRequestsPerMinutePerProjectPerModel"
+    if embeds:  # as users of the free tier were shown it in 2026, there with -FreeTier at the end
+        quota = "EmbedContentInputTokensPerModelPerMinute" if tokens else "EmbedContentRequestsPerMinutePerUserPerProjectPerModel"
     # The delay is the same without its fraction, so that the whole seconds cover the wait.
     wait = ceil(facts["wait"]) + secrets.randbelow(10**9) / 1e9
     violation = {

@@ -15,8 +15,8 @@ from helpers.gateway.wire import parse_json
 MOST_LINES = 50_000
 MOST_PROBLEMS = 1_000  # that a batch names; more would only make every answer about it long
 FIELDS = ("custom_id", "method", "url", "body")
-NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses"}
-NEEDED = {"/v1/chat/completions": ("model", "messages"), "/v1/responses": ("model",)}  # what a body cannot be without
+NAMES = {"/v1/chat/completions": "Chat Completions", "/v1/responses": "Responses", "/v1/embeddings": "Embeddings"}
+NEEDED = {"/v1/chat/completions": ("model", "messages"), "/v1/responses": ("model",), "/v1/embeddings": ("model", "input")}  # what a body cannot be without
 check_line = checker(shape(custom_id=STRING, method=STRING, url=STRING, body=OBJECT))
 # The codes are those of OpenAI's guide; where it has none, and for the words, those that users were shown in 2025 and 2026.
 MODEL_DIFFERS = "The model '{}' for this request does not match the rest of the batch. Each batch must contain requests for a single model."

@@ -19,7 +19,7 @@ ENDPOINTS = (
     "/v1/images/generations", "/v1/images/edits", "/v1/videos",
 )  # fmt: skip
 LIMITS = ("max_completion_tokens", "max_tokens", "max_output_tokens")
-SHORT = {"/v1/chat/completions": {"messages": [{"role": "user", "content": "-"}]}, "/v1/responses": {"input": "-"}}
+SHORT = {"/v1/chat/completions": {"messages": [{"role": "user", "content": "-"}]}, "/v1/responses": {"input": "-"}, "/v1/embeddings": {"input": "-"}}
 OVER = ("completed", "expired", "cancelled")  # there are files then
 # Why a request was not answered. The codes and the first sentence are OpenAI's (its batch guide, its API reference).
 UNDONE = {

@@ -379,7 +379,7 @@ def obfuscation(question: Question) -> dict[str, str]:
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
-    """The usage in a chat or responses answer of a real server."""
+    """The usage in a chat, responses or embeddings answer of a real server; vectors have no output tokens."""
     stated = [p.get("usage") or (p.get("response") or {}).get("usage") for p in payloads]
     found = next((usage for usage in reversed(stated) if usage), None)
     if found is None:
@@ -390,7 +390,7 @@ def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
         input_tokens=found["prompt_tokens"] if "prompt_tokens" in found else found["input_tokens"],
         cache_read_tokens=given.get("cached_tokens") or 0,
         cache_write_tokens=given.get("cache_write_tokens") or 0,
-        output_tokens=found["completion_tokens"] if "completion_tokens" in found else found["output_tokens"],
+        output_tokens=0 if payloads[-1].get("object") == "list" else found["completion_tokens"] if "completion_tokens" in found else found["output_tokens"],
         thinking_tokens=made.get("reasoning_tokens") or 0,
     )
 

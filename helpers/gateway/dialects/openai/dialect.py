@@ -10,7 +10,7 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import File
-from helpers.gateway.dialects.openai import chat, rules, schema
+from helpers.gateway.dialects.openai import chat, embeddings, rules, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles, batch_file
@@ -35,10 +35,12 @@ class OpenAI(Dialect):
         batched = {
             "/v1/chat/completions": (self.read_chat, self.write_chat),
             "/v1/responses": (responses.read, responses.write),
+            "/v1/embeddings": (self.read_embeddings, self.write_embeddings),
         }
         self._batches = OpenAIBatches(self, batched)
         return [
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
+            route("POST", "/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
             *responses.routes(),
@@ -81,14 +83,28 @@ class OpenAI(Dialect):
     def usage(self, payloads: list[Any]) -> Usage | None:
         return chat.parse_usage(payloads)
 
+    # ---- embeddings ------------------------------------------------------
+    def read_embeddings(self, call: Call) -> Question:
+        if call.json.get("model") in (None, ""):
+            raise Refusal("bad_value", "you must provide a model parameter", code=None)
+        return self.read_embeddings_for(self.model(call.json["model"], call, kind="embedding"), call)
+
+    def read_embeddings_for(self, model: models.Model, call: Call) -> Question:
+        """The question to a model that is already known."""
+        embeddings.check(call.json)
+        return embeddings.question(call.json, model, self.provider)
+
+    def write_embeddings(self, question: Question, answer: Answer) -> bytes:
+        return embeddings.body(answer)
+
     # ---- models ----------------------------------------------------------
     async def list_models(self, call: Call) -> Response:
         today = call.services.clock.today()
-        rows = [_model_body(m) for m in models.of(self.provider) if not m.is_retired(today)]
+        rows = [_model_body(m) for m in models.of(self.provider, None) if not m.is_retired(today)]
         return self.ok({"object": "list", "data": rows})
 
     async def get_model(self, call: Call) -> Response:
-        return self.ok(_model_body(self.model(call.groups["model"], call)))
+        return self.ok(_model_body(self.model(call.groups["model"], call, kind=None)))
 
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
@@ -125,9 +141,9 @@ class OpenAI(Dialect):
         return Response(status, headers, pretty(body))
 
     def param(self, refusal: Refusal) -> str | None:
-        """The param field; an unknown model has none on chat, and has one on Responses."""
+        """The param field; an unknown model has none on chat, and has one on Responses, as has one that does not chat."""
         unknown = refusal.kind in ("unknown_model", "retired_model") and refusal.facts.get("status") != 400
-        return None if unknown else refusal.param
+        return None if unknown or refusal.facts.get("wanted") == "embedding" else refusal.param
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, kind, code, text = words(refusal, hex_id("req_", 32))

@@ -52,7 +52,8 @@ class Server(Compatible):
 
     def served(self, name: Any, call: Call) -> models.Model:
         """The model behind a name. A server with one model takes any name, and answers with the model that it has."""
-        return models.find(self.provider, name or HOUSE) or models.get(HOUSE, self.provider)
+        found = models.find(self.provider, name or HOUSE)
+        return found if found and found.kind == "chat" else models.get(HOUSE, self.provider)
 
     def check(self, body: Json, model: models.Model) -> None:
         """Raise a Refusal for what this server refuses, beside values of the wrong type."""
