@@ -64,6 +64,7 @@ OTHER_MODELS = {
         "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
+    "13c_semantic_caching": {"openai_model": "gpt-6.1-terra", "embedder": "text-embedding-3-large", "gemini_embedder": "gemini-embedding-2"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -98,6 +99,7 @@ HOUSE = {
     "11d_tools_and_memory": {},
     "11e_choosing": {},
     "12a_rate_limits": {},
+    "13c_semantic_caching": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
@@ -166,7 +168,7 @@ def test_a_chapter_runs_with_other_models_and_answers_come_from_where_it_says(pa
     assert all(model in printed(done[:length]) for model in given.values() if "sol" not in model)
     answered = [ast.literal_eval(cell.outputs[0]["data"]["text/plain"]) for cell in done if cell.source == SOURCES]
     assert Counter(model for model, kind in answered[0] if kind == "house") == HOUSE[path.stem]
-    assert {kind for turn in answered for _, kind in turn} <= {"scripted", "captured", "house"}
+    assert {kind for turn in answered for _, kind in turn} <= {"scripted", "captured", "house", "house-embed"}
 
 
 @chapters
