@@ -64,7 +64,7 @@ OTHER_MODELS = {
         "openai_model": "gpt-6.1-terra", "azure_deployment": "gpt-4o", "anthropic_model": "claude-sonnet-5-5", "gemini_model": "gemini-3.8-flash",
         "bedrock_model": "us.anthropic.claude-sonnet-5-5",
     },
-    "13c_semantic_caching": {"openai_model": "gpt-6.1-terra", "embedder": "text-embedding-3-large", "gemini_embedder": "gemini-embedding-2"},
+    "13c_semantic_caching": {"openai_model": "gpt-6.1-terra", "embedder": "text-embedding-3-large", "gemini_embedder": "gemini-embedding-001"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
