@@ -92,7 +92,9 @@ house-model: setup
 	test -x .training/bin/python || .venv/bin/python -m venv .training
 	.training/bin/python -m pip install --quiet $(TRAINING)
 	$(KEEP_MEMORY) .training/bin/python -m helpers.house_model.training.train helpers/house_model
+	$(KEEP_MEMORY) .training/bin/python -m helpers.house_model.training.train_embeddings helpers/house_model
 	.venv/bin/python -m helpers.house_model.training.score
+	.venv/bin/python -m helpers.house_model.training.score_embeddings
 
 # --upgrade: the newest of everything, as conda and Binder get it; without it uv keeps the versions of the lock that is there.
 # --universal: one lock for every system, from --python-version upwards (left out, from the Python that uv meets).

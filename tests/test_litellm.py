@@ -95,3 +95,23 @@ def test_images_are_counted_as_litellm_counts_them(litellm, model):
     for size in ((1, 1), (200, 200), (513, 512), (1024, 1024), (1920, 1080), (1080, 1920), (2560, 1440), (8000, 10), (8000, 6000)):
         detail = "original" if model.startswith("gpt-6") else "high"
         assert image_tokens(models.get(model), *size) == _image_policy_tokens(FAMILIES[model], size, detail), size
+
+
+EMBEDDINGS = {
+    "text-embedding-3-small": ("openai", 1536),
+    "azure/text-embedding-3-small": ("azure", 1536),
+    "gemini/gemini-embedding-001": ("gemini", 3072),
+    "gemini/gemini-embedding-2": ("gemini", 3072),
+    "bedrock/amazon.titan-embed-text-v2:0": ("bedrock", 1024),
+    "bedrock/cohere.embed-english-v3": ("bedrock", 1024),
+    "bedrock/cohere.embed-v4:0": ("bedrock", 1536),
+}
+
+
+@pytest.mark.parametrize("name", EMBEDDINGS)
+def test_embeddings_of_every_provider(litellm, gateway, name):
+    found = litellm.embedding(name, input=["What is a token?", "Explain tokens to me."])
+    provider, length = EMBEDDINGS[name]
+    assert [len(row["embedding"]) for row in found.data] == [length] * 2 and found.usage.prompt_tokens > 0
+    assert {entry.provider for entry in gateway.meter.log()} == {provider}
+    assert litellm.completion_cost(found) > 0

@@ -17,7 +17,7 @@ from helpers.house_model.threads import one_thread
 from helpers.house_model.tokenizer import Tokenizer
 
 FOLDER = Path(__file__).parent
-FILE = "embedding.safetensors"
+FILE = "vectors/weights.safetensors"  # in a folder of its own: servers load all that lies beside the house model's weights
 SIZE = 256  # numbers of a vector
 SHORTER = (128, 64)  # how many of the first ones were trained to do alone
 LAYERS, HEADS, KV_HEADS, HEAD = 3, 4, 2, 64  # of the house model's layers, and how they are built

@@ -202,7 +202,7 @@ def words(refusal: Refusal) -> tuple[int, str, str]:
     """Status, type and message of a refusal."""
     facts, param = refusal.facts, refusal.param
     if refusal.kind == "unknown_model":
-        served = ", ".join(model.id for model in models.of("compatible", None))
+        served = ", ".join(model.id for model in models.of("compatible"))
         return 404, "NotFoundError", f"The model `{facts['model']}` does not exist. Valid aliases: {served}."
     if refusal.kind == "wrong_kind":
         operation = "Embeddings" if facts["wanted"] == "embedding" else "Chat Completions"

@@ -1,6 +1,6 @@
 """Train the embedding model: `python -m helpers.house_model.training.train_embeddings FOLDER`, on one core, in about half an hour.
 
-FOLDER holds the house model, which stays as it is; beside it comes embedding.safetensors. It needs torch and safetensors, which the
+FOLDER holds the house model, which stays as it is; in it comes vectors/weights.safetensors. It needs torch and safetensors, which the
 course itself does not (see `make house-model`). The same seed on the same machine and versions gives the same weights.
 
 The first layers of the house model read the text in both directions; small matrices (LoRA) are added to theirs. The states of the
@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, scaled_dot_product_attention, silu
 
-from helpers.house_model.embedding import LAYERS, SHORTER, clean
+from helpers.house_model.embedding import FILE, LAYERS, SHORTER, clean
 from helpers.house_model.tokenizer import Tokenizer
 from helpers.house_model.training import wordings
 from helpers.house_model.training.questions import topics
@@ -176,7 +176,9 @@ def main() -> None:
     model = Encoder(house, config, rarity(tokenizer))
     print(f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M parameters are learned, in {args.steps} steps")
     train(model, tokenizer, args.seed, args.steps)
-    save_file(model.learned(), args.to or args.folder / "embedding.safetensors")
+    to = args.to or args.folder / FILE
+    to.parent.mkdir(exist_ok=True)
+    save_file(model.learned(), to)
 
 
 if __name__ == "__main__":

@@ -180,3 +180,28 @@ def test_prompt_too_long(client):
     with pytest.raises(openai.BadRequestError) as caught:
         chat(client, "word " * 130_000, model="gpt-4o")
     assert caught.value.code == "context_length_exceeded"
+
+
+# ---- embeddings ----------------------------------------------------------------------------------------------
+def test_embeddings_of_either_route(client, gateway):
+    found = client.embeddings.create(model="text-embedding-3-small", input=["What is a token?", "b"], dimensions=256)
+    assert [len(one.embedding) for one in found.data] == [256, 256] and found.usage.prompt_tokens == 6
+    [entry] = gateway.meter.log()
+    assert (entry.provider, entry.operation, entry.source.kind) == ("azure", "embeddings", "house-embed")
+
+
+def test_a_model_does_only_its_own_operation(client):
+    for act, operation, model in (
+        (lambda: client.embeddings.create(model="gpt-6-luna", input="a"), "embeddings", "gpt-6-luna"),
+        (lambda: chat(client, model="text-embedding-3-small"), "chatCompletion", "text-embedding-3-small"),
+    ):
+        with pytest.raises(openai.BadRequestError) as caught:
+            act()
+        assert caught.value.code == "OperationNotSupported"
+        assert caught.value.body["message"].startswith(f"The {operation} operation does not work with the specified model, {model}. Please choose")
+
+
+def test_embeddings_of_no_deployment(client):
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.embeddings.create(model="my-embeddings", input="a")
+    assert caught.value.code == "DeploymentNotFound"

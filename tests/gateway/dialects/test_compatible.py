@@ -202,3 +202,33 @@ def test_types_are_refused_in_the_words_of_pydantic(client, change, param, text)
 )
 def test_vllm_takes_what_openai_refuses(client, change):
     client.post("/chat/completions", body={"model": LLAMA, "messages": user(HELLO), "max_tokens": 2, **change}, cast_to=object)
+
+
+# ---- embeddings ----------------------------------------------------------------------------------------------
+def test_embeddings_as_vllm_shapes_them(client, gateway):
+    raw = client.embeddings.with_raw_response.create(model="house-embed", input=["What is a token?", "b"], encoding_format="float")
+    found = raw.http_response.json()
+    assert list(found) == ["id", "object", "created", "model", "data", "usage"] and found["id"].startswith("embd-")
+    assert [(row["index"], row["object"], len(row["embedding"])) for row in found["data"]] == [(0, "embedding", 256), (1, "embedding", 256)]
+    assert found["usage"]["prompt_tokens"] == found["usage"]["total_tokens"] == gateway.meter.log()[0].usage.input_tokens
+    short = client.embeddings.create(model="house-embed", input="b", dimensions=64)  # the SDK asks for base64
+    assert len(short.data[0].embedding) == 64
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "words"),
+    [
+        ({"model": "house"}, 501, "The model does not support Embeddings API"),
+        ({"dimensions": 257}, 400, "Dimensions must be between 1 and 256; got 257"),
+        ({"input": "a b " * 1000}, 400, "This model's maximum context length is 1024 tokens."),
+    ],
+)
+def test_embeddings_that_are_refused(client, asked, status, words):
+    with pytest.raises(openai.APIStatusError) as caught:
+        client.embeddings.create(**{"model": "house-embed", "input": "a", **asked})
+    assert caught.value.status_code == status and caught.value.body["message"].startswith(words)
+
+
+def test_the_embedding_model_does_not_chat(client):
+    with pytest.raises(openai.APIStatusError, match="The model does not support Chat Completions API"):
+        client.chat.completions.create(model="house-embed", messages=[{"role": "user", "content": "Hello"}])

@@ -13,7 +13,9 @@ TODAY = models.facts_date()
 ALL = {provider: models.of(provider) for provider in PROVIDERS}
 MODELS = {provider: [m.id for m in found if not m.is_retired(TODAY) and not m.profile_only] for provider, found in ALL.items()}
 MODELS |= {maker: [id for id in MODELS["bedrock"] if maker in id] for maker in ("claude", "llama", "nova")}  # InvokeModel takes each maker's own body
-STRANGERS = [model.id for found in ALL.values() for model in found]  # some retired, most of them another provider's
+MODELS |= {f"{provider}_vectors": [m.id for m in models.of(provider, "embedding")] for provider in PROVIDERS}
+MODELS |= {maker: [id for id in MODELS["bedrock_vectors"] if maker in id] for maker in ("titan", "cohere")}
+STRANGERS = [model.id for provider in PROVIDERS for model in models.of(provider, None)]  # some retired, some of another kind, most of them another provider's
 WORDS = "Ada blue count the hat JSON of a planet größe 東京 naïve 🙂 tokens please \u2028 \u0085 ‮ e\u0301 null".split(" ")
 PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\1\0\0\0\1\x08\6\0\0\0\x1f\x15\xc4\x89"
 PNG += b"\0\0\0\rIDATx\x9cc\xf8\xcf\xc0\xf0\x1f\0\5\0\1\xff\x89\x99=\x1d\0\0\0\0IEND\xaeB`\x82"
@@ -127,6 +129,50 @@ def response(r: Random) -> Body:
     rest = some(r, 0.1, text={"format": form}, tool_choice=r.choice(("auto", "required")), metadata={"a": "b"}, temperature=1)
     rest |= some(r, 0.05, include=["message.output_text.logprobs"])
     return {"model": r.choice(MODELS["openai"]), "input": text(r) if r.random() < 0.5 else items, "max_output_tokens": 16, **given, **rest}
+
+
+# ---- vectors -------------------------------------------------------------------------------------------------
+def vectors(r: Random, provider: str = "openai") -> Body:
+    several: Any = [text(r) for _ in range(r.choice((1, 2, 3, 30)))]
+    given = r.choice((text(r), several, [1, 2, 3], [[5], [100_000, 7]], [100_261], [], "", [""], ["a", [1]]))
+    given = r.choice((text(r), several)) if r.random() < 0.6 else given
+    rest = some(r, 0.3, dimensions=r.choice((1, 64, 200, 256, 700, 1536, 4000)), encoding_format=r.choice(("float", "base64")), user="u")
+    return {"model": r.choice(MODELS[f"{provider}_vectors"]), "input": given, **rest}
+
+
+def azure_vectors(r: Random) -> Body:
+    return vectors(r, "azure")
+
+
+def compatible_vectors(r: Random) -> Body:
+    return vectors(r, "compatible")
+
+
+def gemini_chat_vectors(r: Random) -> Body:
+    return vectors(r, "gemini")
+
+
+def vector(r: Random) -> Body:
+    """An embedContent body."""
+    settings = some(r, 0.3, taskType=r.choice(("RETRIEVAL_QUERY", "SEMANTIC_SIMILARITY", "X")), outputDimensionality=r.choice((1, 128, 768, 3072, 5000)), title="t")
+    parts = [{"text": text(r)} for _ in range(r.choice((1, 1, 2)))] + [{"inlineData": {"mimeType": "image/png", "data": picture(r)}}] * (r.random() < 0.05)
+    return {"content": {"parts": parts}, **r.choice((settings, {"embedContentConfig": settings}))}
+
+
+def vector_batch(r: Random) -> Body:
+    model = f"models/{r.choice(MODELS['gemini_vectors'])}"
+    return {"requests": [{"model": model, **vector(r)} for _ in range(r.choice((1, 2, 5, 101)))]}
+
+
+def titan(r: Random) -> Body:
+    rest = some(r, 0.3, dimensions=r.choice((256, 512, 1024, 300)), normalize=r.random() < 0.5, embeddingTypes=r.choice((["float"], ["binary"], ["float", "binary"])))
+    return {"inputText": text(r), **rest}
+
+
+def cohere(r: Random) -> Body:
+    kinds = r.sample(("float", "int8", "uint8", "binary", "ubinary"), r.randint(1, 5))
+    rest = some(r, 0.3, truncate=r.choice(("NONE", "END")), embedding_types=kinds, output_dimension=r.choice((256, 1536, 7)), images=["x"])
+    return {"texts": [text(r) for _ in range(r.choice((1, 2, 96, 97)))], "input_type": r.choice(("search_query", "clustering", "x")), **rest}
 
 
 # ---- Anthropic, and Bedrock's Claude -------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from tests.gateway.fuzz.wire import Answer, Request
 
 Scene = Generator[Request | list[Request], Any, None]
 AZURE = "/azure/openai/deployments/{azure}/chat/completions?api-version=2024-10-21"
+AZURE_VECTORS = "/azure/openai/deployments/{azure_vectors}/embeddings?api-version=2024-10-21"
 GEMINI, BEDROCK = "/gemini/v1beta/models/{gemini}", "/bedrock/model/{bedrock}"
 QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/openai/v1/chat/completions", bodies.chat),
@@ -46,6 +47,15 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/bedrock/model/{nova}/invoke", bodies.nova),
     ("/bedrock/model/{nova}/invoke-with-response-stream", bodies.nova),
     (BEDROCK + "/count-tokens", bodies.counted_converse),
+    ("/openai/v1/embeddings", bodies.vectors),
+    (AZURE_VECTORS, bodies.azure_vectors),
+    ("/azure/openai/v1/embeddings", bodies.azure_vectors),
+    ("/compatible/v1/embeddings", bodies.compatible_vectors),
+    ("/gemini/v1beta/openai/embeddings", bodies.gemini_chat_vectors),
+    ("/gemini/v1beta/models/{gemini_vectors}:embedContent", bodies.vector),
+    ("/gemini/v1beta/models/{gemini_vectors}:batchEmbedContents", bodies.vector_batch),
+    ("/bedrock/model/{titan}/invoke", bodies.titan),
+    ("/bedrock/model/{cohere}/invoke", bodies.cohere),
     ("/bedrock/guardrail/thecourse/version/1/apply", bodies.guarded),
 ]
 READS = [

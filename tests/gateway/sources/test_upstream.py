@@ -52,6 +52,7 @@ CLAUDE = {"model": "claude-haiku-5-5", "max_tokens": 500, "messages": MESSAGES}
 GEMINI, LLAMA = "gemini-3.5-flash-lite", "meta-llama/Llama-3.1-8B-Instruct"
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": PROMPT}]}]}
 HAIKU, OLD_HAIKU = "us.anthropic.claude-haiku-5-5", "us.anthropic.claude-haiku-4-5-20251001-v1:0"
+EMBEDDING, VECTORS, TITAN, COHERE = "text-embedding-3-small", "gemini-embedding-2", "amazon.titan-embed-text-v2:0", "cohere.embed-v4:0"
 CONVERSE = {"messages": [{"role": "user", "content": [{"text": PROMPT}]}], "inferenceConfig": {"maxTokens": 500}}
 SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=ANYBODY/20261101/us-east-1/bedrock/aws4_request, Signature=0"}
 REQUESTS = {
@@ -67,6 +68,12 @@ REQUESTS = {
     "bedrock": (f"/bedrock/model/{HAIKU}/converse", CONVERSE),
     "bedrock stream": (f"/bedrock/model/{HAIKU}/converse-stream", CONVERSE),
     "compatible": ("/compatible/v1/chat/completions", {**CHAT, "model": LLAMA}),
+    "openai embeddings": ("/openai/v1/embeddings", {"model": EMBEDDING, "input": [PROMPT, "b"], "dimensions": 16}),
+    "azure embeddings": (f"/azure/openai/deployments/{EMBEDDING}/embeddings?api-version=2024-10-21", {"input": [[1, 2], [3]]}),
+    "gemini embeddings": (f"/gemini/v1beta/models/{VECTORS}:batchEmbedContents", {"requests": [{"model": f"models/{VECTORS}", "content": {"parts": [{"text": PROMPT}]}, "taskType": "CLUSTERING"}]}),
+    "bedrock titan": (f"/bedrock/model/{TITAN}/invoke", {"inputText": PROMPT, "dimensions": 256}),
+    "bedrock cohere": (f"/bedrock/model/{COHERE}/invoke", {"texts": [PROMPT], "input_type": "search_query"}),
+    "compatible embeddings": ("/compatible/v1/embeddings", {"model": "house-embed", "input": PROMPT}),
 }
 
 
@@ -94,6 +101,11 @@ def gemini() -> str:
     return client.models.generate_content(model=GEMINI, contents=PROMPT).text
 
 
+def gemini_vectors() -> str:
+    client = genai.Client()
+    return str(client.models.embed_content(model=VECTORS, contents=PROMPT).embeddings[0].values)
+
+
 def openai_stream() -> str:
     chunks = openai.OpenAI().chat.completions.create(**CHAT, stream=True, **USAGE)
     return "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
@@ -116,6 +128,9 @@ SDKS: dict[str, Callable[[], str]] = {
     "gemini stream": gemini_stream,
     "bedrock": lambda: bedrock().converse(modelId=OLD_HAIKU, **CONVERSE)["output"]["message"]["content"][-1]["text"],
     "bedrock stream": bedrock_stream,
+    "openai embeddings": lambda: str(openai.OpenAI().embeddings.create(model=EMBEDDING, input=PROMPT).data[0].embedding),
+    "gemini embeddings": gemini_vectors,
+    "bedrock titan": lambda: bedrock().invoke_model(modelId=TITAN, body=json.dumps({"inputText": PROMPT}))["body"].read().decode(),
 }
 
 

@@ -1,4 +1,4 @@
-"""Google's own OpenAI-compatible endpoint for Gemini: chat completions under v1beta/openai, by its page on OpenAI compatibility."""
+"""Google's own OpenAI-compatible endpoint for Gemini: chat completions and embeddings under v1beta/openai, by its page on OpenAI compatibility."""
 
 from __future__ import annotations
 
@@ -8,17 +8,27 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice
-from helpers.gateway.dialects.gemini import turns
+from helpers.gateway.dialects.gemini import embeddings, turns
 from helpers.gateway.dialects.gemini.contents import thinking
 from helpers.gateway.dialects.gemini.errors import error_body
 from helpers.gateway.dialects.openai import chat
-from helpers.gateway.dialects.schema import OBJECT, STRING, checker, nullable, shape
+from helpers.gateway.dialects.openai import embeddings as openai_embeddings
+from helpers.gateway.dialects.schema import INTEGER, OBJECT, STRING, checker, nullable, one_of, shape
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import LETTERS, Call, Dialect, Headers, Response, Route, compact, pretty, random_id, route
 
 FIELDS = {**chat.READ_ELSEWHERE, "reasoning_effort": nullable(STRING), "response_format": nullable(OBJECT)}
 _check = checker(shape("model messages", **FIELDS))
+_check_embeddings = checker(
+    shape(
+        "model input",
+        model=STRING,
+        input={"type": ["string", "array"], "items": STRING},
+        dimensions=nullable(INTEGER),
+        encoding_format=nullable(one_of("float", "base64")),
+    )
+)
 
 
 class GeminiCompatible(Dialect):
@@ -31,7 +41,10 @@ class GeminiCompatible(Dialect):
     stops_when_left = False
 
     def routes(self) -> list[Route]:
-        return [route("POST", "/chat/completions", "chat", read=self.read, write=self.write, stream=self.stream)]
+        return [
+            route("POST", "/chat/completions", "chat", read=self.read, write=self.write, stream=self.stream),
+            route("POST", "/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
+        ]
 
     def key(self, call: Call) -> str | None:
         return call.headers.get("authorization", "").removeprefix("Bearer ").strip() or None
@@ -47,6 +60,26 @@ class GeminiCompatible(Dialect):
         if question.messages[-1].role == "assistant":
             turns.check_prefill(model)
         return self.check_length(replace(question, effort=level, thinking_limit=budget))
+
+    def read_embeddings(self, call: Call) -> Question:
+        """By way of batchEmbedContents, whose limits and words users are shown."""
+        _check_embeddings(call.json)
+        body, given = call.json, call.json["input"]
+        model = self.model(body["model"].removeprefix("models/"), call, kind="embedding")
+        length = {} if body.get("dimensions") is None else {"outputDimensionality": body["dimensions"]}
+        texts = [given] if isinstance(given, str) else given
+        question = embeddings.several({"requests": [{"model": model.id, "content": {"parts": [{"text": text}]}, **length} for text in texts]}, model)
+        form = (("encoding_format", body.get("encoding_format") or "float"),)
+        return replace(question, vectors=replace(question.vectors, is_unit=model.id != "gemini-embedding-001", form=form))
+
+    def write_embeddings(self, question: Question, answer: Answer) -> bytes:
+        as_text = dict(question.vectors.form)["encoding_format"] == "base64"
+        rows = (
+            b'{"embedding":%b,"index":%d,"object":"embedding"}' % (compact(openai_embeddings.in_base64_form(one) if as_text else openai_embeddings.floats(one)), index)
+            for index, one in enumerate(answer.vectors)
+        )
+        usage = {"prompt_tokens": answer.usage.input_tokens, "total_tokens": answer.usage.input_tokens}
+        return b'{"object":"list","data":[' + b",".join(rows) + b"]," + compact({"model": question.model.id, "usage": usage})[1:]
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:

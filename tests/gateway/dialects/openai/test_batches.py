@@ -155,7 +155,7 @@ def test_a_batch_of_a_missing_file_is_made_and_fails(client, gateway):
     ("field", "value", "words"),
     [
         ("endpoint", "/v1/none", "Invalid value: '/v1/none'. Supported values are: '/v1/responses', '/v1/chat/completions'"),
-        ("endpoint", "/v1/embeddings", "This gateway runs batches of"),
+        ("endpoint", "/v1/moderations", "This gateway runs batches of"),
         ("completion_window", "1h", "Invalid value: '1h'. Supported values are: '24h'."),
         ("metadata", {"tags": ["a"]}, "Invalid type for 'metadata.tags': expected a string, but got an array instead."),
         ("output_expires_after", {"anchor": "created_at", "seconds": 60}, "Expected a value >= 3600, but got 60 instead."),
