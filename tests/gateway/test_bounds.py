@@ -126,6 +126,13 @@ LARGE = {
     "Converse": (NOVA + "/converse", lambda: {"messages": BLOCKS, "inferenceConfig": {"maxTokens": 1}}),
     "InvokeModel": (NOVA + "/invoke", lambda: {"messages": BLOCKS, "inferenceConfig": {"maxTokens": 1}}),
     "CountTokens": (NOVA + "/count-tokens", lambda: {"input": {"converse": {"messages": BLOCKS}}}),
+    "embeddings, many texts": ("/openai/v1/embeddings", lambda: {"model": "text-embedding-3-large", "input": [f"text number {n}" for n in range(2048)]}),
+    "embeddings, many tokens": ("/openai/v1/embeddings", lambda: {"model": "text-embedding-3-small", "input": [[1] * 8000] * 37}),
+    "embeddings, a long text": ("/openai/v1/embeddings", lambda: {"model": "text-embedding-3-small", "input": LONG}),
+    "batchEmbedContents": (
+        "/gemini/v1beta/models/gemini-embedding-001:batchEmbedContents",
+        lambda: {"requests": [{"model": "models/gemini-embedding-001", "content": {"parts": [{"text": LONG[:20_000]}]}} for _ in range(100)]},
+    ),
     "an upload": ("/openai/v1/files", lambda: form(b"".join(map(line, range(150_000))))),
     "a control": ("/course/faults", lambda: {"kind": "slow", "x": "y" * 20_000_000}),
     "nothing that is there": ("/openai/v1/nothing", lambda: {"x": "y" * 20_000_000}),

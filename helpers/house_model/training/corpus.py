@@ -50,7 +50,7 @@ def _question(rng: random.Random) -> Example:
     if kind < LANGUAGE_SHARE:
         return _in_language(rng)
     topic = rng.choice(topics())
-    answer, asked = rng.choice(topic.answers), _asked(rng, topic)
+    answer, asked = rng.choice(topic.answers), asked_for(rng, topic)
     if kind < LANGUAGE_SHARE + STYLE_SHARE:
         return _instructed(rng, *styles.style(rng, topic, answer, False), _earlier(rng), asked, "style")
     if rng.random() < LONG_SHARE:
@@ -61,19 +61,13 @@ def _question(rng: random.Random) -> Example:
     return Example(turns, answer, "question", ())
 
 
-def _asked(rng: random.Random, topic: Topic) -> str:
+def asked_for(rng: random.Random, topic: Topic) -> str:
     """A wording of its own, or one that fits any term of the glossary: never one that is held out."""
     if topic.key in styles.glossary() and rng.random() < GLOSSARY_SHARE:
         asked = vary(rng, glossary_wording(rng, topic.key, False))
     else:
         asked = vary(rng, rng.choice((*topic.ask, *topic.more)))
-    return asked if plain(asked) not in _held_out() else _asked(rng, topic)
-
-
-def varied(rng: random.Random, topic: Topic) -> str:
-    """A wording of its own, changed a little: never one that is held out."""
-    asked = vary(rng, rng.choice((*topic.ask, *topic.more)))
-    return asked if plain(asked) not in _held_out() else varied(rng, topic)
+    return asked if plain(asked) not in _held_out() else asked_for(rng, topic)
 
 
 @cache
@@ -106,7 +100,7 @@ def _in_language(rng: random.Random) -> Example:
     known = [key for key in styles.languages() if key in _by_key()]
     topic = _by_key()[rng.choice(known)] if kind < 0.85 else rng.choice(topics())
     instruction, answer = styles.in_language(rng, topic.key, rng.choice(topic.answers), False)
-    return _instructed(rng, instruction, answer, (), _asked(rng, topic), "language")
+    return _instructed(rng, instruction, answer, (), asked_for(rng, topic), "language")
 
 
 def _instructed(rng: random.Random, instruction: str, answer: str, earlier: tuple[tuple[str, str], ...], asked: str, kind: str) -> Example:

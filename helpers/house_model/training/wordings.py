@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.house_model.training import corpus, styles
+from helpers.house_model.training import corpus
 from helpers.house_model.training.lists import fill, part, plain, split
 from helpers.house_model.training.questions import topics
 from helpers.house_model.training.tfidf import TfIdf
@@ -27,7 +27,6 @@ NEAR = 10  # questions of the course among which the near misses of one are draw
 FAMILY = 4  # questions that are drawn together
 KINDS = (("course", 0.46), ("action", 0.24), ("everyday", 0.22), ("alone", 0.08))
 OPPOSITE_SHARE = 0.3  # of the questions: with its opposite beside it, if a word of it has one
-TERM_SHARE = 0.25  # of the course's questions about a term of the glossary: asked in a wording that fits any term
 
 Pair = tuple[str, str, str]  # the name of a question, and two wordings of it; the second is empty for a near miss alone
 
@@ -88,14 +87,7 @@ def _course(rng: random.Random) -> Iterator[Pair]:
     first = rng.randrange(len(topics()))
     for number in (first, *rng.sample(neighbors()[first], FAMILY - 1)):
         topic = topics()[number]
-        yield topic.key, _asked(rng, number), _asked(rng, number)
-
-
-def _asked(rng: random.Random, number: int) -> str:
-    topic = topics()[number]
-    if topic.key in styles.glossary() and rng.random() < TERM_SHARE:
-        return corpus.glossary_wording(rng, topic.key, False)
-    return corpus.varied(rng, topic)
+        yield topic.key, corpus.asked_for(rng, topic), corpus.asked_for(rng, topic)
 
 
 @cache
@@ -132,10 +124,16 @@ def _everyday(rng: random.Random) -> Iterator[Pair]:
         yield fill(question[0], a=first, b=second), *(as_typed(rng, fill(text, a=first, b=second)) for text in wordings)
 
 
+@cache
+def _prompts() -> tuple[str, ...]:
+    """What people ask outside the course, but for what the score asks too."""
+    scored = {plain(text) for row in triples() for text in row}
+    return tuple(text for text in part("off_subject_prompts", False) if plain(text) not in scored)
+
+
 def _alone(rng: random.Random) -> Iterator[Pair]:
     """Anything that people say, twice: other letters, other little words."""
-    for _ in range(FAMILY):
-        text = rng.choice(part("off_subject_prompts", False))
+    for text in rng.sample(_prompts(), FAMILY):
         yield plain(text), corpus.vary(rng, text), corpus.vary(rng, text)
 
 
