@@ -28,7 +28,7 @@ from helpers.house_model.tokenizer import Tokenizer
 from helpers.house_model.training import wordings
 from helpers.house_model.training.questions import topics
 
-STEPS, QUESTIONS = 2200, 112  # batches, and questions in each
+STEPS, QUESTIONS = 1500, 112  # batches, and questions in each
 RANK = 32  # of the matrices that are added
 PEAK_RATE, WARM_UP, DECAY = 1.5e-3, 100, 0.01
 TEMPERATURE = 0.05

@@ -25,8 +25,8 @@ from helpers.house_model.training.tfidf import TfIdf
 LISTS = Path(__file__).with_name("likeness")
 NEAR = 10  # questions of the course among which the near misses of one are drawn
 FAMILY = 4  # questions that are drawn together
-KINDS = (("course", 0.46), ("action", 0.24), ("everyday", 0.22), ("alone", 0.08))
-OPPOSITE_SHARE = 0.3  # of the questions: with its opposite beside it, if a word of it has one
+KINDS = (("course", 0.44), ("action", 0.2), ("everyday", 0.28), ("alone", 0.08))
+OPPOSITE_SHARE = 0.35  # of the questions: with its opposite beside it, if a word of it has one
 
 Pair = tuple[str, str, str]  # the name of a question, and two wordings of it; the second is empty for a near miss alone
 
@@ -172,8 +172,22 @@ def as_typed(rng: random.Random, text: str) -> str:
     return corpus.typo(rng, text) if rng.random() < 0.06 else text
 
 
+def _other_digits(rng: random.Random, digits: str) -> str:
+    """A number of as many digits, of which one is another."""
+    place = rng.randrange(len(digits))
+    return digits[:place] + rng.choice([one for one in "123456789" if one != digits[place]]) + digits[place + 1 :]
+
+
+NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
 def opposite(rng: random.Random, text: str) -> str | None:
-    """The text with one word turned into its opposite; None where it has none."""
+    """The text with one word turned into its opposite, or with another number; None where it has neither."""
+    number = re.search(rf"\b(?:\d+|{'|'.join(NUMBERS)})\b", text)
+    if number and rng.random() < 0.5:
+        others = [one for one in NUMBERS if one != number[0]]
+        other = rng.choice(others) if number[0] in NUMBERS else _other_digits(rng, number[0])
+        return text[: number.start()] + other + text[number.end() :]
     fitting = [(word, other) for words in _rows("opposites") for word, other in (words, words[::-1]) if re.search(rf"\b{re.escape(word)}\b", text, re.IGNORECASE)]
     if not fitting:
         return None
