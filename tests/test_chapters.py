@@ -80,6 +80,7 @@ OTHER_MODELS = {
     "14c_the_dashboard": {"openai_model": "gpt-6-luna"},
     "13d_routing": {"cheap_model": "gpt-5-mini", "dear_model": "gpt-6.1-sol"},
     "13f_what_to_build_on": {"openai_model": "gpt-6.1-terra"},
+    "13c_semantic_caching": {"openai_model": "gpt-6.1-terra", "embedder": "text-embedding-3-large", "gemini_embedder": "gemini-embedding-001"},
 }
 # What the house model answers, under which model's name, with the models above. Recordings answer everything else.
 HOUSE = {
@@ -127,6 +128,7 @@ HOUSE = {
     "14c_the_dashboard": {},
     "13d_routing": {},
     "13f_what_to_build_on": {},
+    "13c_semantic_caching": {},
 }
 SOURCES = "[(entry.model, entry.source.kind) for entry in course.log() if entry.source]"
 NEEDS_A_KERNEL = ("application/vnd.jupyter.widget-view+json", "application/javascript")
@@ -195,7 +197,7 @@ def test_a_chapter_runs_with_other_models_and_answers_come_from_where_it_says(pa
     assert all(model in printed(done[:length]) for model in given.values() if "sol" not in model)
     answered = [ast.literal_eval(cell.outputs[0]["data"]["text/plain"]) for cell in done if cell.source == SOURCES]
     assert Counter(model for model, kind in answered[0] if kind == "house") == HOUSE[path.stem]
-    assert {kind for turn in answered for _, kind in turn} <= {"scripted", "captured", "house"}
+    assert {kind for turn in answered for _, kind in turn} <= {"scripted", "captured", "house", "house-embed"}
 
 
 @chapters
