@@ -14,7 +14,7 @@ class Breaker:
 
     Then one request may try, and the others wait for what it finds for as long again. Ask `allows` before a call, and tell `succeeded` or
     `failed` after it. A failure is the provider's (refused, broken, too slow), not a request that is wrong. One breaker a provider; for one
-    thread, or the tasks of one loop.
+    thread, or the tasks of one loop. Raises ValueError for fewer failures than 1.
     """
 
     opens_after: int = 5
@@ -22,6 +22,10 @@ class Breaker:
     clock: Clock = field(default_factory=Clock, repr=False)
     _failures: int = 0  # in a row
     _until: float = -math.inf
+
+    def __post_init__(self) -> None:
+        if self.opens_after < 1:
+            raise ValueError(f"opens_after is {self.opens_after}: a breaker opens after 1 failure or more")
 
     @property
     def is_open(self) -> bool:

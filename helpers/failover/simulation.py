@@ -23,7 +23,8 @@ class Provider:
 
     seconds: the median time of an answer. usd: what one costs. down: from when to when it answers nobody, in seconds since midnight;
     silent: whether it then says nothing at all, instead of refusing at once. limit: requests a minute that it lets through for us, counted as
-    a bucket. places: requests that it works on at once; others wait. useless: the share of its answers that the program cannot use.
+    a bucket. places: requests that it works on at once; others wait. useless: the share of its answers that the program cannot use. Raises
+    ValueError for numbers that make no sense.
     """
 
     name: str
@@ -35,12 +36,19 @@ class Provider:
     places: int | None = None
     useless: float = 0.0
 
+    def __post_init__(self) -> None:
+        for name in ("limit", "places"):
+            if (number := getattr(self, name)) is not None and number < 1:
+                raise ValueError(f"{name} is {number}: give 1 or more, or None for as many as come")
+        if not 0 <= self.useless <= 1:
+            raise ValueError(f"useless is {self.useless}: a share is from 0 to 1")
+
 
 @dataclass(frozen=True)
 class Policy:
     """What the program does. timeout: seconds that it waits for one attempt. attempts: how often it asks one provider, waiting in between
     by full jitter. patience: seconds that a request may wait for its turn under a provider's limit. opens_after: failures in a row after
-    which a provider is left alone for stays_open seconds; None: never.
+    which a provider is left alone for stays_open seconds; None: never. Raises ValueError for numbers that make no sense.
     """
 
     timeout: float = 30.0
@@ -48,6 +56,14 @@ class Policy:
     patience: float = 0.0
     opens_after: int | None = None
     stays_open: float = 60.0
+
+    def __post_init__(self) -> None:
+        if self.timeout <= 0:
+            raise ValueError(f"timeout is {self.timeout}: give seconds, more than 0")
+        if self.attempts < 1:
+            raise ValueError(f"attempts is {self.attempts}: with fewer than 1 nobody is asked")
+        if self.opens_after is not None:
+            Breaker(self.opens_after, self.stays_open)  # which says what is wrong with them
 
 
 @dataclass(frozen=True)
@@ -119,18 +135,19 @@ class _Desk:
             call.asked.append(self.provider.name)
             answered = await self._attempt(call, rng)
             if self._breaker:
-                self._breaker.succeeded() if answered else self._breaker.failed()
+                tell = self._breaker.succeeded if answered else self._breaker.failed
+                tell()
             if answered:
                 return rng.random() >= self.provider.useless
         return False
 
     async def _may_ask(self) -> bool:
-        """First the breaker, which costs nothing; then its turn under the limit, if that comes soon enough."""
+        """Its turn under the limit has to come soon enough, and the breaker to allow it: asked last, as its yes may be for this one alone."""
+        if self._throttle and self._throttle.delay() > self._policy.patience:
+            return False
         if self._breaker and not self._breaker.allows():
             return False
         if self._throttle:
-            if self._throttle.delay() > self._policy.patience:
-                return False
             await self._throttle.wait_async()
         return True
 

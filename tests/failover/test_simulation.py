@@ -215,3 +215,14 @@ def test_real_requests_through_the_sdks_go_where_the_simulation_says(gateway):
     played = play([(180.0 * number, "request") for number in range(24)], same, Policy(opens_after=2, stays_open=500))
     assert [outcome.by for outcome in played] == real and None in real
     assert report(played).asked == Counter(entry.provider for entry in gateway.meter.log())
+
+
+@pytest.mark.parametrize(("make", "says"), [
+    (lambda: replace(QUICK, limit=0), "limit is 0"), (lambda: replace(QUICK, places=0), "places is 0"),
+    (lambda: replace(QUICK, useless=1.5), "useless is 1.5"), (lambda: replace(QUICK, useless=30), "useless is 30"),
+    (lambda: Policy(timeout=0), "timeout is 0"), (lambda: Policy(attempts=0), "attempts is 0"), (lambda: Policy(opens_after=0), "opens_after is 0"),
+    (lambda: failover.Breaker(opens_after=0), "opens_after is 0"),
+])  # fmt: skip
+def test_numbers_that_make_no_sense_are_refused_in_words(make, says):
+    with pytest.raises(ValueError, match=says):
+        make()
