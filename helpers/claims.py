@@ -18,7 +18,7 @@ HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
 CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 INTRODUCTION = """# What is often said, and what holds
 
-Texts about LLM APIs get old, and some were never right. Here is what they say, what of it holds on {date}, and the cell of the course that shows it. Cells are counted from 1. A row without a place says why it has none.
+Texts about LLM APIs get old, and some were never right. Here is what one of early 2025 said, slips and all, as many still do; what of it holds on {date}, where a row names no other day; and the cell of the course that shows it. Cells are counted from 1. A row without a place says why it has none.
 
 """
 
