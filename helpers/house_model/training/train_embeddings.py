@@ -23,12 +23,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize, scaled_dot_product_attention, silu
 
-from helpers.house_model.embedding import FILE, LAYERS, SHORTER, clean
+from helpers.house_model.embedding import FILE, LAYERS, SHORTER, WINDOW, clean
 from helpers.house_model.tokenizer import Tokenizer
 from helpers.house_model.training import wordings
 from helpers.house_model.training.questions import topics
 
-STEPS, QUESTIONS = 1500, 112  # batches, and questions in each
+STEPS, QUESTIONS, PACKS = 1200, 112, 4  # batches, questions in each, and parts of like length, so that little is padding
 RANK = 32  # of the matrices that are added
 PEAK_RATE, WARM_UP, DECAY = 1.5e-3, 100, 0.01
 TEMPERATURE = 0.05
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         self.weight = nn.Parameter(rarity.log())
         self.alone = nn.Parameter(torch.randn(self.embed.shape) / width**0.5)
         turn = config["rope_parameters"]["rope_theta"] ** (-torch.arange(0, self.size, 2) / self.size)
-        angles = torch.outer(torch.arange(512), turn)
+        angles = torch.outer(torch.arange(WINDOW), turn)
         self.register_buffer("cos", angles.cos())
         self.register_buffer("sin", angles.sin())
 
@@ -114,31 +114,39 @@ def rarity(tokenizer: Tokenizer) -> Tensor:
     return torch.tensor(np.log((1 + len(texts)) / (1 + found)) / math.log(1 + len(texts)) + 0.05)
 
 
-def loss(vectors: Tensor, pairs: Tensor) -> Tensor:
+def loss(made: Tensor, pairs: Tensor) -> Tensor:
     """How far each text with a partner is from being likelier to belong to it than to any other text: at full length and at shorter ones."""
     asked = (pairs >= 0).nonzero()[:, 0]
     total = 0.0
-    for length in (vectors.shape[1], *SHORTER):
-        unit = normalize(vectors[:, :length], dim=1)
+    for length in (made.shape[1], *SHORTER):
+        unit = normalize(made[:, :length], dim=1)
         scores = unit @ unit.T / TEMPERATURE
         scores.fill_diagonal_(-1e4)
-        total = total + (1.0 if length == vectors.shape[1] else SHORT_SHARE) * cross_entropy(scores[asked], pairs[asked])
+        total = total + (1.0 if length == made.shape[1] else SHORT_SHARE) * cross_entropy(scores[asked], pairs[asked])
     return total
 
 
-def tensors(tokenizer: Tokenizer, questions: list[wordings.Pair]) -> tuple[Tensor, Tensor, Tensor]:
-    """Token ids, which of them are real, and for each text the number of its partner (-1: it has none)."""
+def partners(questions: list[wordings.Pair]) -> tuple[list[str], Tensor]:
+    """The texts of a batch, and for each the number of its partner (-1: it has none)."""
     texts: list[str] = []
-    partners: list[int] = []
+    found: list[int] = []
     for _, first, second in questions:
         here = len(texts)
         texts += [first, second] if second else [first]
-        partners += [here + 1, here] if second else [-1]
-    rows = [tokenizer.encode(clean(text))[:128] for text in texts]
-    width = max(map(len, rows))
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-    real = torch.tensor([[True] * len(row) + [False] * (width - len(row)) for row in rows])
-    return ids, real, torch.tensor(partners)
+        found += [here + 1, here] if second else [-1]
+    return texts, torch.tensor(found)
+
+
+def vectors(model: Encoder, rows: list[list[int]]) -> Tensor:
+    """A vector for each row of tokens; those of like length are computed together."""
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number]))
+    out = []
+    for part in np.array_split(order, PACKS):
+        width = len(rows[part[-1]])
+        ids = torch.tensor([rows[number] + [0] * (width - len(rows[number])) for number in part])
+        real = torch.arange(width) < torch.tensor([[len(rows[number])] for number in part])
+        out.append(model(ids, real))
+    return torch.cat(out)[torch.tensor(np.argsort(order))]
 
 
 def train(model: Encoder, tokenizer: Tokenizer, seed: int, steps: int) -> None:
@@ -148,10 +156,10 @@ def train(model: Encoder, tokenizer: Tokenizer, seed: int, steps: int) -> None:
     for step in range(steps):
         for group in optimizer.param_groups:
             group["lr"] = PEAK_RATE * min(1.0, (step + 1) / WARM_UP) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        ids, real, partners = tensors(tokenizer, wordings.batch(rng, QUESTIONS))
+        texts, pairs = partners(wordings.batch(rng, QUESTIONS))
         with torch.autocast("cpu", torch.bfloat16):
-            vectors = model(ids, real)
-        found = loss(vectors.float(), partners)
+            made = vectors(model, [tokenizer.encode(clean(text))[:WINDOW] for text in texts])
+        found = loss(made.float(), pairs)
         found.backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
