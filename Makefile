@@ -16,9 +16,9 @@ help:
 	@echo 'make bench-setup   time the set-up, with uv and with pip, in folders of its own (needs a network)'
 	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux; 4 GB, 8 for a GPU)'
 	@echo 'make ollama  build .ollama, with Ollama'"'"'s own client for Python, for its tests and a cell of chapter 09 (optional; small)'
-	@echo 'make openbao build .openbao, with a real OpenBao to try chapter 12c with and for its tests (optional; 75 MB to fetch, 180 MB)'
+	@echo 'make openbao build .openbao, with a real OpenBao to try chapter 12e with and for its tests (optional; 75 MB to fetch, 180 MB)'
 	@echo 'make proxy   build .proxy, with LiteLLM'"'"'s server for a team, for a cell of chapter 13a and its test (optional; 550 MB)'
-	@echo 'make house-model   train the house model anew (needs a network for PyTorch; more than an hour)'
+	@echo 'make house-model   train the house model and the embedding model anew (needs a network for PyTorch; more than an hour)'
 	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
 	@echo 'make clean   remove .venv, .vllm, .ollama, .openbao, .proxy, .training, build/ and caches'
 
