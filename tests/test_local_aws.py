@@ -43,6 +43,28 @@ def test_a_secret_is_kept_until_the_next_start_which_has_the_same_address(capfd)
     assert capfd.readouterr() == ("", ""), "a notebook would show what its processes print"
 
 
+def test_the_version_before_is_kept():
+    client = secrets(local_aws.start())
+    client.create_secret(Name="a", SecretString="old")
+    client.put_secret_value(SecretId="a", SecretString="new")
+    found = {stage: client.get_secret_value(SecretId="a", VersionStage=stage)["SecretString"] for stage in ("AWSCURRENT", "AWSPREVIOUS")}
+    assert found == {"AWSCURRENT": "new", "AWSPREVIOUS": "old"} and client.get_secret_value(SecretId="a")["SecretString"] == "new"
+
+
+def test_a_token_in_a_file_becomes_credentials_that_end(tmp_path, monkeypatch):
+    (tmp_path / "token").write_text("made up")
+    (tmp_path / "config").write_text(
+        f"[profile chat]\nrole_arn = arn:aws:iam::123456789012:role/chat\nweb_identity_token_file = {tmp_path / 'token'}\nregion = us-east-1\n"
+    )
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", local_aws.start())
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "made-up")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    assert boto3.Session().get_credentials().method == "env", "a key in the environment wins"
+    held = boto3.Session(profile_name="chat").get_credentials()
+    assert held.method == "assume-role-with-web-identity" and held.get_frozen_credentials().token
+
+
 def test_no_page_in_a_browser_may_read_it():
     request = urllib.request.Request(f"{local_aws.start()}/moto-api/data.json", headers={"Origin": "https://example.com"})
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request) as answer:

@@ -61,3 +61,30 @@ def test_the_revoked_keys_are_bounded(gateway):
         gateway.keys.revoke(f"key {number}")
     with pytest.raises(ValueError, match="1,000 keys are revoked"):
         gateway.revoke("one more")
+
+
+@pytest.mark.parametrize(("new_at", "revoked_at", "failed", "refused"), [(5, 10, 0, 1), (10, 5, 5, 11), (0, 15, 0, 0)])
+def test_a_program_that_reads_its_key_again_when_it_is_refused_loses_nothing_where_the_new_key_comes_first(gateway, new_at, revoked_at, failed, refused):
+    """As in chapter 12e: the SDK takes a function in the place of a key, and calls it before each request."""
+    store = {"key": OLD}
+    held = {"key": OLD} if new_at else {"key": NEW}
+    client = openai.OpenAI(api_key=lambda: held["key"], max_retries=0)
+
+    def ask():
+        return client.chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Say hello in five words."}])
+
+    lost = 0
+    for number in range(20):
+        if number == new_at:
+            store["key"] = NEW
+        if number == revoked_at:
+            gateway.revoke(OLD)
+        try:
+            ask()
+        except openai.AuthenticationError:
+            held["key"] = store["key"]
+            try:
+                ask()
+            except openai.AuthenticationError:
+                lost += 1
+    assert (lost, sum(entry.status == 401 for entry in gateway.meter.log())) == (failed, refused)
