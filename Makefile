@@ -16,7 +16,7 @@ help:
 	@echo 'make bench-setup   time the set-up, with uv and with pip, in folders of its own (needs a network)'
 	@echo 'make vllm    build .vllm, for a real vLLM on this machine (optional; Linux; 4 GB, 8 for a GPU)'
 	@echo 'make ollama  build .ollama, with Ollama'"'"'s own client for Python, for its tests and a cell of chapter 09 (optional; small)'
-	@echo 'make house-model   train the house model anew (needs a network for PyTorch; more than an hour)'
+	@echo 'make house-model   train the house model and the embedding model anew (needs a network for PyTorch; more than an hour)'
 	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
 	@echo 'make clean   remove .venv, .vllm, .ollama, .training, build/ and caches'
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers.house_model.training import corpus
+from helpers.house_model.training import corpus, styles
 from helpers.house_model.training.lists import fill, part, plain, split
 from helpers.house_model.training.questions import topics
 from helpers.house_model.training.tfidf import TfIdf
@@ -153,6 +153,13 @@ def held_out_everyday(rng: random.Random) -> Iterator[tuple[str, str, str]]:
         a, b = rng.sample(values, 2) if len(values) > 1 else ("", "")
         for question in questions:
             yield fill(question[0], a=a, b=b), fill(question[0], a=a, b=b), fill(question[-1], a=a, b=b)
+
+
+@cache
+def of_terms() -> frozenset[str]:
+    """The plain forms of what the glossary's wordings make of its terms."""
+    terms = [term for known in styles.glossary().values() for term in known]
+    return frozenset(plain(fill(text, term=term)) for text in part("glossary_wordings", False) for term in terms)
 
 
 def triples() -> tuple[tuple[str, ...], ...]:

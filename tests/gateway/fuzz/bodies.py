@@ -13,7 +13,7 @@ TODAY = models.facts_date()
 ALL = {provider: models.of(provider) for provider in PROVIDERS}
 MODELS = {provider: [m.id for m in found if not m.is_retired(TODAY) and not m.profile_only] for provider, found in ALL.items()}
 MODELS |= {maker: [id for id in MODELS["bedrock"] if maker in id] for maker in ("claude", "llama", "nova")}  # InvokeModel takes each maker's own body
-MODELS |= {f"{provider}_vectors": [m.id for m in models.of(provider, "embedding")] for provider in PROVIDERS}
+MODELS |= {f"{provider}_vectors": found for provider in PROVIDERS if (found := [m.id for m in models.of(provider, "embedding")])}
 MODELS |= {maker: [id for id in MODELS["bedrock_vectors"] if maker in id] for maker in ("titan", "cohere")}
 STRANGERS = [model.id for provider in PROVIDERS for model in models.of(provider, None)]  # some retired, some of another kind, most of them another provider's
 WORDS = "Ada blue count the hat JSON of a planet größe 東京 naïve 🙂 tokens please \u2028 \u0085 ‮ e\u0301 null".split(" ")
