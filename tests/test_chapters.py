@@ -250,3 +250,13 @@ def test_every_drawing_is_described(path):
 @chapters
 def test_no_line_of_code_is_cut_beside_the_list_of_files(path):
     assert [line for cell in code_of(path) for line in cell.source.splitlines() if len(line) > WIDEST] == []
+
+
+@chapters
+def test_a_section_that_is_named_beside_a_link_is_in_the_chapter_linked(path):
+    """As in: *Pace yourself* in [12a](12a_rate_limits.ipynb)."""
+    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+    for section, file in re.findall(r"(?<!\*)\*([^*\n]+)\* in \[[^\]]*\]\((\w+\.ipynb)\)", text):
+        linked = nbformat.read(path.parent / file, as_version=4)
+        headings = [heading.strip('"') for cell in linked.cells if cell.cell_type == "markdown" for heading in re.findall("^##+ (.+)$", cell.source, re.MULTILINE)]
+        assert section in headings, f"{file} has no section of this name"
