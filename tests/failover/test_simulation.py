@@ -89,6 +89,16 @@ def test_exactly_those_are_lost_that_came_in_the_outage():
     assert lost == [at for at, _ in came if OUTAGE[0] <= at < OUTAGE[1]]
 
 
+def test_the_mean_time_does_not_jump_where_an_outage_takes_half_of_the_requests():
+    """As a median would: from a second to the time-out, when one request more falls into the outage."""
+    chain = [replace(QUICK, down=[(100.0, 200.0)], silent=True), SPARE]
+    before, during = [(float(at), "request") for at in range(99)], [(100.0 + number / 2, "request") for number in range(101)]
+    less, more = (report(play(came, chain, Policy(timeout=600))) for came in (before + during[:98], before + during))
+    assert less.mean == pytest.approx(statistics.fmean(o.seconds for o in play(before + during[:98], chain, Policy(timeout=600))))
+    assert 290 < less.mean < more.mean < 310
+    assert report(play(before, [replace(QUICK, down=[(0.0, 100.0)])])).mean == 0.0  # nobody was answered
+
+
 def test_the_times_of_answers_have_the_median_that_was_asked_for():
     times = [outcome.seconds for outcome in play(arrivals(50_000, **THREE_HOURS), [QUICK])]
     assert statistics.median(times) == pytest.approx(0.5, rel=0.03)
