@@ -164,7 +164,7 @@ class Gateway(Handler):
         self.in_loop(self.faults.clear)
 
     def revoke(self, key: str) -> None:
-        """Refuse a key from now on, until reset(), as a provider does whose customer has revoked it. The key itself is not kept.
+        """Refuse a key from now on, until reset(), as a provider does whose customer has revoked it. The key itself is not kept, and no provider hears of it.
 
         Raises ValueError for what is no key.
         """
