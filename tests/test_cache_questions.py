@@ -1,4 +1,4 @@
-"""The set of questions for a semantic cache, chapter 13c: its form, its halves, and that no model was trained on it."""
+"""The set of questions for a semantic cache, chapter 13d: its form, its halves, and that no model was trained on it."""
 
 from __future__ import annotations
 

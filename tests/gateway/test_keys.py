@@ -65,7 +65,7 @@ def test_the_revoked_keys_are_bounded(gateway):
 
 @pytest.mark.parametrize(("new_at", "revoked_at", "failed", "refused"), [(5, 10, 0, 1), (10, 5, 5, 11), (0, 15, 0, 0)])
 def test_a_program_that_reads_its_key_again_when_it_is_refused_loses_nothing_where_the_new_key_comes_first(gateway, new_at, revoked_at, failed, refused):
-    """As in chapter 12e: the SDK takes a function in the place of a key, and calls it before each request."""
+    """As in chapter 12f: the SDK takes a function in the place of a key, and calls it before each request."""
     store = {"key": OLD}
     held = {"key": OLD} if new_at else {"key": NEW}
     client = openai.OpenAI(api_key=lambda: held["key"], max_retries=0)
