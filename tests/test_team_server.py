@@ -48,6 +48,23 @@ def test_a_proxy_that_cannot_start_shows_what_it_printed(monkeypatch, tmp_path):
         team_server.Proxy()
 
 
+def test_an_interrupted_start_leaves_no_process_behind(monkeypatch, tmp_path):
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\nexec sleep 60\n")
+    python.chmod(0o755)
+    monkeypatch.setenv("COURSE_PROXY", str(python))
+    started, popen = [], server.subprocess.Popen
+    monkeypatch.setattr(server.subprocess, "Popen", lambda *args, **options: started.append(popen(*args, **options)) or started[0])
+
+    def interrupt(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(server, "_is_alive", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        team_server.Proxy()
+    assert started[0].poll() is not None
+
+
 @built
 def test_a_real_proxy_holds_teams_to_their_models_and_budgets_as_recorded(gateway):
     kept = json.loads(server.RECORDED.read_text())

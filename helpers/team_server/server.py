@@ -95,12 +95,15 @@ class Proxy:
 
     def _wait_for(self, port: int) -> None:
         until = time.monotonic() + LONGEST_START
-        while not _is_alive(port):
-            if self._guard.poll() is not None or time.monotonic() > until:
-                said = "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
-                self.stop()
-                raise CourseError(f"the proxy did not start: remove .proxy, and run `make proxy` again. The last that it printed:\n\n{said}")
-            time.sleep(0.2)
+        try:
+            while not _is_alive(port):
+                if self._guard.poll() is not None or time.monotonic() > until:
+                    said = "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-12:])
+                    raise CourseError(f"the proxy did not start: remove .proxy, and run `make proxy` again. The last that it printed:\n\n{said}")
+                time.sleep(0.2)
+        except BaseException:  # an interrupted cell too
+            self.stop()
+            raise
 
     def stop(self) -> None:
         """End it. To stop it again does no harm."""
