@@ -163,7 +163,7 @@ def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     again = {repeat.again.number for repeat in repeats}
     minutes: dict[int, list[Entry]] = defaultdict(list)
     for entry in asked:
-        minutes[int(entry.at // 60)].append(entry)
+        minutes[int((entry.at - asked[0].at) // 60)].append(entry)  # from the first request on, so that the time of day decides nothing
     for entries in minutes.values():
         repeated = [entry for entry in entries if entry.number in again]
         if len(repeated) >= STORM and 2 * len(repeated) > len(entries):

@@ -41,7 +41,7 @@ SAYS = {
     "stream_cut": "The connection breaks in the middle of a stream.",
     "stream_ended": "The stream ends properly, but too soon, as a proxy may do it.",
     "overloaded_in_stream": "An error arrives in the middle of a stream.",
-    "slow_batch": "A batch runs for long. Whoever makes it notices nothing.",
+    "slow_batch": "A batch runs for long. Whoever makes it notices nothing. OpenAI's takes two requests, one for its file and one for the batch.",
 }
 TOLD = re.compile(r"[Rr]etry.*?(?:in|delay of:) ([\d.]+)")
 

@@ -132,6 +132,21 @@ def test_more_repeats_than_first_tries_in_a_minute_are_a_storm(stopped):
     assert found.verdict == "bad" and "15 of 20 requests were repeats" in found.says
 
 
+def test_a_crowd_that_is_refused_at_the_end_of_a_minute_of_the_clock_is_not_a_storm(stopped):
+    """Its repeats come in the next minute of the clock, without a first try; of one minute they all are."""
+    gateway, clock = stopped
+    gateway.advance(seconds=59 - clock.now() % 60)
+    gateway.fault("overloaded", "openai", times=20)
+    client, questions = openai.OpenAI(max_retries=0), [[{"role": "user", "content": f"Say {number}."}] for number in range(20)]
+    for question in questions:
+        refused(lambda question=question: client.chat.completions.create(model="gpt-6-luna", messages=question))
+    clock.sleep(1.5)
+    for question in questions:
+        client.chat.completions.create(model="gpt-6-luna", messages=question)
+    found = gateway.verdict()["retry storm"]
+    assert (found.verdict, found.says) == ("good", "20 repeats among 40 requests")
+
+
 @pytest.mark.parametrize("waits, verdict", [((2.0, 2.0), "bad"), ((0.0, 0.0), "bad"), ((1.0, 2.0), "good")])
 @pytest.mark.parametrize("provider", ["openai", "gemini", "bedrock"])
 def test_a_crowd_that_comes_back_together_is_seen(stopped, provider, waits, verdict):
