@@ -228,7 +228,7 @@ def _limit_headers(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
         limited[entry.provider, entry.model].append(entry)
     pairs = [pair for entries in limited.values() for pair in pairwise(entries)]
     warned = [after for before, after in pairs if before.evidence.left == 0 and after.at >= before.evidence.ended - SLACK]
-    ignored = [entry for entry in warned if entry.evidence.refusal == "rate_limited" and not entry.fault]
+    ignored = [entry for entry in warned if entry.evidence.refusal in ("rate_limited", DAY_USED_UP) and not entry.fault]
     if ignored:
         return BAD, f"{_many(ignored)} came right after an answer which said that none is left, and had to be refused", ignored
     if warned:

@@ -135,3 +135,10 @@ def test_a_throttle_that_learns_it_paces_by_the_day(gateway, still):
         throttle.wait()
         throttle.learn(limits.quota(ask_openai()))
     assert 2 * 21_600 <= clock.now() - began <= 2 * 21_600 * 1.1
+
+
+def test_who_goes_on_when_the_headers_said_that_the_day_is_over_has_not_read_them(gateway, still):
+    gateway.limit("openai", requests_per_day=2)
+    ask_openai(), ask_openai(), refused(ask_openai)
+    found = gateway.verdict()["limit headers"]
+    assert (found.verdict, found.requests) == ("bad", (3,)), found.says

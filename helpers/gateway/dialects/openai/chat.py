@@ -393,11 +393,12 @@ def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
         return None
     given = found.get("prompt_tokens_details") or found.get("input_tokens_details") or {}
     made = found.get("completion_tokens_details") or found.get("output_tokens_details") or {}
+    written = "completion_tokens" if "completion_tokens" in found else "output_tokens"
     return Usage(
         input_tokens=found["prompt_tokens"] if "prompt_tokens" in found else found["input_tokens"],
         cache_read_tokens=given.get("cached_tokens") or 0,
         cache_write_tokens=given.get("cache_write_tokens") or 0,
-        output_tokens=0 if payloads[-1].get("object") == "list" else found["completion_tokens"] if "completion_tokens" in found else found["output_tokens"],
+        output_tokens=0 if payloads[-1].get("object") == "list" else found[written],  # a list of vectors
         thinking_tokens=made.get("reasoning_tokens") or 0,
     )
 
