@@ -56,4 +56,5 @@ def _has_passed(cell: NotebookNode) -> bool:
 
 
 def _printed(outputs: Iterable[NotebookNode]) -> list[str]:
-    return [line for output in outputs if output.output_type == "stream" for line in output.text.splitlines()]
+    """The lines of a cell, which a busy kernel may have sent in parts."""
+    return "".join(output.text for output in outputs if output.output_type == "stream").splitlines()
