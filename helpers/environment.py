@@ -123,13 +123,13 @@ def point_sdks_at(base_url: str, *, offline: bool = True) -> list[str]:
     """
     theirs = learners()
     _aside.clear()  # what live mode needs of it has been read: a kernel starts once
-    return _apply(_changes(base_url, theirs, offline), theirs)
+    return _apply(changes(base_url, theirs, offline), theirs)
 
 
 def set_aside(base_url: str, why: str) -> None:
     """The same for an address that refuses everything, and says why, until `point_sdks_at`. `learners` has what was there."""
     theirs = dict(os.environ)
-    changes = {**_changes(base_url, theirs, offline=True), "GOOGLE_APPLICATION_CREDENTIALS": f"({why})"}
+    changes = {**changes(base_url, theirs, offline=True), "GOOGLE_APPLICATION_CREDENTIALS": f"({why})"}
     _apply(changes, theirs)
     _aside.update({name: (theirs.get(name), value) for name, value in changes.items()})
 
@@ -145,7 +145,11 @@ def learners() -> dict[str, str]:
     return found
 
 
-def _changes(base_url: str, theirs: Mapping[str, str], offline: bool) -> dict[str, str | None]:
+def changes(base_url: str, theirs: Mapping[str, str], offline: bool) -> dict[str, str | None]:
+    """What becomes of each variable of an environment that is to lead to a gateway; None where it goes.
+
+    offline: what is sent to any other machine goes to the gateway too; else proxies and certificates stay as they are.
+    """
     from helpers.gateway import tokens
 
     removed = dict.fromkeys(foreign(theirs))

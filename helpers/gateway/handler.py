@@ -34,6 +34,7 @@ from helpers.gateway.sources.embedder import Embedder
 from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
+from helpers.gateway.sources.scripts import Scripts
 from helpers.gateway.sources.upstream import Upstream
 from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
@@ -61,6 +62,7 @@ class Handler:
         self.prompt_cache = PromptCache(self.clock)
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
+        self.scripts = Scripts()
         self.meter = Meter()
         self._broken = evidence.Broken()
         self.port = 0
@@ -77,7 +79,7 @@ class Handler:
 
     def forget(self) -> None:
         """Forget what requests and orders left, as a gateway that was just started."""
-        for part in (self.meter, self._broken, self.faults, self.keys, self.prompt_cache, self.batches):
+        for part in (self.meter, self._broken, self.faults, self.keys, self.prompt_cache, self.batches, self.scripts):
             part.clear()
         for dialect, _ in self._dialects:
             dialect.forget()
@@ -264,7 +266,9 @@ class Handler:
         return question.model.id in OURS and not (dialect.has_upstream and self.upstream and self.upstream.knows("compatible"))
 
     async def _recorded(self, question: Question) -> Draft | Captured | None:
-        """What is recorded for it. The many variations are read when they are first needed, beside the event loop."""
+        """What the program has set for it, or what is recorded. The many variations are read when they are first needed, beside the event loop."""
+        if self.scripts and (told := await self.work(TOKEN * question.prompt_tokens, self.scripts.take, question)):
+            return told
         found = self.recordings.exact(question)
         if found is None and self.recordings.may_vary(question):
             await in_thread(None, self.recordings.variations)

@@ -97,6 +97,16 @@ def faults(r: Random) -> Scene:
     yield Request("DELETE", "/course/faults")
 
 
+def answers(r: Random) -> Scene:
+    """An answer that the program sets, and a few questions that may get it."""
+    path, make = r.choice(QUESTIONS)
+    order: dict[str, Any] = {"provider": r.choice((path.split("/")[1], None)), "times": r.choice((1, 2)), "to": r.choice(("", "a"))}
+    order |= r.choice(({"text": r.choice(("Yes.", "", "y" * 5000))}, {"call": ["lookup", {"id": 7}]}))
+    yield post("/course/answers", mutate.mutated(r, order) if r.random() < 0.3 else order)
+    for _ in range(r.choice((1, 2, 3))):
+        yield post(named(r, path), make(r))
+
+
 def limits(r: Random) -> Scene:
     """A tight limit, and questions that meet it."""
     path, make = r.choice(QUESTIONS)
@@ -122,7 +132,7 @@ def reset(r: Random) -> Scene:
 
 SHARES = {one: 780, read: 60, left: 30, half: 10, noise: 15, pipelined: 15, large: 8, clock: 8, faults: 12, limits: 4, reset: 1}
 SHARES |= {conversation: 15, files: 12, message_batch: 12, inline_batch: 12, file_batch: 12, cached: 12}
-ALONE = (faults, limits, reset)  # while one of these plays, nothing else does
+ALONE = (faults, answers, limits, reset)  # while one of these plays, nothing else does
 
 
 def scene_of(seed: int, number: int) -> tuple[Callable[[Random], Scene], Random]:
