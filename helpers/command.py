@@ -14,6 +14,7 @@ from typing import Any
 
 from helpers import environment, network
 from helpers.course import MODES, CourseError, serving, settings
+from helpers.drift import command as drift
 from helpers.exercises import command as exercises
 
 
@@ -39,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters", help="a value for a parameter of the chapters")
     execute.add_argument("--html", action="store_true", help="make a site of all chapters too")
     execute.set_defaults(run=run)
+    drift.add(commands)
     exercises.add(commands)
     return parser
 
