@@ -68,7 +68,7 @@ class Invoke:
             raise Refusal("unsupported", "The course's gateway serves Mistral's models by Converse alone.", param="modelId")
         anthropic_messages.check_bedrock(body)
         if body["anthropic_version"] not in (BEDROCK_VERSION, NEW_VERSION):
-            raise Refusal("bad_value", f"anthropic_version: the value has to be {BEDROCK_VERSION}", param="anthropic_version")
+            raise Refusal("bad_value", f"Invalid API version: {body['anthropic_version']}", param="anthropic_version")  # as boto3's issue 4218 shows it
         return anthropic_messages.question(body, model, "bedrock")
 
     # ---- writing ---------------------------------------------------------
