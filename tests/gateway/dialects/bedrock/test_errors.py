@@ -91,6 +91,17 @@ def test_an_invoke_body_that_does_not_do(bedrock, model, change, words):
     assert words in text
 
 
+def test_tools_that_anthropics_servers_run_are_not_on_bedrock(bedrock):
+    body = json.dumps({**INVOKE[CLAUDE], "tools": [{"type": "web_search_20250305", "name": "web_search"}]})
+    words = "tools.0: Input tag 'web_search_20250305' found using 'type' does not match any of the expected tags: 'bash_20250124', 'custom', "
+    for call in (
+        lambda: bedrock.count_tokens(modelId=CLAUDE, input={"invokeModel": {"body": body}}),
+        lambda: bedrock.invoke_model(modelId=CLAUDE, body=body),
+        lambda: bedrock.invoke_model_with_response_stream(modelId=CLAUDE, body=body),
+    ):
+        assert refused("ValidationException", call)[0].startswith(words)
+
+
 NOVA_TOO_LONG = "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again."
 
 
