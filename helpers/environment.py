@@ -9,7 +9,7 @@ from helpers import network
 
 # Not a key of anybody: the gateway takes any key that is not empty and does not say "invalid".
 PLACEHOLDER = "the-gateway-needs-no-key"
-AZURE_API_VERSION = "2024-10-21"
+AZURE_API_VERSION = "2025-04-01-preview"  # the last with a date; Responses are not in those before 2025-03-01-preview
 
 # Set in a learner's shell, these would send an SDK elsewhere or add a real credential to a request.
 REMOVED = (

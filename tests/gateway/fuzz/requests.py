@@ -22,6 +22,7 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/azure/openai/v1/chat/completions", bodies.azure_chat),
     ("/azure/openai/v1/responses", bodies.azure_response),
     ("/azure/openai/responses?api-version=2025-04-01-preview", bodies.azure_response),
+    ("/azure/openai/v1/responses/input_tokens", bodies.azure_response),
     ("/foundry/anthropic/v1/messages", bodies.message),
     ("/foundry/anthropic/v1/messages/count_tokens", bodies.counted_message),
     ("/compatible/v1/chat/completions", bodies.compatible_chat),
@@ -62,7 +63,8 @@ READS = [
     *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "batches", "batches/batch_none")],
     *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches/none/results")],
     *[f"/gemini/v1beta/{what}" for what in ("models", "models/{gemini}", "cachedContents", "cachedContents/none", "batches", "batches/none")],
-    *["/azure/openai/v1/models", "/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
+    *[f"/azure/openai/{what}" for what in ("v1/models", "v1/models/{azure}", "v1/responses/resp_none", "models?api-version=2024-10-21", "models/{azure}?api-version=2024-10-21")],
+    *["/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
 ]
 
 

@@ -1,4 +1,4 @@
-"""Whose model an id of Bedrock's names."""
+"""Whose model an id of Bedrock's names, by itself or through the profile of a part of the world."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ def is_claude(model: Model) -> bool:
 
 
 def is_llama(model: Model) -> bool:
-    return model.id.startswith("meta.llama")
+    return "meta.llama" in model.id
 
 
 def is_nova(model: Model) -> bool:
-    return model.id.startswith("amazon.nova")
+    return "amazon.nova" in model.id
 
 
 def is_mistral(model: Model) -> bool:
