@@ -19,6 +19,8 @@ from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import PER_DAY, Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, pretty, route
 
+OLDER = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")  # endpoints that refuse a key or a model in a way of their own
+
 
 class OpenAI(Dialect):
     provider = "openai"
@@ -127,11 +129,11 @@ class OpenAI(Dialect):
     def error(self, refusal: Refusal, call: Call) -> Response:
         request_id = hex_id("req_", 32)
         status, kind, code, text = words(refusal, request_id)
-        headers = [("Content-Type", "application/json")]
-        if status == 401:  # then nobody knows whose request it is
-            headers += [("x-request-id", request_id), ("www-authenticate", 'Bearer realm="OpenAI API"')]
-        else:
-            headers += [(name, request_id if name == "x-request-id" else value) for name, value in self.base_headers()]
+        headers = [("Content-Type", "application/json"), ("x-request-id", request_id)]
+        known = _known_of_a_refusal(status, call.path)
+        headers += [(name, value) for name, value in self.base_headers() if name in known]
+        if status == 401:
+            headers.append(("www-authenticate", 'Bearer realm="OpenAI API"'))
         if status in (429, 503) and refusal.kind in ("rate_limited", "overloaded"):
             wait = refusal.facts.get("wait", 1.0)
             headers += [("retry-after", str(max(1, ceil(wait)))), ("retry-after-ms", str(max(1, ceil(wait * 1000))))]
@@ -148,6 +150,18 @@ class OpenAI(Dialect):
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, kind, code, text = words(refusal, hex_id("req_", 32))
         return chat.frame({"error": {"message": text, "type": kind, "param": None, "code": code}})
+
+
+def _known_of_a_refusal(status: int, path: str) -> tuple[str, ...]:
+    """Which of OpenAI's own headers a refusal has beside x-request-id, by recordings of 2024 to 2026.
+
+    The older endpoints look for the key and the model before they know whose request it is; the others know all but that of a wrong key.
+    """
+    if status in (401, 404) and path in OLDER:
+        return ()
+    if status == 401:
+        return ("openai-processing-ms", "openai-version")
+    return ("openai-organization", "openai-project", "openai-processing-ms", "openai-version")
 
 
 def _model_body(model: models.Model) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def masked(key: str) -> str:
 
 
 BAD_REQUEST = "invalid_request_error"
+DEPRECATIONS = "https://platform.openai.com/docs/deprecations"
 
 
 def refused(text: str, param: str | None = None, code: str | None = None) -> Refusal:
@@ -45,7 +46,9 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
             return 401, BAD_REQUEST, None, "You didn't provide an API key. Provide it in an Authorization header, as Bearer YOUR_KEY."
         case "unknown_model" | "retired_model" if facts.get("status") == 400:
             return 400, BAD_REQUEST, "model_not_found", f"The requested model '{facts['model']}' does not exist."
-        case "unknown_model" | "retired_model":
+        case "retired_model":
+            return 404, BAD_REQUEST, "model_not_found", f"The model `{facts['model']}` has been deprecated, learn more here: {DEPRECATIONS}"
+        case "unknown_model":
             return 404, BAD_REQUEST, "model_not_found", f"The model `{facts['model']}` does not exist or you do not have access to it."
         case "wrong_kind" if facts["wanted"] == "embedding":
             return 403, BAD_REQUEST, None, "You are not allowed to generate embeddings from this model"
