@@ -15,7 +15,6 @@ from helpers.gateway.dialects.openai import rules
 from helpers.gateway.dialects.openai.images import data_of
 from helpers.gateway.dialects.schema import (
     ANY,
-    ARRAY,
     BOOLEAN,
     INTEGER,
     NUMBER,
@@ -70,6 +69,7 @@ TOOL_CHOICE = {
 }
 FORMAT = shape("type", type=one_of("json_object", "json_schema", "text"), json_schema=shape("name", name=NAME, schema=nullable(OBJECT), strict=nullable(BOOLEAN)))
 METADATA = {"type": "object", "title": "a metadata object", "maxProperties": 16, "additionalProperties": {"type": "string", "maxLength": 512}}
+PREDICTION = shape("type content", type=one_of("content"), content={"type": ["string", "array"], "items": shape("type text", type=one_of("text"), text=STRING)})
 CACHE_OPTIONS = shape(closed=True, mode=one_of("implicit", "explicit"), ttl=STRING)
 # What other providers' own endpoints for OpenAI's SDK read of a chat; all else they pass over.
 READ_ELSEWHERE = {
@@ -117,11 +117,11 @@ FIELDS = {
     "stream_options": nullable(shape(closed=True, include_usage=nullable(BOOLEAN), include_obfuscation=nullable(BOOLEAN))),
     "store": nullable(BOOLEAN),
     "metadata": nullable(METADATA),
-    "prediction": nullable(OBJECT),
+    "prediction": nullable(PREDICTION),
     "verbosity": nullable(one_of("low", "medium", "high")),
-    "audio": nullable(OBJECT),
-    "modalities": nullable(ARRAY),
-    "web_search_options": nullable(OBJECT),
+    "audio": nullable(shape("voice format", format=one_of("wav", "aac", "mp3", "flac", "opus", "pcm16"))),
+    "modalities": nullable(list_of(one_of("text", "audio"))),
+    "web_search_options": nullable(shape(search_context_size=nullable(one_of("low", "medium", "high")), user_location=nullable(OBJECT))),
 }
 _check_names = checker(shape("messages", closed=True, **dict.fromkeys(FIELDS, ANY)))
 _check_fields = checker(shape(**FIELDS))

@@ -10,7 +10,7 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import File
-from helpers.gateway.dialects.openai import chat, embeddings, rules, schema
+from helpers.gateway.dialects.openai import chat, embeddings, modalities, rules, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles, batch_file
@@ -68,6 +68,8 @@ class OpenAI(Dialect):
 
     def read_chat_for(self, model: models.Model, call: Call) -> Question:
         """The question to a model that is already known: Azure names it in the path."""
+        if "messages" in call.json:
+            modalities.check_names(call.json, model)
         chat.check(call.json)
         schema.check_chat(call.json, model)
         rules.check(call.json, model)
