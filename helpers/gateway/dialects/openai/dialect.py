@@ -12,9 +12,12 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.batches import File
 from helpers.gateway.dialects.openai import chat, embeddings, modalities, rules, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
+from helpers.gateway.dialects.openai.completions import OpenAICompletions
 from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles, batch_file
+from helpers.gateway.dialects.openai.moderations import OpenAIModerations
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
+from helpers.gateway.dialects.openai.stored import StoredChats
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import PER_DAY, Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, pretty, route
@@ -28,9 +31,11 @@ class OpenAI(Dialect):
 
     def __init__(self) -> None:
         self._responses = OpenAIResponses(self)
+        self._stored = StoredChats(self)
 
     def forget(self) -> None:
         self._responses.forget()
+        self._stored.forget()
 
     def routes(self) -> list[Route]:
         responses = self._responses
@@ -46,6 +51,9 @@ class OpenAI(Dialect):
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
             *responses.routes(),
+            *self._stored.routes(),
+            *OpenAICompletions(self).routes(),
+            *OpenAIModerations(self).routes(),
             *OpenAIFiles(self, self.base_headers).routes(),
             *self._batches.routes(),
         ]
@@ -76,11 +84,15 @@ class OpenAI(Dialect):
         return self.check_length(chat.question(call.json, model, self.provider))
 
     def write_chat(self, question: Question, answer: Answer) -> bytes:
-        return pretty(chat.completion(answer))
+        body = chat.completion(answer)
+        if question.echo.get("store"):
+            self._stored.keep(question, body)
+        return pretty(body)
 
     async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         first = {"role": "assistant", "content": "", "refusal": None}
-        async for chunk in chat.chunks(answer, chat.stream_head(answer), first):
+        chunks = chat.chunks(answer, chat.stream_head(answer), first)
+        async for chunk in self._stored.watched(question, answer, chunks) if question.echo.get("store") else chunks:
             yield chat.frame({**chunk, **chat.obfuscation(question)} if chunk["choices"] else chunk)
         yield chat.DONE
 
