@@ -69,6 +69,8 @@ TOOL_CHOICE = {
 }
 FORMAT = shape("type", type=one_of("json_object", "json_schema", "text"), json_schema=shape("name", name=NAME, schema=nullable(OBJECT), strict=nullable(BOOLEAN)))
 METADATA = {"type": "object", "title": "a metadata object", "maxProperties": 16, "additionalProperties": {"type": "string", "maxLength": 512}}
+WAY = nullable(shape("mode", mode=one_of("score", "block")))
+POLICY = shape(input=WAY, output=WAY)  # of a moderated chat
 PREDICTION = shape("type content", type=one_of("content"), content={"type": ["string", "array"], "items": shape("type text", type=one_of("text"), text=STRING)})
 CACHE_OPTIONS = shape(closed=True, mode=one_of("implicit", "explicit"), ttl=STRING)
 # What other providers' own endpoints for OpenAI's SDK read of a chat; all else they pass over.
@@ -102,7 +104,7 @@ FIELDS = {
     "top_logprobs": nullable(between("integer", 0)),
     "user": nullable({**STRING, "maxLength": 64}),
     "seed": nullable(INTEGER),
-    "moderation": nullable(shape("model")),
+    "moderation": nullable(shape("model", model=STRING, policy=nullable(POLICY))),
     "safety_identifier": nullable({**STRING, "maxLength": 64}),
     "prompt_cache_options": nullable(CACHE_OPTIONS),
     "prompt_cache_key": nullable({**STRING, "maxLength": 64}),

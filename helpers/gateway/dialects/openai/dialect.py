@@ -10,7 +10,7 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import File
-from helpers.gateway.dialects.openai import chat, embeddings, modalities, rules, schema
+from helpers.gateway.dialects.openai import chat, embeddings, modalities, moderations, rules, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.completions import OpenAICompletions
 from helpers.gateway.dialects.openai.errors import go_duration, words
@@ -81,10 +81,14 @@ class OpenAI(Dialect):
         chat.check(call.json)
         schema.check_chat(call.json, model)
         rules.check(call.json, model)
+        if call.json.get("moderation"):
+            moderations.check_model(call.json["moderation"]["model"])
         return self.check_length(chat.question(call.json, model, self.provider))
 
     def write_chat(self, question: Question, answer: Answer) -> bytes:
         body = chat.completion(answer)
+        if question.echo.get("moderation"):
+            body["moderation"] = moderations.of_chat(question, answer)
         if question.echo.get("store"):
             self._stored.keep(question, body)
         return pretty(body)
@@ -92,7 +96,11 @@ class OpenAI(Dialect):
     async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         first = {"role": "assistant", "content": "", "refusal": None}
         chunks = chat.chunks(answer, chat.stream_head(answer), first)
-        async for chunk in self._stored.watched(question, answer, chunks) if question.echo.get("store") else chunks:
+        if question.echo.get("moderation"):
+            chunks = moderations.chunks_with(question, answer, chunks)
+        if question.echo.get("store"):
+            chunks = self._stored.watched(question, answer, chunks)
+        async for chunk in chunks:
             yield chat.frame({**chunk, **chat.obfuscation(question)} if chunk["choices"] else chunk)
         yield chat.DONE
 

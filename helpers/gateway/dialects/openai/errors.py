@@ -83,7 +83,7 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
         case "server_error":
             return 500, "server_error", None, f"The server had an error while processing your request. Please quote the request id {request_id}."
         case "no_route":
-            return 404, BAD_REQUEST, "unknown_url", f"Unknown request URL: {facts['method']} {facts['path']}."
+            return 404, BAD_REQUEST, None, f"Invalid URL ({facts['method']} {facts['path']})"
         case "not_found":
             return 404, BAD_REQUEST, None, refusal.message
         case "conflict":

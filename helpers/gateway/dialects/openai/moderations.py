@@ -5,13 +5,16 @@ The shape, the order of the categories, and zero for what was not looked at, are
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 from helpers.gateway import harm
+from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.openai import images
 from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.schema import STRING, checker, one_of, shape
-from helpers.gateway.exchange import Message, Part, Provenance, Refusal
+from helpers.gateway.exchange import Message, Part, Provenance, Question, Refusal
+from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Dialect, Response, Route, random_id, route
 
 LATEST = "omni-moderation-latest"
@@ -70,6 +73,32 @@ def judged(text: str, kinds: tuple[str, ...] = ("text",)) -> dict[str, Any]:
         scores[NAMES[one.category]] = max(scores[NAMES[one.category]], SCORES[one.level])
     flags = {name: score >= FLAGGED for name, score in scores.items()}
     return {"flagged": any(flags.values()), "categories": flags, "category_scores": scores, "category_applied_input_types": looked_at}
+
+
+async def chunks_with(question: Question, answer: Answer, chunks: AsyncIterator[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    """The chunks of a moderated chat: the verdicts come when all is said, before the usage."""
+    head: dict[str, Any] = {}
+    async for chunk in chunks:
+        if not chunk["choices"]:
+            yield {**head, "choices": [], "moderation": await in_thread(None, of_chat, question, answer)}
+            head = {}
+        else:
+            head = chunk
+        yield chunk
+    if head:
+        yield {**head, "choices": [], "moderation": await in_thread(None, of_chat, question, answer)}
+
+
+def of_chat(question: Question, answer: Answer) -> dict[str, Any]:
+    """The verdicts on what users said, and on each choice of the answer."""
+    model, users = question.echo["moderation"]["model"], [message for message in question.messages if message.role == "user"]
+    kinds = ("text", "image") if any(part.kind == "image" for message in users for part in message.parts) else ("text",)
+    said = judged("\n".join(message.text for message in users), kinds)
+    return {"input": _verdicts(model, [said]), "output": _verdicts(model, [judged(choice.text) for choice in answer.choices])}
+
+
+def _verdicts(model: str, found: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"type": "moderation_results", "model": model, "results": [{"type": "moderation_result", "model": model, **one} for one in found]}
 
 
 def _results(given: str | list[Any]) -> list[dict[str, Any]]:

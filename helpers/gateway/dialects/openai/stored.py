@@ -68,6 +68,8 @@ class StoredChats:
         calls: dict[int, str] = {}
         async for chunk in chunks:
             seen = seen or {"id": chunk["id"], "created": chunk["created"]}
+            if "moderation" in chunk:
+                seen["moderation"] = chunk["moderation"]
             for choice in chunk["choices"]:
                 calls |= {choice["index"]: call["id"] for call in choice["delta"].get("tool_calls", ()) if "id" in call}
             yield chunk

@@ -4,7 +4,7 @@ import openai
 import pytest
 from openai import OpenAI
 
-from tests.gateway.dialects.openai.samples import PIXEL, user
+from tests.gateway.dialects.openai.samples import HELLO, PIXEL, user
 
 MARK, MILD = "[[harm: harassment, medium]]", "[[harm: hate speech, low]]"
 PICTURE = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
@@ -84,5 +84,19 @@ def test_the_log_and_a_header_say_that_the_verdict_is_scripted(gateway, client):
     assert (entry.operation, entry.source.kind, entry.usage) == ("moderations", "scripted", None)
 
 
-def test_a_chat_with_a_mark_is_answered_and_not_moderated(client):
-    assert client.chat.completions.create(model="gpt-4o", messages=user(f"Say hello in five words. {MARK}")).choices[0].finish_reason == "stop"
+def test_a_chat_is_moderated_where_it_asks_for_that(client):
+    asked = {"model": "gpt-6-luna", "messages": user(f"{HELLO} {MARK}"), "moderation": {"model": "omni-moderation-latest"}}
+    plain = client.chat.completions.create(**asked)
+    *_, finish, told, usage = client.chat.completions.create(**asked, stream=True, stream_options={"include_usage": True})
+    *_, last = client.chat.completions.create(**asked, stream=True)
+    assert finish.choices[0].finish_reason == "stop" and usage.usage and not usage.choices
+    for moderation in (plain.moderation, told.moderation, last.moderation):
+        assert [one.flagged for one in moderation.input.results] == [True] and moderation.input.results[0].categories["harassment"]
+        assert [one.flagged for one in moderation.output.results] == [False] and moderation.output.model == "omni-moderation-latest"
+    assert client.chat.completions.create(**{**asked, "moderation": None}).moderation is None
+
+
+def test_a_chat_that_is_moderated_by_no_such_model_is_refused(client):
+    for wrong, error in (({"model": "gpt-4o"}, openai.NotFoundError), ({}, openai.BadRequestError), ({"model": 3}, openai.BadRequestError)):
+        with pytest.raises(error):
+            client.chat.completions.create(model="gpt-6-luna", messages=user(HELLO), moderation=wrong)
