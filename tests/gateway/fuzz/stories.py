@@ -23,7 +23,8 @@ def conversation(r: Random) -> Scene:
 
 def stored_chat(r: Random) -> Scene:
     """A chat that is kept, read in every way, marked and deleted."""
-    request = post("/openai/v1/chat/completions", {**bodies.chat(r), "stream": False, "store": True, "metadata": {"a": "b"}})
+    asked = {name: value for name, value in bodies.chat(r).items() if name in ("model", "messages", "n", "max_completion_tokens")}
+    request = post("/openai/v1/chat/completions", {**asked, "store": True, "metadata": {"a": "b"}})
     id = read_of((yield spoilt(r, request) if r.random() < 0.2 else request), "id")
     query = r.choice(("", "?limit=1&order=desc", "?metadata[a]=b&model=gpt-4o", "?limit=-1", "?limit=x&after=none", "?order=up", "?metadata[]=1", "?after="))
     for path in (f"/{id}", f"/{id}/messages{query}", query):
