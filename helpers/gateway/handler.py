@@ -163,6 +163,9 @@ class Handler:
             else:
                 answered = await self.work(_size(route, call), route.handle, call)
                 response = await answered if isawaitable(answered) else answered
+                if response.provenance:
+                    entry.source = response.provenance
+                    response.headers += _course_headers(response.provenance)
         except Cut as cut:  # the network failed on the way to the provider
             entry.note = str(cut)
             return request.reset()

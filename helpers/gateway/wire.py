@@ -20,7 +20,7 @@ from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import Batches, File
 from helpers.gateway.clock import Clock
-from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.exchange import Provenance, Question, Refusal, Usage
 from helpers.gateway.faults import Faults
 from helpers.gateway.lazy import lazy
 from helpers.gateway.prompt_cache import PromptCache
@@ -83,6 +83,7 @@ class Response:
     when_sent: Callable[[], None] | None = None  # called once the answer has gone, or its client has
     when_left: Callable[[], None] | None = None  # called before that, where its client went first
     said: Callable[[], str] | None = None  # the text of the answer, as far as it is known
+    provenance: Provenance | None = None  # of an answer that is no model's, where it has one
 
 
 class Cut(Exception):

@@ -86,6 +86,7 @@ def chat(r: Random, provider: str = "openai") -> Body:
     stream = {"stream": True, **some(r, 0.5, stream_options={"include_usage": True, "include_obfuscation": False})} if r.random() < 0.3 else {}
     plain = some(r, 0.08, n=r.choice((1, 2, 3)), stop=[" a", "\n"], seed=r.choice(NUMBERS[:4]), logprobs=True, top_logprobs=2)
     plain |= some(r, 0.06, user="u", store=True, verbosity="low", logit_bias={"1": 5}, metadata={"a": "b"})
+    plain |= some(r, 0.02, modalities=["text"], audio={"voice": "alloy", "format": "wav"}, web_search_options={}, prediction={"type": "content", "content": "Hello"})
     sampled = some(r, 0.06, temperature=r.choice((0, 1, 2)), top_p=0.9, presence_penalty=-2, frequency_penalty=0.5)
     name = r.choice(("max_completion_tokens",) * 9 + ("max_tokens",))
     rest = {**some(r, 0.15, response_format=form), **some(r, reasoning_effort=r.choice(EFFORTS))}
@@ -116,6 +117,19 @@ def prompt(r: Random) -> Body:
     options = {"num_predict": limit(r), **some(r, temperature=0.5, seed=1, stop=["x"], num_ctx=r.choice((1, 8192)))}
     form = some(r, 0.3, format=r.choice(("json", "", object_schema(r))), system="Be brief.", stream=r.random() < 0.5)
     return {"model": r.choice(("house", "house:latest", "llama3.1:8b", "llama9")), "prompt": text(r), "options": options, **form}
+
+
+def moderated(r: Random) -> Body:
+    marked = r.choice(("", "[[harm: harassment, high]]", "[[harm: nothing, low]]", "[[harm in the answer: hate speech, medium]]")) + text(r)
+    shown = {"type": "image_url", "image_url": {"url": r.choice(("https://example.com/a.png", f"data:{r.choice(MEDIA)};base64,{picture(r)}"))}}
+    parts: Any = [{"type": "text", "text": marked}, *[shown] * r.choice((0, 1, 1, 2))]
+    return {"input": r.choice((marked, [marked, text(r)], parts)), **some(r, 0.7, model="omni-moderation-latest")}
+
+
+def completed(r: Random) -> Body:
+    """For the endpoint of a model that there is no more."""
+    model = r.choice(("gpt-3.5-turbo-instruct", "davinci-002", r.choice(STRANGERS)))
+    return {"model": model, "prompt": text(r), **some(r, echo=True, suffix="x", n=2, best_of=2, logprobs=1, stream=True)}
 
 
 def response(r: Random) -> Body:

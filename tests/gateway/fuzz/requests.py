@@ -18,6 +18,8 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/openai/v1/chat/completions", bodies.chat),
     ("/openai/v1/responses", bodies.response),
     ("/openai/v1/responses/input_tokens", bodies.response),
+    ("/openai/v1/moderations", bodies.moderated),
+    ("/openai/v1/completions", bodies.completed),
     (AZURE, bodies.azure_chat),
     ("/azure/openai/v1/chat/completions", bodies.azure_chat),
     ("/azure/openai/v1/responses", bodies.azure_response),
@@ -60,7 +62,7 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/bedrock/guardrail/thecourse/version/1/apply", bodies.guarded),
 ]
 READS = [
-    *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "batches", "batches/batch_none")],
+    *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "chat/completions", "chat/completions/none/messages", "batches", "batches/batch_none")],
     *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches/none/results")],
     *[f"/gemini/v1beta/{what}" for what in ("models", "models/{gemini}", "cachedContents", "cachedContents/none", "batches", "batches/none")],
     *[f"/azure/openai/{what}" for what in ("v1/models", "v1/models/{azure}", "v1/responses/resp_none", "models?api-version=2024-10-21", "models/{azure}?api-version=2024-10-21")],

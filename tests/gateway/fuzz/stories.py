@@ -21,6 +21,19 @@ def conversation(r: Random) -> Scene:
         before = {"previous_response_id": read_of(answer, "id")}
 
 
+def stored_chat(r: Random) -> Scene:
+    """A chat that is kept, read in every way, marked and deleted."""
+    asked = {name: value for name, value in bodies.chat(r).items() if name in ("model", "messages", "n", "max_completion_tokens")}
+    request = post("/openai/v1/chat/completions", {**asked, "store": True, "metadata": {"a": "b"}})
+    id = read_of((yield spoilt(r, request) if r.random() < 0.2 else request), "id")
+    query = r.choice(("", "?limit=1&order=desc", "?metadata[a]=b&model=gpt-4o", "?limit=-1", "?limit=x&after=none", "?order=up", "?metadata[]=1", "?after="))
+    for path in (f"/{id}", f"/{id}/messages{query}", query):
+        yield Request("GET", f"/openai/v1/chat/completions{path}")
+    request = post(f"/openai/v1/chat/completions/{id}", {"metadata": r.choice(({"c": "d"}, {}, None))})
+    yield spoilt(r, request) if r.random() < 0.3 else request
+    yield Request("DELETE", f"/openai/v1/chat/completions/{id}")
+
+
 def form(r: Random, name: str, content: bytes) -> Request:
     """An upload as a multipart form, often a little wrong."""
     odd = r.choice(FILE_NAMES)

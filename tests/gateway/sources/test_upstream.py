@@ -423,8 +423,10 @@ def test_caches_are_not_passed_on_but_what_is_free_is(make, provider):
     assert len(provider.meter.log()) == 0
     assert openai.OpenAI().models.list().data
     assert anthropic.Anthropic().messages.count_tokens(model=CLAUDE["model"], messages=MESSAGES).input_tokens > 0
-    assert [entry.operation for entry in provider.meter.log()] == ["models", "count tokens"]
-    assert gateway.meter.log().sources() == {"live": 2}
+    assert openai.OpenAI().moderations.create(input="Hi").results
+    assert openai.OpenAI().chat.completions.list().data == []
+    assert [entry.operation for entry in provider.meter.log()] == ["models", "count tokens", "moderations", "stored chats"]
+    assert gateway.meter.log().sources() == {"live": 4}
 
 
 # ---- keys --------------------------------------------------------------------
@@ -778,7 +780,7 @@ def test_a_field_given_twice_is_sent_once(make, provider, monkeypatch):
     assert provider.meter.log()[0].usage.output_tokens == 5
 
 
-@pytest.mark.parametrize("method, path", [("DELETE", "/openai/v1/files/file-1"), ("GET", "/openai/v1/models/..%2Fchat"), ("POST", "/gemini/v1beta/models/gemini-3.5-flash-lite%3AgenerateContent%23:countTokens")])
+@pytest.mark.parametrize("method, path", [("DELETE", "/openai/v1/files/file-1"), ("POST", "/openai/v1/chat/completions/chatcmpl-1"), ("DELETE", "/openai/v1/chat/completions/chatcmpl-1"), ("POST", "/openai/v1/completions"), ("GET", "/openai/v1/models/..%2Fchat"), ("POST", "/gemini/v1beta/models/gemini-3.5-flash-lite%3AgenerateContent%23:countTokens")])
 def test_no_call_changes_what_the_learner_owns_or_its_path_on_the_way(make, provider, method, path):
     gateway = make("live")
     headers = {"authorization": "Bearer any", "x-goog-api-key": "any"}

@@ -33,6 +33,7 @@ class Azure(OpenAI):
     mount = "/azure"
 
     def __init__(self) -> None:
+        super().__init__()
         self._responses = AzureResponses(self)
 
     def routes(self) -> list[Route]:

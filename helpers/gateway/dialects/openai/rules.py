@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.gateway.dialects.openai import turns
+from helpers.gateway.dialects.openai import modalities, turns
 from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.exchange import Refusal
 from helpers.models import Model
@@ -26,6 +26,7 @@ def check(body: dict[str, Any], model: Model) -> None:
     _check_cache(body, model)
     _check_combinations(body, model)
     _check_tools(body, model)
+    modalities.check(body, model)
     turns.check(body["messages"], model)
 
 
@@ -40,6 +41,9 @@ def check_model(body: dict[str, Any], model: Model) -> None:
         raise Refusal("unsupported", param="reasoning_effort", value=effort, allowed=list(model.efforts))
     if body.get("max_tokens") is not None:
         raise Refusal("unsupported", param="max_tokens", instead="max_completion_tokens")
+    for name in ("prediction", "logit_bias"):  # whether it thinks or not: measured in public in August 2026
+        if body.get(name) is not None:
+            raise Refusal("unsupported", param=name)
     if body.get("stop") and "stop" not in model.accepts:
         raise Refusal("unsupported", param="stop")
     if not _is_thinking(body, model):
@@ -47,7 +51,7 @@ def check_model(body: dict[str, Any], model: Model) -> None:
     for name, default in SAMPLING.items():
         if body.get(name) not in (None, default):
             raise Refusal("unsupported", param=name, value=body[name], default=default)
-    for name in ("logprobs", "top_logprobs", "logit_bias"):
+    for name in ("logprobs", "top_logprobs"):
         if body.get(name):
             raise Refusal("unsupported", param=name)
 
