@@ -49,6 +49,8 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
             return 404, BAD_REQUEST, "model_not_found", f"The model `{facts['model']}` does not exist or you do not have access to it."
         case "wrong_kind" if facts["wanted"] == "embedding":
             return 403, BAD_REQUEST, None, "You are not allowed to generate embeddings from this model"
+        case "wrong_kind" if facts["wanted"] == "responses":
+            return 404, BAD_REQUEST, None, "This model is only supported in v1/responses and not in v1/chat/completions."
         case "wrong_kind" if facts.get("status") == 400:
             return 400, BAD_REQUEST, None, f"The requested model '{facts['model']}' cannot be used with the Responses API."
         case "wrong_kind":
