@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
+from typing import TypeVar
 
-from helpers import network
+from helpers import network, other_models
 from helpers.gateway import control, events, evidence
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
@@ -37,7 +38,7 @@ from helpers.gateway.sources.recordings import Captured, Recordings
 from helpers.gateway.sources.scripts import Scripts
 from helpers.gateway.sources.upstream import Upstream
 from helpers.gateway.threads import in_thread
-from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
+from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route, model_headers
 from helpers.gateway.worker import LARGE, SMALL, Worker
 
 TOKEN = 4  # bytes of text, about
@@ -47,6 +48,7 @@ PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type",
 SLOW = 5.0  # seconds
 STALL = 900.0  # seconds; longer than any SDK's time-out
 log = logging.getLogger("helpers.gateway")
+T = TypeVar("T")
 
 
 class Handler:
@@ -148,7 +150,7 @@ class Handler:
             entry.operation = route.operation
             self.keys.check(dialect.key(call))
             if route.handle is None:
-                question = await self._read(route, call, entry)
+                question = await _knowing_models(partial(self._read, route, call, entry))
                 fault = self.faults.strike(dialect.provider, stream=question.stream, filtered=question.vectors is None)
                 entry.fault = fault.kind if fault else ""
                 if fault:
@@ -159,10 +161,9 @@ class Handler:
                     self._spare(fault, entry)
                     raise
             elif self.upstream and dialect.has_upstream and not route.is_local:
-                response = await self.upstream.pass_on(dialect, call, entry)
+                response = await _knowing_models(partial(self.upstream.pass_on, dialect, call, entry))
             else:
-                answered = await self.work(_size(route, call), route.handle, call)
-                response = await answered if isawaitable(answered) else answered
+                response = await _knowing_models(partial(self._handle, route, call))
                 if response.provenance:
                     entry.source = response.provenance
                     response.headers += _course_headers(response.provenance)
@@ -195,9 +196,13 @@ class Handler:
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
         question = await self.work(_size(route, call), lambda: ready(route.read(call)))
-        entry.model = question.model.id
+        entry.model, entry.facts = question.model.id, question.model.source
         entry.evidence.goes_on = await self.work(_size(route, call), self._broken.taken_for_whole, question)
         return question
+
+    async def _handle(self, route: Route, call: Call) -> Response:
+        answered = await self.work(_size(route, call), route.handle, call)
+        return await answered if isawaitable(answered) else answered
 
     async def _before(self, fault: Fault, question: Question) -> None:
         """What a fault does before any answer is made."""
@@ -262,7 +267,7 @@ class Handler:
 
     def _head(self, dialect: Dialect, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         content_type = ("Content-Type", dialect.content_type(question))
-        return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
+        return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance), *model_headers(question.model)]
 
     def _is_ours(self, dialect: Dialect, question: Question) -> bool:
         """Our models by name are on this machine in every mode, unless a server of the learner's own takes their place."""
@@ -367,6 +372,18 @@ class Handler:
         content_type = next((value for name, value in response.headers if name.lower() == "content-type"), dialect.stream_type)
         await request.write(dialect.stream_error(refusal, content_type, first=not request.has_sent))
         await request.finish()
+
+
+async def _knowing_models(action: Callable[[], Awaitable[T]]) -> T:
+    """What an action returns. Where it names a model that the course does not have, other tables are read beside the event loop, and it begins anew.
+
+    An action looks for its model before it changes anything.
+    """
+    try:
+        return await action()
+    except other_models.NotRead:
+        await in_thread(None, other_models.read)
+        return await action()
 
 
 def _size(route: Route, call: Call) -> int:

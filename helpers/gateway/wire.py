@@ -185,10 +185,13 @@ class Dialect:
 
     # ---- shared by the subclasses ----------------------------------------
     def model(self, name: Any, call: Call, param: str = "model", kind: str | None = "chat") -> models.Model:
-        """The named model. Raises Refusal for one that is unknown, retired by the course's clock, of another kind (None: any will do), or no string."""
+        """The named model. Raises Refusal for one that is unknown, retired by the course's clock, of another kind (None: any will do), or no string.
+
+        Raises other_models.NotRead where the course does not have it and the other tables have to be read first.
+        """
         if not isinstance(name, str):
             raise Refusal("wrong_type", param=param, expected="string", value=name)
-        found = models.find(self.provider, name)
+        found = self.find(name)
         if found is None:
             raise Refusal("unknown_model", param=param, model=name)
         if found.retires and found.is_retired(call.services.clock.today()):
@@ -197,12 +200,21 @@ class Dialect:
             raise Refusal("wrong_kind", param=param, model=name, wanted=kind)
         return found
 
+    def find(self, name: str) -> models.Model | None:
+        """The model of this name, of the course's or of another table; None when there is none. Raises other_models.NotRead."""
+        return models.find(self.provider, name) or models.elsewhere(self.provider, name)
+
     def check_length(self, question: Question) -> Question:
         """Raise Refusal("too_long") for a prompt that the model's window does not hold."""
         count = question.prompt_tokens
         if count > question.model.context:
             raise Refusal("too_long", model=question.model.id, tokens=count, maximum=question.model.context, limit=question.limit)
         return question
+
+
+def model_headers(model: models.Model) -> Headers:
+    """A header that no provider sends: whose facts a model's are, where the course did not check them."""
+    return [] if model.is_checked else [("x-course-model", f"{model.source}, not checked by the course")]
 
 
 LETTERS = string.ascii_letters + string.digits

@@ -116,7 +116,7 @@ def test_rate_limit(client, gateway, still):
     assert chat(client).choices
 
 
-@pytest.mark.parametrize("model", ["no-such-deployment", "gpt-5-mini"])
+@pytest.mark.parametrize("model", ["no-such-deployment", "gpt-5-chat"])
 def test_unknown_deployment(client, model):
     with pytest.raises(openai.NotFoundError) as caught:
         chat(client, model=model)

@@ -12,6 +12,12 @@ PROVIDERS = list(models.table()["limits"])
 TODAY = models.facts_date()
 ALL = {provider: models.of(provider) for provider in PROVIDERS}
 MODELS = {provider: [m.id for m in found if not m.is_retired(TODAY) and not m.profile_only] for provider, found in ALL.items()}
+# Some that only other tables know: one of each way to think, and one that wants a profile or has ended.
+MODELS["openai"] += ["gpt-4.1", "gpt-5", "gpt-5.5", "gpt-5.5-pro", "o1"]
+MODELS["azure"] += ["gpt-4.1", "gpt-5.1"]
+MODELS["anthropic"] += ["claude-sonnet-4-6", "claude-opus-4-8", "claude-opus-5"]
+MODELS["gemini"] += ["gemini-2.5-pro", "gemini-2.5-flash-lite", "gemini-3.5-flash"]
+MODELS["bedrock"] += ["us.amazon.nova-lite-v1:0", "global.anthropic.claude-sonnet-4-6", "us.meta.llama3-3-70b-instruct-v1:0", "qwen.qwen3-32b-v1:0"]
 MODELS |= {maker: [id for id in MODELS["bedrock"] if maker in id] for maker in ("claude", "llama", "nova")}  # InvokeModel takes each maker's own body
 MODELS |= {f"{provider}_vectors": found for provider in PROVIDERS if (found := [m.id for m in models.of(provider, "embedding")])}
 MODELS |= {maker: [id for id in MODELS["bedrock_vectors"] if maker in id] for maker in ("titan", "cohere")}

@@ -16,6 +16,7 @@ from helpers.models import Model
 USUAL, MOST = 20, 1000  # models on a page
 LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 STAGES = ("active", "deprecated", "retired")
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
 YES, NO = {"supported": True}, {"supported": False}
 
 
@@ -73,7 +74,8 @@ def _stage(model: Model, today: date) -> str:
 
 def body(model: Model, today: date) -> dict[str, Any]:
     """A model as the list shows it. Capabilities say what this gateway serves."""
-    adapts = _support(model.thinks in ("default", "always"))
+    weighs = "effort" in thinking.takes(model) and model.thinks != "never"
+    efforts = {name: _support(weighs and name in (model.efforts or EFFORTS)) for name in EFFORTS}
     kinds = {kind: _support(taken) for kind, taken in thinking.kinds(model).items()}
     return {
         "type": "model",
@@ -91,7 +93,7 @@ def body(model: Model, today: date) -> dict[str, Any]:
             "citations": NO,
             "code_execution": NO,
             "context_management": NO,
-            "effort": {**adapts, **dict.fromkeys(("low", "medium", "high", "xhigh", "max"), adapts)},
+            "effort": {**_support(weighs), **efforts},
             "image_input": YES,
             "pdf_input": YES,
             "server_tools": {**NO, "code_execution": NO, "web_search": NO},

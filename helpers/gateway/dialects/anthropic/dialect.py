@@ -17,7 +17,7 @@ from helpers.gateway.dialects.anthropic.diagnostics import Diagnoses, fingerprin
 from helpers.gateway.dialects.anthropic.errors import words
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
-from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, random_id, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, model_headers, random_id, route
 
 ORGANIZATION = "00000000-0000-4000-8000-00000000c0de"
 LARGEST_BODY = 32_000_000
@@ -119,7 +119,8 @@ class Anthropic(Dialect):
 
     async def get_model(self, call: Call) -> Response:
         self.version(call)
-        return self.ok(catalogue.body(self.model(call.groups["model"], call), call.services.clock.today()))
+        model = self.model(call.groups["model"], call)
+        return self.ok(catalogue.body(model, call.services.clock.today()), *model_headers(model))
 
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:

@@ -124,7 +124,7 @@ def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message,
     out = [Message("system", blocks.parts(system, "system", model))] if system else []
     for index, said in enumerate(body["messages"]):
         path = f"messages.{index}"
-        if said["role"] == "system" and model.thinks not in ("default", "always"):
+        if said["role"] == "system" and "system" not in thinking.takes(model):
             text = 'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not "system" as an input message role.'
             raise Refusal("bad_value", text, param=f"{path}.role")
         if not said["content"] and (said["role"] != "assistant" or index < len(body["messages"]) - 1):

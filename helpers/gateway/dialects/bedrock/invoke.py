@@ -12,7 +12,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
 from helpers.gateway.dialects.bedrock import converse as bedrock_converse
 from helpers.gateway.dialects.bedrock import embeddings, eventstream
-from helpers.gateway.dialects.bedrock.makers import is_llama, is_mistral, is_nova
+from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama, is_mistral, is_nova
 from helpers.gateway.dialects.schema import ANY, STRING, between, checker, list_of, shape
 from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
 from helpers.gateway.wire import Call, Dialect, compact, random_id
@@ -69,6 +69,8 @@ class Invoke:
             return self._converse(_nova_as_converse(body), model)
         if is_mistral(model):
             raise Refusal("unsupported", "The course's gateway serves Mistral's models by Converse alone.", param="modelId")
+        if not is_claude(model):
+            raise Refusal("unsupported", f"The course's gateway serves {model.id} by Converse alone.", param="modelId")
         anthropic_messages.check_bedrock(body)
         if body["anthropic_version"] not in (BEDROCK_VERSION, NEW_VERSION):
             raise Refusal("bad_value", f"Invalid API version: {body['anthropic_version']}", param="anthropic_version")  # as boto3's issue 4218 shows it

@@ -121,7 +121,8 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
     if budget is not None and not -1 <= budget <= LARGEST_BUDGET:
         text = f"The thinking budget {budget} is invalid. Please choose a value between 1 and {LARGEST_BUDGET}."
         raise Refusal("bad_value", text, param=f"{path}.thinkingBudget")
-    return model.default_effort, None if budget == -1 else budget
+    usual = model.effort if budget is not None else model.default_effort  # a budget makes those think that do not by themselves
+    return usual, None if budget == -1 else budget
 
 
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:

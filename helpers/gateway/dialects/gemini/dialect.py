@@ -17,7 +17,7 @@ from helpers.gateway.dialects.gemini.errors import error_body, interaction_error
 from helpers.gateway.dialects.gemini.files import GeminiFiles, inline
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
-from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, model_headers, pretty, route
 
 INTERACTIONS = "/interactions"
 # litellm leaves the version out of the path.
@@ -127,7 +127,8 @@ class Gemini(Dialect):
         return self.ok({"models": [_model_body(m) for m in models.of(self.provider, None) if not m.is_retired(today)]})
 
     async def get_model(self, call: Call) -> Response:
-        return self.ok(_model_body(self.named_model(call, None)))
+        model = self.named_model(call, None)
+        return self.ok(_model_body(model), *model_headers(model))
 
     # ---- headers and errors ----------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:

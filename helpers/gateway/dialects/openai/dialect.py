@@ -20,7 +20,7 @@ from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.dialects.openai.stored import StoredChats
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import PER_DAY, Level
-from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, pretty, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, model_headers, pretty, route
 
 OLDER = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")  # endpoints that refuse a key or a model in a way of their own
 
@@ -128,7 +128,8 @@ class OpenAI(Dialect):
         return self.ok({"object": "list", "data": rows})
 
     async def get_model(self, call: Call) -> Response:
-        return self.ok(_model_body(self.model(call.groups["model"], call, kind=None)))
+        model = self.model(call.groups["model"], call, kind=None)
+        return self.ok(_model_body(model), *model_headers(model))
 
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:

@@ -54,6 +54,8 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
             return 403, BAD_REQUEST, None, "You are not allowed to generate embeddings from this model"
         case "wrong_kind" if facts["wanted"] == "completion":
             return 403, BAD_REQUEST, None, "You are not allowed to sample from this model"
+        case "wrong_kind" if facts["wanted"] == "responses":
+            return 404, BAD_REQUEST, None, "This model is only supported in v1/responses and not in v1/chat/completions."
         case "wrong_kind" if facts.get("status") == 400:
             return 400, BAD_REQUEST, None, f"The requested model '{facts['model']}' cannot be used with the Responses API."
         case "wrong_kind":

@@ -21,6 +21,8 @@ LONGEST_KEY = 64
 
 def check(body: dict[str, Any], model: Model) -> None:
     """Raise a Refusal for a body whose fields were checked one by one."""
+    if model.responses_only:
+        raise Refusal("wrong_kind", param="model", model=model.id, wanted="responses")
     check_model(body, model)
     check_metadata(body)
     _check_cache(body, model)
@@ -116,12 +118,12 @@ def _check_tools(body: dict[str, Any], model: Model) -> None:
         if tool["type"] not in tool:
             raise Refusal("missing", param=f"tools[{index}].{tool['type']}")
     _check_choice(body.get("tool_choice"))
-    if _is_thinking(body, model) and "tools" not in model.accepts and any(t["type"] == "function" for t in body.get("tools") or []):
-        text = (
-            f"Function tools with reasoning_effort are not supported for {model.id} in /v1/chat/completions. "
-            "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
-        )
-        raise refused(text, "reasoning_effort")
+    if_unasked = "unasked_tools" in model.accepts  # then it may think while it calls, as long as the request does not say how much
+    if "tools" in model.accepts or not _is_thinking(body, model) or (if_unasked and body.get("reasoning_effort") is None):
+        return
+    if any(t["type"] == "function" for t in body.get("tools") or []):
+        advice = "Please use /v1/responses instead." if if_unasked else "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+        raise refused(f"Function tools with reasoning_effort are not supported for {model.id} in /v1/chat/completions. {advice}", "reasoning_effort")
 
 
 def _check_choice(choice: Any) -> None:
