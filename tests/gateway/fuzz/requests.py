@@ -60,7 +60,7 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
 ]
 READS = [
     *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "batches", "batches/batch_none")],
-    *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches/none/results")],
+    *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches?limit=1", "messages/batches/none/results", "skills")],
     *[f"/gemini/v1beta/{what}" for what in ("models", "models/{gemini}", "cachedContents", "cachedContents/none", "batches", "batches/none")],
     *["/azure/openai/v1/models", "/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
 ]
