@@ -165,7 +165,7 @@ class Anthropic(Dialect):
         if status < 429:
             headers.append(("x-should-retry", "false"))
         if refusal.kind == "rate_limited":
-            headers.append(("retry-after", str(max(1, ceil(refusal.facts.get("wait", 1))))))
+            headers += [("retry-after", str(max(1, ceil(refusal.facts.get("wait", 1))))), ("x-should-retry", "true")]
         if "levels" in refusal.facts:  # of a limit, not of a fault that somebody ordered
             headers += limit_headers(refusal.facts["levels"], call.services.clock.now())
         return Response(status, headers, compact(_error_body(kind, text, refusal, request_id)))
