@@ -70,7 +70,7 @@ class Anthropic(Dialect):
         betas = call.headers.get("anthropic-beta", "")
         body, thread = self._threads.open(bodies.with_output_config(call.json, betas), betas)
         bodies.check(body)
-        check_skills(body, betas)
+        _check_skills(body, betas)
         model = self.model(body["model"], call)
         inlined = self._inlined(body, call)
         question = self.check_length(bodies.question(inlined.body, model, self.provider, version=version))
@@ -183,7 +183,7 @@ def _check_files(question: Question) -> Question:
     return question
 
 
-def check_skills(body: dict[str, Any], betas: str) -> None:
+def _check_skills(body: dict[str, Any], betas: str) -> None:
     """Refuse the beta of skills without the tool that runs them, in the words that users of 2026 were shown."""
     tools = body.get("tools") or []
     if SKILLS in betas and not any((tool.get("type") or "").startswith("code_execution") for tool in tools):

@@ -18,6 +18,7 @@ from helpers.gateway.exchange import Refusal
 from helpers.gateway.wire import Call
 
 KINDS = {"image": IMAGE_TYPES, "document": ("application/pdf", "text/plain")}  # of files that a block takes
+MOST_BYTES = 210_000_000  # of the files of a request, each as often as it is named: as much as the gateway takes in a request itself
 check_source = checker(FILE)
 
 
@@ -31,7 +32,7 @@ class Inlined:
 
 
 def inlined(body: dict[str, Any], call: Call) -> Inlined:
-    """A checked body with the content of files in the place of their ids. Raises Refusal for a file of the wrong type.
+    """A checked body with the content of files in the place of their ids. Raises Refusal for a file of the wrong type, and for too many bytes.
 
     It takes time in proportion to the files. One that is not kept here, though it may be at the provider, stands as an address.
     """
@@ -103,4 +104,6 @@ class _Reader:
             self._inlined.refusal = self._inlined.refusal or refusal
             return None
         self._inlined.bytes += len(file.content)
+        if self._inlined.bytes > MOST_BYTES:
+            raise Refusal("too_large")
         return file

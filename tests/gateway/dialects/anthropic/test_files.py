@@ -6,7 +6,7 @@ import re
 
 import httpx2
 import pytest
-from anthropic import AsyncAnthropic, BadRequestError, NotFoundError
+from anthropic import APIStatusError, AsyncAnthropic, BadRequestError, NotFoundError
 from anthropic.types import FileExpiredError, FileNotDownloadableError
 from openai import OpenAI
 
@@ -263,6 +263,15 @@ def test_a_block_takes_files_of_its_own_types(client):
             ask(client, block)
     with pytest.raises(BadRequestError, match=re.escape("messages.0.content.0.document.source.file.file_id: Field required")):
         ask(client, {"type": "document", "source": {"type": "file"}})
+
+
+def test_the_files_of_a_request_have_a_size_together(client, monkeypatch):
+    monkeypatch.setattr("helpers.gateway.dialects.anthropic.file_blocks.MOST_BYTES", 3 * len(PDF))
+    id = upload(client).id
+    assert ask(client, *[document(id)] * 3).content
+    for act in (ask, count):
+        with pytest.raises(APIStatusError, match="Request exceeds the maximum size"):
+            act(client, *[document(id)] * 4)
 
 
 def test_under_the_older_version_files_need_the_beta_header(gateway, client):
