@@ -16,6 +16,7 @@ from helpers.gateway.faults import Fault
 
 DAY = 86_400.0
 MOST_BATCHES = MOST_FILES = 400_000_000  # bytes of all batches, and of all files; the oldest go first
+FILE_OVERHEAD = 1_000  # bytes that are kept beside a file's content: there may be many empty ones
 PATIENCE = 3.0  # seconds that the first look at a batch which is due waits for its answers; later ones do not wait
 
 # Real batches take minutes (63 s validating and 133 s in all for two requests were recorded); these are
@@ -162,7 +163,7 @@ class Batches:
         self.clock = clock
         self._speed = speed
         self._batches: Bounded[str, Batch] = Bounded(MOST_BATCHES, lambda _, batch: sum(item.size for item in batch.items))
-        self.files: Bounded[str, File] = Bounded(MOST_FILES, lambda _, file: len(file.content))
+        self.files: Bounded[str, File] = Bounded(MOST_FILES, lambda _, file: len(file.content) + len(file.name) + FILE_OVERHEAD)
 
     def clear(self) -> None:
         self._batches.clear()

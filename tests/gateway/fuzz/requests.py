@@ -63,7 +63,7 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
 ]
 READS = [
     *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "chat/completions", "chat/completions/none/messages", "batches", "batches/batch_none")],
-    *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches/none/results")],
+    *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches?limit=1", "messages/batches/none/results", "skills")],
     *[f"/gemini/v1beta/{what}" for what in ("models", "models/{gemini}", "cachedContents", "cachedContents/none", "batches", "batches/none")],
     *[f"/azure/openai/{what}" for what in ("v1/models", "v1/models/{azure}", "v1/responses/resp_none", "models?api-version=2024-10-21", "models/{azure}?api-version=2024-10-21")],
     *["/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],

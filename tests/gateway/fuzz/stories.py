@@ -6,7 +6,7 @@ from random import Random
 
 from tests.gateway.fuzz import bodies, mutate
 from tests.gateway.fuzz.requests import GEMINI, Scene, named, post, read_of, spoilt
-from tests.gateway.fuzz.wire import Answer, Request
+from tests.gateway.fuzz.wire import BASE, Answer, Request
 
 LATER = {"seconds": 60}  # after which a batch at no pace has ended
 FILE_NAMES = ['"a.jsonl"', '"a.jsonl"', '"gr\xf6\xdfe.jsonl"', '"a\\"b"', '""', "a", "\"x\"; filename*=utf-8''%ff", "\"x\"; filename*=koi9''a"]
@@ -34,14 +34,14 @@ def stored_chat(r: Random) -> Scene:
     yield Request("DELETE", f"/openai/v1/chat/completions/{id}")
 
 
-def form(r: Random, name: str, content: bytes) -> Request:
+def form(r: Random, name: str, content: bytes, path: str = "/openai/v1/files") -> Request:
     """An upload as a multipart form, often a little wrong."""
     odd = r.choice(FILE_NAMES)
     purpose = r.choice((b"batch", b"batch", b"batch", b"vision", b"", b"\xff", b"\xe2\x80\xa8"))
     kind, letters = r.choice(mutate.CONTENT_TYPES), r.choice(("latin-1", "utf-8"))
     head = f'Content-Disposition: form-data; name="{name}"; filename={odd}\r\nContent-Type: {kind}'.encode(letters)
     first = b'--B\r\nContent-Disposition: form-data; name="purpose"\r\n\r\n' + purpose
-    request = Request("POST", "/openai/v1/files", b"\r\n".join([first, b"--B", head, b"", content, b"--B--\r\n"]))
+    request = Request("POST", path, b"\r\n".join([first, b"--B", head, b"", content, b"--B--\r\n"]))
     request.headers["content-type"] = r.choice(("multipart/form-data; boundary=B", 'multipart/form-data; boundary="B"'))
     return request
 
@@ -82,6 +82,24 @@ def message_batch(r: Random) -> Scene:
     yield post("/course/advance", LATER)
     yield Request("GET", f"{batch}/results")
     yield Request("DELETE", batch)
+
+
+def message_files(r: Random) -> Scene:
+    """A file that goes up to Anthropic, is listed, used in a message by its id, and deleted."""
+    beta = {"anthropic-beta": "files-api-2025-04-14"} if r.random() < 0.95 else {}
+    content = r.choice((b"", b"%PDF-1.4", "Gr\xfc\xdfe".encode(), r.choice(bodies.PICTURES), r.randbytes(40)))
+    request = form(r, "file" if r.random() < 0.9 else "data", content, "/anthropic/v1/files")
+    request.headers |= beta
+    file = read_of((yield mutate.disturbed(r, request) if r.random() < 0.15 else request), "id")
+    kind = r.choice(("image", "document", "container_upload"))
+    block = {"type": kind, "file_id": file} if kind == "container_upload" else {"type": kind, "source": {"type": "file", "file_id": file}}
+    use = post("/anthropic/v1/messages", {"model": r.choice(bodies.MODELS["anthropic"]), "max_tokens": 5, "messages": [{"role": "user", "content": [block]}]})
+    use.headers |= beta
+    yield spoilt(r, use) if r.random() < 0.3 else use
+    queries = ("", "?limit=1", "?limit=x", f"?after_id={file}", f"?ids[]={file}", "?page=page_0000000000000001", "?page=%ff")
+    for path in ("files" + r.choice(queries), f"files/{file}", f"files/{file}/content"):
+        yield Request("GET", f"/anthropic/v1/{path}", headers={**BASE, **beta})
+    yield Request("DELETE", f"/anthropic/v1/files/{file}", headers={**BASE, **beta})
 
 
 def inline_batch(r: Random) -> Scene:

@@ -56,7 +56,10 @@ check = checker(shape("model messages max_tokens", closed=True, **FIELDS))
 # The body of an InvokeModel call on Bedrock: the model is in the path, the version in the body.
 BEDROCK = {**{name: rule for name, rule in FIELDS.items() if name not in ("model", "stream")}, "anthropic_version": STRING, "anthropic_beta": ANY}
 check_bedrock = checker(shape("messages max_tokens anthropic_version", closed=True, **BEDROCK))
-COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control", "output_config", "speed", "user_profile_id", "workspace_id")
+COUNTED = (
+    *("model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control", "output_config", "speed"),
+    *("user_profile_id", "workspace_id", "context_management", "mcp_servers"),
+)
 check_count = checker(shape("model messages", closed=True, **{name: FIELDS[name] for name in COUNTED}))
 
 
