@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from math import ceil
-from typing import Any
+from typing import Any, TypeVar
 
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.azure import entra, filters
@@ -15,9 +16,10 @@ from helpers.gateway.dialects.openai.dialect import OpenAI
 from helpers.gateway.dialects.openai.errors import BAD_REQUEST, words
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.quotas import Level
-from helpers.gateway.wire import Call, Headers, Read, Response, Route, compact, route
+from helpers.gateway.wire import Call, Headers, Response, Route, compact, route
 from helpers.models import Model
 
+T = TypeVar("T")
 WRONG_KIND = (
     "The {} operation does not work with the specified model, {}. Please choose different model and try again. "
     "You can learn more about which models can be used with each operation here: https://go.microsoft.com/fwlink/?linkid=2197993."
@@ -35,27 +37,29 @@ class Azure(OpenAI):
         deployment = "/openai/deployments/(?P<deployment>[^/]+)"
         actions = {"write": self.write_chat, "stream": self.stream_chat}
         responses = self._responses
-        stored = {"write": responses.write, "stream": responses.stream, "weigh": responses.weigh}
+        ways = {**responses.ways, "weigh": responses.weigh}
         return [
             route("POST", deployment + "/chat/completions", "chat", read=self._versioned(self.read_deployment), **actions),
             route("POST", deployment + "/embeddings", "embeddings", read=self._versioned(self.read_deployed_embeddings), write=self.write_embeddings),
             route("POST", "/openai/v1/chat/completions", "chat", read=self.read_chat, **actions),
             route("POST", "/openai/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
-            route("POST", "/openai/responses", "responses", read=self._versioned(responses.read), **stored),
-            route("POST", "/openai/v1/responses", "responses", read=responses.read, **stored),
+            route("POST", "/openai/responses", "responses", read=self._versioned(responses.read), **ways),
+            route("POST", "/openai/v1/responses", "responses", read=responses.read, **ways),
+            *(replace(one, handle=self._versioned(one.handle)) for one in responses.stored_routes("/openai/responses")),
+            *responses.stored_routes("/openai/v1/responses"),
             route("GET", "/openai/v1/models", "models", handle=self.list_models),
         ]
 
     def key(self, call: Call) -> str | None:
         return call.headers.get("api-key") or super().key(call)
 
-    def _versioned(self, read: Read) -> Read:
+    def _versioned(self, act: Callable[[Call], T]) -> Callable[[Call], T]:
         """The same, for a request that has to name a version of the API."""
 
-        def checked(call: Call) -> Question:
+        def checked(call: Call) -> T:
             if not call.query.get("api-version"):
                 raise Refusal("no_version")
-            return read(call)
+            return act(call)
 
         return checked
 
@@ -63,6 +67,7 @@ class Azure(OpenAI):
         entra.check(call)
         if question.harm and not question.harm.in_answer:
             raise Refusal("filtered", question=question)
+        super().admit(call, question)
 
     def read_deployment(self, call: Call) -> Question:
         model = self.model(call.groups["deployment"], call)
