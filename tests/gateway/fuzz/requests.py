@@ -18,6 +18,8 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/openai/v1/chat/completions", bodies.chat),
     ("/openai/v1/responses", bodies.response),
     ("/openai/v1/responses/input_tokens", bodies.response),
+    ("/openai/v1/responses/compact", bodies.compaction),
+    ("/openai/v1/conversations", bodies.new_conversation),
     (AZURE, bodies.azure_chat),
     ("/azure/openai/v1/chat/completions", bodies.azure_chat),
     ("/azure/openai/v1/responses", bodies.azure_response),

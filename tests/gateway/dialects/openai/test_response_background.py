@@ -1,7 +1,9 @@
 """Responses in the background: queued, fetched, streamed from any place, cancelled."""
 
 import time
+from contextlib import suppress
 
+import httpx2
 import openai
 import pytest
 from openai import AzureOpenAI, OpenAI
@@ -80,10 +82,10 @@ def test_a_lost_stream_is_taken_up_again_where_it_broke_off(paced):
 def test_a_fault_that_cuts_the_stream_does_not_cut_the_answer(client, gateway):
     gateway.fault("stream_cut", provider="openai", chunk=2)
     seen = []
-    with pytest.raises((openai.APIError, Exception)):
+    with suppress(openai.APIConnectionError, httpx2.HTTPError):
         for event in client.responses.create(**PLAIN, stream=True):
             seen.append(event)
-        raise openai.APIError("it ended", request=None, body=None)
+    assert [event.type for event in seen] == ["response.created", "response.queued"]
     assert finished(client, seen[0].response.id).output_text == HELLO_ANSWER
 
 
@@ -93,7 +95,7 @@ def test_a_response_is_cancelled_once_and_stays_so(paced, gateway):
         assert (paced.responses.cancel(made.id).status, paced.responses.retrieve(made.id).status) == ("cancelled", "cancelled")
     time.sleep(0.1)
     assert paced.responses.retrieve(made.id).output == []
-    whole = sum(len(entry.usage.__dict__) and entry.usage.output_tokens for entry in gateway.meter.log() if entry.usage)
+    whole = sum(entry.usage.output_tokens for entry in gateway.meter.log() if entry.usage)
     assert whole < 20, "what was not written is not charged"
 
 

@@ -157,7 +157,7 @@ def test_the_sdk_parses_a_structured_answer(openai_client, stream):
 def test_the_sdk_parses_a_calls_arguments(openai_client):
     tool = openai.pydantic_function_tool(Report)
     flat = {"type": "function", **tool["function"]}
-    [call] = openai_client.responses.parse(model=THINKS, input=PROMPT, tools=[flat], tool_choice="required").output
+    call = openai_client.responses.parse(model=THINKS, input=PROMPT, tools=[flat], tool_choice="required").output[-1]
     Report.model_validate(call.parsed_arguments)
 
 
