@@ -12,6 +12,7 @@ from helpers.gateway.dialects.openai import chat, rules, schema
 from helpers.gateway.dialects.openai import response_background as background
 from helpers.gateway.dialects.openai import response_body as bodies
 from helpers.gateway.dialects.openai import response_events as events
+from helpers.gateway.dialects.openai import response_fields as fields
 from helpers.gateway.dialects.openai import response_input as given
 from helpers.gateway.dialects.openai import response_items as items
 from helpers.gateway.dialects.openai import response_tools as tools
@@ -21,52 +22,11 @@ from helpers.gateway.dialects.openai.response_background import WAITING, Job
 from helpers.gateway.dialects.openai.response_compact import Compaction
 from helpers.gateway.dialects.openai.response_conversations import OpenAIConversations
 from helpers.gateway.dialects.openai.response_store import KEPT_FOR_POLLING, Store, Stored
-from helpers.gateway.dialects.schema import (
-    ANY,
-    BOOLEAN,
-    INTEGER,
-    STRING,
-    between,
-    checker,
-    list_of,
-    nullable,
-    one_of,
-    shape,
-)
 from helpers.gateway.exchange import Message, Part, Question, Refusal
 from helpers.gateway.wire import Call, Dialect, Response, Route, pretty, route
 from helpers.models import Model
 
 Json = dict[str, Any]
-FIELDS = {
-    "model": STRING,
-    "input": {"type": ["string", "array"], "items": given.ITEM, "minItems": 1},
-    "instructions": nullable(STRING),
-    "max_output_tokens": nullable(between("integer", 16)),
-    "max_tool_calls": nullable(INTEGER),
-    "previous_response_id": nullable(STRING),
-    "reasoning": nullable(shape(effort=nullable(one_of(*chat.EFFORTS)), mode=nullable(STRING), context=nullable(STRING), summary=nullable(STRING))),
-    "stream": nullable(BOOLEAN),
-    "stream_options": nullable(shape(closed=True, include_obfuscation=nullable(BOOLEAN))),
-    "temperature": nullable(between("number", 0, 2)),
-    "top_p": nullable(between("number", 0, 1)),
-    "tools": nullable(list_of(tools.TOOL)),
-    "tool_choice": tools.TOOL_CHOICE,
-    "parallel_tool_calls": nullable(BOOLEAN),
-    "top_logprobs": nullable(between("integer", 0, 20)),
-    "store": nullable(BOOLEAN),
-    "metadata": nullable(chat.METADATA),
-    "include": nullable(tools.INCLUDE),
-    "text": nullable(tools.TEXT),
-    **{name: chat.FIELDS[name] for name in ("prompt_cache_key", "safety_identifier", "service_tier", "user")},
-    "truncation": nullable(one_of("auto", "disabled")),
-    "background": nullable(BOOLEAN),
-    "background_options": nullable(shape(completion_window=nullable(STRING), continuation_id=nullable(STRING))),
-    "context_management": nullable(list_of(shape("type", type=STRING, compact_threshold=nullable(INTEGER)))),
-    **dict.fromkeys("access_programs conversation image moderation prompt prompt_cache_options prompt_cache_retention".split(), ANY),
-}
-_check_names = checker(shape("model input", closed=True, **dict.fromkeys(FIELDS, ANY)))
-_check_fields = checker(shape(**FIELDS))
 
 
 class OpenAIResponses:
@@ -112,8 +72,7 @@ class OpenAIResponses:
         body = call.json
         if body.get("prompt") is not None and call.services.mode == "offline":  # it may stand in the place of what has to be named otherwise
             unserved.check_prompt(body["prompt"])
-        _check_names(body)
-        _check_fields(body)
+        fields.check(body)
         model = self._model(call)
         effort = tools.effort(body, model)
         schema.check_responses(body, model)
