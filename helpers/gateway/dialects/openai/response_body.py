@@ -20,16 +20,6 @@ Json = dict[str, Any]
 THOUGHTS = "reasoning.encrypted_content"
 # Letters of an encrypted thought: of an empty one, and more for each token, as in recordings of June to August 2026.
 EMPTY_THOUGHT, LETTERS_A_TOKEN = 844, 5.6
-NO_TOOL_USAGE = {
-    "image_gen": {
-        "input_tokens": 0,
-        "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
-        "output_tokens": 0,
-        "output_tokens_details": {"image_tokens": 0, "text_tokens": 0},
-        "total_tokens": 0,
-    },
-    "web_search": {"num_requests": 0},
-}
 
 
 def new_ids() -> dict[str, str]:
@@ -72,7 +62,6 @@ def opened(answer: Answer, ids: dict[str, str]) -> Json:
         "temperature": asked.get("temperature", 1.0),
         "text": tools.echoed_text(asked),
         "tool_choice": asked.get("tool_choice") or "auto",
-        "tool_usage": NO_TOOL_USAGE,
         "tools": [tools.echoed(tool) for tool in asked.get("tools") or []],
         "top_logprobs": asked.get("top_logprobs") or 0,
         "top_p": asked.get("top_p", 1.0),

@@ -248,7 +248,7 @@ class OpenAIResponses:
     def delete(self, call: Call) -> Response:
         """Those that went on from it keep what was said."""
         self._store.remove(self._named(call))
-        return self._dialect.ok({"id": call.groups["id"], "object": "response", "deleted": True})
+        return self._dialect.ok({"id": call.groups["id"], "object": "response.deleted", "deleted": True})
 
     def cancel(self, call: Call) -> Response:
         """End a response in the background. One that is over stays as it is."""
