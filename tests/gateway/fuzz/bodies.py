@@ -147,8 +147,19 @@ def response(r: Random) -> Body:
     form = r.choice(({"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "name": "n", "schema": chosen_schema(r)}))
     given = some(r, instructions="Be brief.", stream=True, store=r.random() < 0.5, reasoning={"effort": r.choice(EFFORTS)}, tools=[tool])
     rest = some(r, 0.1, text={"format": form}, tool_choice=r.choice(("auto", "required")), metadata={"a": "b"}, temperature=1)
-    rest |= some(r, 0.05, include=["message.output_text.logprobs"])
+    rest |= some(r, 0.05, include=["message.output_text.logprobs"], background=True, truncation="auto", context_management=[{"type": "compaction"}])
+    rest |= some(r, 0.02, conversation="conv_1", prompt={"id": "p"}, moderation={}, background_options={"completion_window": "8h"})
     return {"model": r.choice(MODELS["openai"]), "input": text(r) if r.random() < 0.5 else items, "max_output_tokens": 16, **given, **rest}
+
+
+def compaction(r: Random) -> Body:
+    kept = ("model", "input", "instructions")
+    return {**{name: value for name, value in response(r).items() if name in kept}, **some(r, 0.1, previous_response_id="resp_1")}
+
+
+def new_conversation(r: Random) -> Body:
+    said = response(r)["input"]
+    return some(r, 0.8, metadata={"a": "b"}, items=said if isinstance(said, list) else [{"role": r.choice(("user", "assistant")), "content": said}])
 
 
 # ---- vectors -------------------------------------------------------------------------------------------------

@@ -20,6 +20,8 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/openai/v1/responses/input_tokens", bodies.response),
     ("/openai/v1/moderations", bodies.moderated),
     ("/openai/v1/completions", bodies.completed),
+    ("/openai/v1/responses/compact", bodies.compaction),
+    ("/openai/v1/conversations", bodies.new_conversation),
     (AZURE, bodies.azure_chat),
     ("/azure/openai/v1/chat/completions", bodies.azure_chat),
     ("/azure/openai/v1/responses", bodies.azure_response),

@@ -34,6 +34,23 @@ def stored_chat(r: Random) -> Scene:
     yield Request("DELETE", f"/openai/v1/chat/completions/{id}")
 
 
+def kept_response(r: Random) -> Scene:
+    """A response in the background or not, looked at in every way, cancelled and deleted; and a conversation that it is part of."""
+    conversation = read_of((yield post("/openai/v1/conversations", bodies.new_conversation(r))), "id")
+    more = {"background": r.random() < 0.7, **({"conversation": conversation} if r.random() < 0.5 else {})}
+    request = post("/openai/v1/responses", {**bodies.response(r), "store": True, "stream": False, **more})
+    id = read_of((yield spoilt(r, request) if r.random() < 0.2 else request), "id")
+    odd = r.choice(("", "?stream=true", "?stream=true&starting_after=3", "?starting_after=-1", "?stream=x", "?include[]=reasoning.encrypted_content"))
+    yield Request("GET", f"/openai/v1/responses/{id}{odd}")
+    page = r.choice(("", "?limit=1", "?limit=0", "?order=asc", "?order=up", "?after=none", "?limit=99999999999999999999"))
+    for path in (f"responses/{id}/input_items", f"conversations/{conversation}/items", f"conversations/{conversation}"):
+        yield Request("GET", f"/openai/v1/{path}{page}")
+    yield post(f"/openai/v1/conversations/{conversation}/items", {"items": [{"role": "user", "content": "Hi"}]})
+    yield post(f"/openai/v1/responses/{id}/cancel", {})
+    for path in (f"responses/{id}", f"conversations/{conversation}/items/none", f"conversations/{conversation}"):
+        yield Request("DELETE", f"/openai/v1/{path}")
+
+
 def form(r: Random, name: str, content: bytes, path: str = "/openai/v1/files") -> Request:
     """An upload as a multipart form, often a little wrong."""
     odd = r.choice(FILE_NAMES)

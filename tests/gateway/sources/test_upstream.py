@@ -371,7 +371,16 @@ def test_an_unknown_price_is_refused(make, provider, monkeypatch):
 
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
 UNPRICED = {
-    "openai responses": [{"service_tier": "priority"}, {"tools": [{"type": "web_search"}]}],
+    "openai responses": [
+        {"service_tier": "priority"},
+        {"tools": [{"type": "web_search"}]},
+        {"background": True},
+        {"previous_response_id": "resp_1"},
+        {"conversation": "conv_1"},
+        {"prompt": {"id": "pmpt_1"}},
+        {"moderation": {"model": "omni-moderation-latest"}},
+        {"context_management": [{"type": "compaction"}]},
+    ],
     "openai chat": [
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
         {"web_search_options": {}},
@@ -395,6 +404,20 @@ def test_what_no_count_of_tokens_can_price_is_refused(make, provider, name, more
     refused = ask(make("live"), path, {**body, **more})
     assert refused.status_code == 400 and "cannot be priced" in refused.text, refused.text
     assert len(provider.meter.log()) == 0
+
+
+@pytest.mark.parametrize("path", ["responses/resp_1/cancel", "conversations", "conversations/conv_1", "conversations/conv_1/items"])
+def test_what_openai_keeps_is_not_changed_in_live_mode(make, provider, path):
+    refused = ask(make("live"), f"/openai/v1/{path}", {"metadata": {}})
+    assert refused.status_code == 400 and "cannot be priced" in refused.text, refused.text
+    assert len(provider.meter.log()) == 0
+
+
+def test_a_compaction_is_priced_and_passed_on(make, provider):
+    gateway = make("live")
+    answer = ask(gateway, "/openai/v1/responses/compact", {"model": "gpt-4o-mini", "input": "Say hello in five words."})
+    assert answer.status_code == 200 and answer.json()["object"] == "response.compaction", answer.text
+    assert gateway.upstream.spent_usd > 0 and [entry.operation for entry in provider.meter.log()] == ["compact"]
 
 
 PARAMETERS = {"type": "object", "properties": {"file": {"type": "string"}}}

@@ -68,6 +68,7 @@ class Azure(OpenAI):
         entra.check(call)
         if question.harm and not question.harm.in_answer:
             raise Refusal("filtered", question=question)
+        super().admit(call, question)
 
     def read_deployment(self, call: Call) -> Question:
         return self.read_chat_for(self.model(call.groups["deployment"], call), _without_null(call))

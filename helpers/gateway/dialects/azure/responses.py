@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.azure import filters
+from helpers.gateway.dialects.openai.response_background import Job
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.exchange import Question
-from helpers.gateway.wire import Call
+from helpers.gateway.wire import Call, Route
+
+
+# Not compact, nor conversations: whether Azure has them is not known.
+SERVED = ("responses", "count tokens", "response", "delete response", "cancel response", "input items")
 
 
 class AzureResponses(OpenAIResponses):
+    def routes(self) -> list[Route]:
+        return [one for one in super().routes() if one.operation in SERVED]
+
     def read(self, call: Call) -> Question:
         return filters.judged(super().read(call))
 
@@ -23,9 +31,12 @@ class AzureResponses(OpenAIResponses):
         async for event in super().stream(question, await filters.withheld_stream(answer)):
             yield event
 
-    def _response(self, answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
-        return {**super()._response(answer, ids), "content_filters": None}
+    def begin(self, question: Question, answer: Answer, settle: Callable[[], None]) -> Job:
+        return super().begin(question, filters.withheld(answer), settle)
 
-    def _finish(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
-        super()._finish(response, answer, ids)
+    def _opened(self, answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
+        return {**super()._opened(answer, ids), "content_filters": None}
+
+    def _close(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
+        super()._close(response, answer, ids)
         response["content_filters"] = filters.listed(answer)

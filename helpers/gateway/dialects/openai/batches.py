@@ -135,7 +135,9 @@ class OpenAIBatches:
         read, write = self._answerers[endpoint]
 
         def read_line() -> Question:
-            return ready(replace(read(call.with_json(parse_json(item.request)["body"])), batch=True, stream=False))
+            question = replace(read(call.with_json(parse_json(item.request)["body"])), batch=True, stream=False, background=False)
+            self._dialect.admit(call, question)
+            return ready(question)
 
         try:
             question = await call.services.work(item.size, read_line)

@@ -58,6 +58,10 @@ class OpenAI(Dialect):
             *self._batches.routes(),
         ]
 
+    def admit(self, call: Call, question: Question) -> None:
+        if question.vectors is None and "put_in" in question.echo:
+            self._responses.admit(question)
+
     def batch_file(self, call: Call) -> File | None:
         return batch_file(call)
 
@@ -134,6 +138,10 @@ class OpenAI(Dialect):
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
         return Response(200, [("Content-Type", "application/json"), *self.base_headers(), *more], pretty(body))
+
+    def ok_stream(self, events: AsyncIterator[bytes]) -> Response:
+        """A 200 that gives the events of what was made before."""
+        return Response(200, [("Content-Type", self.stream_type), *self.base_headers()], stream=events)
 
     def base_headers(self, milliseconds: int = 12) -> Headers:
         return [
