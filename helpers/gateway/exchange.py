@@ -48,6 +48,7 @@ class Part:
     kind: str = "text"  # text | name (of who speaks) | image | thinking | tool_use | tool_result
     cache_ttl: str | None = None  # such as "5m" or "1h", where the client set a cache breakpoint after this part
     image_tokens: float = IMAGE_TOKENS  # of an image: by its size and its model's rule, where both are known (dialects/images.py)
+    medium: str = "image"  # of an image or another file: image | document | audio | video | text, where a provider counts them apart
 
     def token_count(self) -> float:
         """Tokens of this part, before the ratio of its model's tokenizer."""

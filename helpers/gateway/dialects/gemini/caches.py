@@ -108,7 +108,7 @@ class GeminiCaches:
         if question.prompt_tokens < model.cache.min_tokens:
             counts = f"total_token_count={question.prompt_tokens}, min_total_token_count={model.cache.min_tokens}"
             raise Refusal("bad_value", f"Cached content is too small. {counts}", param="contents")
-        return bodies.Cached(question.messages, question.tools, question.prompt_tokens, question.functions, question.must_call)
+        return bodies.Cached(question.messages, question.tools, question.prompt_tokens, question.functions, question.must_call, tuple(bodies.details(question)))
 
     def _named(self, call: Call) -> Cache:
         return self._alive("cachedContents/" + call.groups["id"], call)

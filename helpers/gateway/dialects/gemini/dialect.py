@@ -144,8 +144,10 @@ class Gemini(Dialect):
             status, body = interaction_error(refusal, call)
             return Response(status, [("Content-Type", self.json_type), *_timing(5)], pretty(body))
         body = error_body(refusal, call)
-        in_array = call.path.endswith(":streamGenerateContent") and call.query.get("alt") != "sse"
-        return Response(body["error"]["code"], [("Content-Type", self.json_type), *_timing(5)], pretty([body] if in_array else body))
+        streams, as_events = call.path.endswith(":streamGenerateContent"), call.query.get("alt") == "sse"
+        # Under alt=sse the type is that of the stream, as recorded; the body is JSON all the same, no event.
+        kind = self.stream_type if streams and as_events else self.json_type
+        return Response(body["error"]["code"], [("Content-Type", kind), *_timing(5)], pretty([body] if streams and not as_events else body))
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         if "event-stream" in content_type:

@@ -39,7 +39,7 @@ def functions(body: dict[str, Any]) -> tuple[Function, ...]:
 def _parameters(declared: dict[str, Any], path: str) -> Schema:
     if "parametersJsonSchema" in declared:
         return _json_schema(declared["parametersJsonSchema"], f"{path}.parametersJsonSchema")
-    return plain(declared["parameters"], f"{path}.parameters") if "parameters" in declared else {}
+    return plain(declared["parameters"], f"{path}.parameters", may_be_empty=True) if "parameters" in declared else {}
 
 
 def _json_schema(given: Any, path: str) -> Schema:

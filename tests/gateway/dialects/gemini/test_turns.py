@@ -141,3 +141,22 @@ def test_a_whole_request_knows_no_ultra_high_resolution(gateway):
     with pytest.raises(errors.ClientError) as caught:
         client.models.generate_content(model=NEW, contents="Hello", config={"media_resolution": high})
     assert caught.value.message == f"Invalid value at 'generation_config.media_resolution' ({kind}), \"{high}\""
+
+
+def test_a_part_that_only_brings_back_a_signature_says_nothing(gateway):
+    """As clients keep the last piece of a stream."""
+    client = genai.Client()
+    signature = types.Part(thought_signature=b"signed")
+
+    def said(*parts):
+        turns = [user(), turn("model", *parts), user(types.Part(text="And again."))]
+        return client.models.generate_content(model=NEW, contents=turns).usage_metadata.prompt_token_count
+
+    text = types.Part(text="Hello.")
+    assert said(text, signature) == said(signature, text) == said(text, types.Part(thought=True, thought_signature=b"signed")) == said(text)
+    assert said(signature) == said(types.Part(text="")), "a turn with nothing else is one that says nothing"
+
+
+def test_a_signature_alone_is_no_answer_to_go_on_from(ask):
+    assert "ending with a model turn" in refused(ask, user(), turn("model", types.Part(thought_signature=b"signed")))
+    assert "one initialized field" in refused(ask, turn("user", types.Part(thought=True)))
