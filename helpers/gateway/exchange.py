@@ -240,7 +240,7 @@ class Refusal(Exception):
     """A request that is not answered. `kind` is neutral; each dialect words it as its provider does.
 
     Kinds: bad_key, no_key, bad_token, bad_signature, forbidden, no_route, no_version, unknown_model, retired_model, wrong_kind (of model), profile_needed, missing,
-    wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, conflict,
+    wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, not_ready, conflict,
     rate_limited, overloaded, server_error, out_of_credit, filtered, no_recording, over_budget, no_upstream.
     `param` is the path of the field at fault, such as messages[0].role. `facts` holds what the wording
     needs, such as model, limit, used, requested or wait (seconds).

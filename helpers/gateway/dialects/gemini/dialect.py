@@ -15,6 +15,8 @@ from helpers.gateway.dialects.gemini.batches import GeminiBatches
 from helpers.gateway.dialects.gemini.caches import GeminiCaches
 from helpers.gateway.dialects.gemini.errors import error_body, interaction_error
 from helpers.gateway.dialects.gemini.files import GeminiFiles, inline
+from helpers.gateway.dialects.gemini.owners import given_key
+from helpers.gateway.dialects.gemini.pages import page
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
@@ -41,7 +43,7 @@ class Gemini(Dialect):
             route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream, weigh=self.caches.weigh),
             route("POST", one + ":embedContent", "embeddings", read=self.read_embedding, write=self.write_embeddings),
             route("POST", one + ":batchEmbedContents", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
-            route("POST", one + ":countTokens", "count tokens", handle=self.count),
+            route("POST", one + ":countTokens", "count tokens", handle=self.count, weigh=self.caches.weigh),
             route("GET", VERSION + "/models", "models", handle=self.list_models),
             route("GET", one, "model", handle=self.get_model),
             *self.caches.routes(VERSION),
@@ -57,9 +59,8 @@ class Gemini(Dialect):
         return self._batches.questions(call)
 
     def key(self, call: Call) -> str | None:
-        bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
         # The pieces of an upload carry no key: the address that they are sent to is one.
-        return call.headers.get("x-goog-api-key") or call.query.get("key") or bearer or call.query.get("upload_id") or None
+        return given_key(call) or call.query.get("upload_id") or None
 
     # ---- generate --------------------------------------------------------
     def read(self, call: Call) -> Question:
@@ -124,7 +125,9 @@ class Gemini(Dialect):
 
     async def list_models(self, call: Call) -> Response:
         today = call.services.clock.today()
-        return self.ok({"models": [_model_body(m) for m in models.of(self.provider, None) if not m.is_retired(today)]})
+        alive = [model for model in models.of(self.provider, None) if not model.is_retired(today)]
+        shown, more = page(call, alive, lambda model: model.id, 50, 1000)
+        return self.ok({"models": [_model_body(model) for model in shown], **more})
 
     async def get_model(self, call: Call) -> Response:
         return self.ok(_model_body(self.named_model(call, None)))

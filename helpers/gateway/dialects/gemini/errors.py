@@ -132,6 +132,8 @@ def words(refusal: Refusal, call: Call | None) -> tuple[str, str, Details]:
             return "ALREADY_EXISTS", refusal.message, []
         case "forbidden":
             return "PERMISSION_DENIED", refusal.message, []
+        case "not_ready":
+            return "FAILED_PRECONDITION", refusal.message, []
         case "no_recording":
             return "NOT_FOUND", own_words(refusal), []
     return "FAILED_PRECONDITION", own_words(refusal), []
