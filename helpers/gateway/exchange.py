@@ -133,6 +133,7 @@ class Question:
     filter_outside: bool = False  # whether that filter stands outside of the model: of a prompt that it stops nothing is read, an answer that it stops was written
     one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False
+    background: bool = False  # whether its client does not wait: the answer is begun, and written on by itself
     tier: str = ""  # how it is served, where that has a price of its own: flex or priority
     vectors: Vectors | None = None  # of an embedding model: each message is a text by itself, and each gets a vector
     counts_as: int = 1  # requests, towards the limits of the provider

@@ -87,6 +87,11 @@ class Handler:
         self.embedder.forget()
         self.clock.reset()
 
+    def abandon(self) -> None:
+        """End what goes on without a client that waits for it."""
+        for dialect, _ in self._dialects:
+            dialect.forget()
+
     def close(self) -> None:
         """Begin nothing more."""
         self.batches.clear()
@@ -235,6 +240,12 @@ class Handler:
         if answer.usage.cache_read_tokens:
             self.quotas.spare(question, answer.usage.cache_read_tokens)
         settle = partial(self._settle, question, answer, entry)
+        if question.background and route.begin:
+            begun = route.begin(question, answer, settle)
+            head = self._head(dialect, call, question, answer, levels)
+            if question.stream:
+                return Response(200, head, stream=begun.stream(), said=lambda: answer.choices[0].text)
+            return Response(200, head, await self.work(len(call.body), begun.body))
         if question.stream:
             head = self._head(dialect, call, question, answer, levels)
             left = answer.stop if dialect.stops_when_left else None

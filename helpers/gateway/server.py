@@ -96,6 +96,7 @@ class Gateway(Handler):
         ready.set_result(None)
         await self._told_to_stop.wait()
         await self._server.close()
+        self.abandon()
         answering = asyncio.all_tasks() - {asyncio.current_task()}
         if answering:  # each was told that its client has gone
             await asyncio.wait(answering, timeout=1)

@@ -36,6 +36,7 @@ class Services(Protocol):
     batches: Batches
     faults: Faults
     prompt_cache: PromptCache
+    mode: str  # offline | live | record
 
     async def answer(self, question: Question) -> Answer: ...
 
@@ -94,6 +95,16 @@ Write = Callable[[Question, Answer], bytes]
 Handle = Callable[[Call], Response | Awaitable[Response]]  # one that does not wait is no coroutine: a large body is then handled beside the loop
 
 
+class Begun(Protocol):
+    """An answer that was begun and goes on by itself."""
+
+    def body(self) -> bytes:
+        """What is known of it now."""
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """What it is made of, as it comes."""
+
+
 @dataclass(frozen=True)
 class Route:
     """A method and path. Either `read`, `write` and `stream` (a question to a model), or `handle` (all else)."""
@@ -104,6 +115,7 @@ class Route:
     read: Read | None = None
     write: Write | None = None
     stream: Callable[[Question, Answer], AsyncIterator[bytes]] | None = None
+    begin: Callable[[Question, Answer, Callable[[], None]], Begun] | None = None  # in the background; the last is called in the end
     handle: Handle | None = None
     weigh: Callable[[Call], int] | None = None  # the bytes of what a call names beside its body, such as a stored conversation
     is_local: bool = False  # a `handle` that answers in live mode, too: what it hands out is no key of the provider's

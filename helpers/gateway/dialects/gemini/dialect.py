@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
@@ -21,7 +22,8 @@ from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
 
-INTERACTIONS = "/interactions"
+# Resources of the newer kind, whose errors have words for codes: served are interactions alone.
+NEWER = re.compile(r"(?:/upload)?(?:/v1|/v1beta)?/(?:interactions|agents|credentials|decisions|environments|triggers|voices|webhooks)(?:/|$)")
 # litellm leaves the version out of the path.
 VERSION = "(?:/(?P<version>v1|v1beta))?"
 
@@ -143,7 +145,7 @@ class Gemini(Dialect):
         return [*timing, ("content-disposition", "attachment")] if question.echo["sse"] else timing
 
     def error(self, refusal: Refusal, call: Call) -> Response:
-        if INTERACTIONS in call.path:
+        if NEWER.match(call.path):
             status, body = interaction_error(refusal, call)
             return Response(status, [("Content-Type", self.json_type), *_timing(5)], pretty(body))
         body = error_body(refusal, call)

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import os
 from base64 import b64decode
 
 import httpx2
@@ -241,7 +242,7 @@ def upload_raw(gateway):
     """The start of an upload, its headers; and what else is sent to the address that it gives."""
 
     def send(address="", content=b"", command="start", **headers):
-        start = {"x-goog-api-key": "some-key", "x-goog-upload-protocol": "resumable"} if not address else {}
+        start = {"x-goog-api-key": os.environ["GEMINI_API_KEY"], "x-goog-upload-protocol": "resumable"} if not address else {}
         return httpx2.post(address or f"{gateway.base_url}/gemini/upload/v1beta/files", content=content, headers={**start, "x-goog-upload-command": command, **headers})
 
     return send
