@@ -24,6 +24,7 @@ FILES = ("inlineData", "inline_data", "fileData", "file_data")  # what stands in
 # Of what is known: images that Gemini reads, and files under application/ that it refuses. Other text, sound and film pass.
 IMAGES = ("png", "jpeg", "webp", "heic", "heif", "gif", "avif")
 NO_FILES = ("json", "octet-stream", "svg+xml", "zip", "msword")
+SAY_NOTHING = ("thoughtSignature", "videoMetadata")  # may stand in a part alone
 NOT_AN_IMAGE = "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide/troubleshooting"
 
 
@@ -62,9 +63,11 @@ def _is_file(part: Any) -> bool:
 
 
 def _said_by(part: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
-    """What a part says: nothing, where it only brings back the signature of a thought, as clients keep it of the last piece of a stream."""
-    if "thoughtSignature" in part and not any(name in part for name in fields.DATA):
-        _decoded(part["thoughtSignature"], f"{path}.thoughtSignature")
+    """What a part says: nothing, where it only brings back the signature of a thought, as clients keep it of the last piece of a stream,
+    or only says how to read the video before it (both as recorded).
+    """
+    if not any(name in part for name in fields.DATA) and any(name in part for name in SAY_NOTHING):
+        _decoded(part.get("thoughtSignature", ""), f"{path}.thoughtSignature")
         return ()
     return (_part(part, path, model),)
 

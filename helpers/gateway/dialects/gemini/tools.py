@@ -58,7 +58,7 @@ def must_call(body: dict[str, Any], declared: Sequence[Function]) -> tuple[str, 
     mode = config.get("mode", "AUTO").upper()
     if mode not in MODES:
         raise Refusal("wrong_type", param=f"{CALLING}.mode", expected="mode", value=config["mode"])
-    if not names:
+    if not names and not (mode == "AUTO" and body.get("tools")):  # beside tools of Google's own it is taken, as recorded in 2026
         raise Refusal("bad_value", "Function calling config is set without function_declarations.", param=CALLING)
     if allowed and mode not in ("ANY", "VALIDATED"):
         text = "allowed_function_names should only be set when the function calling mode is ANY or VALIDATED."
