@@ -82,7 +82,7 @@ class GeminiInteractions:
     def _check_background(self, body: Json) -> None:
         if body.get("store") is False:
             raise Refusal("bad_value", "`store` set to false is incompatible with `background` set to true.", param="background")
-        if sum(job.background for job in self._writing.values()) >= MOST:
+        if sum(job.background for job in list(self._writing.values())) >= MOST:
             raise Refusal("overloaded")
 
     def _before(self, body: Json) -> Stored | None:
