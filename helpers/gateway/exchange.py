@@ -48,6 +48,7 @@ class Part:
     kind: str = "text"  # text | name (of who speaks) | image | thinking | tool_use | tool_result
     cache_ttl: str | None = None  # such as "5m" or "1h", where the client set a cache breakpoint after this part
     image_tokens: float = IMAGE_TOKENS  # of an image: by its size and its model's rule, where both are known (dialects/images.py)
+    medium: str = "image"  # of an image or another file: image | document | audio | video | text, where a provider counts them apart
 
     def token_count(self) -> float:
         """Tokens of this part, before the ratio of its model's tokenizer."""
@@ -240,7 +241,7 @@ class Refusal(Exception):
     """A request that is not answered. `kind` is neutral; each dialect words it as its provider does.
 
     Kinds: bad_key, no_key, bad_token, bad_signature, forbidden, no_route, no_version, unknown_model, retired_model, wrong_kind (of model), profile_needed, missing,
-    wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, conflict,
+    wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, not_ready, conflict,
     rate_limited, overloaded, server_error, out_of_credit, filtered, no_recording, over_budget, no_upstream.
     `param` is the path of the field at fault, such as messages[0].role. `facts` holds what the wording
     needs, such as model, limit, used, requested or wait (seconds).

@@ -10,7 +10,19 @@ from typing import Any
 from helpers.gateway.faults import KINDS
 from tests.gateway.fuzz import bodies, mutate
 from tests.gateway.fuzz.requests import QUESTIONS, READS, Scene, named, post, question, spoilt
-from tests.gateway.fuzz.stories import cached, conversation, file_batch, files, inline_batch, kept_response, message_batch, message_files, stored_chat
+from tests.gateway.fuzz.stories import (
+    background,
+    cached,
+    conversation,
+    file_batch,
+    file_prompt,
+    files,
+    inline_batch,
+    kept_response,
+    message_batch,
+    message_files,
+    stored_chat,
+)
 from tests.gateway.fuzz.wire import Request
 
 FAMILIES = ("requests", "tokens", "input-tokens", "output-tokens")
@@ -131,7 +143,8 @@ def reset(r: Random) -> Scene:
 
 
 SHARES = {one: 780, read: 60, left: 30, half: 10, noise: 15, pipelined: 15, large: 8, clock: 8, faults: 12, limits: 4, reset: 1}
-SHARES |= {conversation: 15, kept_response: 15, stored_chat: 10, files: 12, message_files: 12, message_batch: 12, inline_batch: 12, file_batch: 12, cached: 12}
+SHARES |= {conversation: 15, kept_response: 15, background: 12, stored_chat: 10, files: 12, message_files: 12, file_prompt: 12}
+SHARES |= {message_batch: 12, inline_batch: 12, file_batch: 12, cached: 12}
 ALONE = (faults, answers, limits, reset)  # while one of these plays, nothing else does
 
 

@@ -156,6 +156,48 @@ def file_batch(r: Random) -> Scene:
     yield Request("DELETE", job)
 
 
+FILE_KINDS = ("application/pdf", "text/plain", "video/mp4", "image/png", "nonsense")
+PAGES = ("", "?pageSize=1", "?pageSize=0", "?pageSize=x", "?pageToken=eA", "?pageSize=2&pageToken=%ff")
+
+
+def file_prompt(r: Random) -> Scene:
+    """A file that goes up to Gemini at once, is listed, stands in prompts, and is deleted."""
+    start = post("/gemini/upload/v1beta/files", {"file": bodies.some(r, displayName="d", mimeType="text/plain")})
+    kind, length = r.choice(FILE_KINDS), r.choice(("9", "x", "9" * 30))
+    start.headers |= {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start", "x-goog-upload-header-content-type": kind, "x-goog-upload-header-content-length": length}
+    answer = yield start
+    place = dict((name.lower(), value) for name, value in answer.headers.items()).get("x-goog-upload-url", "/gemini/upload/v1beta/files?upload_id=none")
+    content = r.choice((b"", b"%PDF-1.4 /Type /Page /Type/Page", b"\xff\xfe", b"Some words."))
+    for command in (*r.choice(((), ("query",), ("cancel",))), "upload, finalize"):
+        request = Request("POST", "/gemini/" + place.partition("/gemini/")[2], b"" if command == "query" else content)
+        request.headers |= {"x-goog-upload-offset": "0", "x-goog-upload-command": command}
+        answer = yield request
+    yield Request("GET", f"/gemini/v1beta/{r.choice(('files', 'models', 'batches', 'cachedContents'))}{r.choice(PAGES)}")
+    uri, name = read_of(answer, "file", "uri"), read_of(answer, "file", "name")
+    part = {"fileData": {"fileUri": uri, **bodies.some(r, mimeType=kind)}, **bodies.some(r, mediaResolution={"level": "MEDIA_RESOLUTION_LOW"})}
+    asked = {"contents": [{"parts": [{"text": "Read this."}, part]}], "generationConfig": {"maxOutputTokens": 3}}
+    yield spoilt(r, post(named(r, GEMINI) + r.choice((":generateContent", ":countTokens")), asked))
+    yield spoilt(r, post("/gemini/v1beta/cachedContents", {**asked, "model": "models/gemini-2.5-flash"}))
+    yield Request("DELETE", f"/gemini/v1beta/{name}")
+
+
+LOOKS = ("", "?include_input=true", "?stream=true", "?stream=true&last_event_id=2", "?last_event_id=1", "?stream=true&last_event_id=99999", "?stream=true&last_event_id=x")
+
+
+def background(r: Random) -> Scene:
+    """An interaction that runs in the background, is looked at, cancelled, gone on from and deleted."""
+    asked = {**bodies.interaction(r), "background": True, "stream": r.random() < 0.3}
+    answer = yield spoilt(r, post("/gemini/v1beta/interactions", asked)) if r.random() < 0.3 else post("/gemini/v1beta/interactions", asked)
+    name = read_of(answer, "id")
+    one = f"/gemini/v1beta/interactions/{name}"
+    for _ in range(r.choice((1, 2, 3))):
+        yield Request("GET", one + r.choice(LOOKS))
+    yield post(f"{one}/cancel", {})
+    yield spoilt(r, post("/gemini/v1beta/interactions", {**bodies.interaction(r), "previous_interaction_id": name}))
+    yield Request(r.choice(("GET", "DELETE")), one)
+    yield Request("GET", one + "?stream=true")
+
+
 def cached(r: Random) -> Scene:
     """An explicit cache that is made, used, prolonged and deleted."""
     made = post("/gemini/v1beta/cachedContents", {**bodies.cache(r), "model": "models/gemini-2.5-flash"})

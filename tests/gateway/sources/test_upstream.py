@@ -803,12 +803,31 @@ def test_a_field_given_twice_is_sent_once(make, provider, monkeypatch):
     assert provider.meter.log()[0].usage.output_tokens == 5
 
 
-@pytest.mark.parametrize("method, path", [("DELETE", "/openai/v1/files/file-1"), ("POST", "/openai/v1/chat/completions/chatcmpl-1"), ("DELETE", "/openai/v1/chat/completions/chatcmpl-1"), ("POST", "/openai/v1/completions"), ("GET", "/openai/v1/models/..%2Fchat"), ("POST", "/gemini/v1beta/models/gemini-3.5-flash-lite%3AgenerateContent%23:countTokens")])
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("DELETE", "/openai/v1/files/file-1"),
+        ("POST", "/openai/v1/chat/completions/chatcmpl-1"),
+        ("DELETE", "/openai/v1/chat/completions/chatcmpl-1"),
+        ("POST", "/openai/v1/completions"),
+        ("GET", "/openai/v1/models/..%2Fchat"),
+        ("POST", "/gemini/v1beta/models/gemini-3.5-flash-lite%3AgenerateContent%23:countTokens"),
+        ("POST", "/gemini/upload/v1beta/files"),
+        ("POST", "/gemini/v1beta/interactions/v1_some/cancel"),
+    ],
+)
 def test_no_call_changes_what_the_learner_owns_or_its_path_on_the_way(make, provider, method, path):
     gateway = make("live")
     headers = {"authorization": "Bearer any", "x-goog-api-key": "any"}
     answer = httpx2.request(method, gateway.base_url + path, headers=headers, json={"contents": [{"parts": [{"text": "Hi"}]}]} if method == "POST" else None)
     assert answer.status_code in (400, 404) and not provider.meter.log()
+
+
+def test_no_interaction_runs_in_the_background_for_money(make, provider):
+    gateway = make("live")
+    body = {"model": "gemini-3.5-flash-lite", "input": "Hi", "generation_config": {"max_output_tokens": 5}, "background": True}
+    answer = httpx2.post(gateway.base_url + "/gemini/v1beta/interactions", headers={"x-goog-api-key": "any"}, json=body)
+    assert answer.status_code == 400 and "background cannot be priced" in answer.json()["error"]["message"] and not provider.meter.log()
 
 
 def test_a_key_with_a_line_break_is_refused_without_being_shown(make, provider):
