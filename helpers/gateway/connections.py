@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol
 
 from helpers.gateway.request import Request
@@ -69,3 +72,10 @@ class Connections:
             raise TooLarge(f"a request has at most {LARGEST_REQUEST:,} bytes")
         if self.held + more > LARGEST_SUM:
             raise TooLarge(f"all requests at once have at most {LARGEST_SUM:,} bytes: send fewer large ones at a time", 503)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """Close a connection with a TCP reset."""
+    with suppress(OSError):
+        transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -68,10 +66,7 @@ class Http1Request(Request):
         self._connection.transport.close()
 
     def reset(self) -> None:
-        with suppress(OSError):
-            linger = struct.pack("ii", 1, 0)
-            self._connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
-        self._connection.transport.abort()
+        connections.reset(self._connection.transport)
 
     def received(self, method: str, body: bytearray, version: str, keep_alive: bool) -> None:
         """The request is whole. HTTP/1.0 knows no chunks: there, the end of the connection is the end of an answer."""

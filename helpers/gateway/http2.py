@@ -82,7 +82,7 @@ class Http2Request(Request):
         self._connection.break_off(self)
 
     def reset(self) -> None:
-        self._connection.break_off(self)  # of this stream alone: nobody ordered a fault for the others on the connection
+        self._connection.reset(self)
 
     def came(self, piece: bytes) -> None:
         """A piece of the body has come."""
@@ -310,6 +310,13 @@ class Connection(asyncio.Protocol):
             with suppress(H2Error):  # it may be over by now
                 self._h2.reset_stream(request.number, error)
             self.finished(request)
+
+    def reset(self, request: Http2Request) -> None:
+        """Reset the connection; where others are on it, for whom nobody ordered that, the stream alone."""
+        if len(self._requests) > 1:
+            return self.break_off(request)
+        self._requests.clear()  # it is not the client who leaves
+        connections.reset(self.transport)
 
     def _refuse(self, request: Http2Request, status: int, why: str) -> None:
         """Say what is wrong with a request that may go on, and that nothing more of it is read."""

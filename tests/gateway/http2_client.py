@@ -8,6 +8,7 @@ from contextlib import suppress
 from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import ConnectionTerminated, DataReceived, ResponseReceived, StreamEnded, StreamReset
+from h2.exceptions import ProtocolError
 
 ASK = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Say hello in five words."}]}
 CHAT = "/openai/v1/chat/completions"
@@ -88,7 +89,7 @@ class Client:
         with suppress(ConnectionError):
             data = self.socket.recv(100_000)
         self.closed = not data
-        for event in self.h2.receive_data(data) if data else ():
+        for event in self._events(data) if data else ():
             answer = self.answers.get(getattr(event, "stream_id", None))
             if isinstance(event, ResponseReceived):
                 answer.headers = dict(event.headers)
@@ -105,6 +106,12 @@ class Client:
                 self.goodbye = event
         with suppress(ConnectionError):
             self.flush()
+
+    def _events(self, data):
+        try:
+            return self.h2.receive_data(data)
+        except ProtocolError:  # about what was sent past it
+            return ()
 
     def send_until_closed(self, frames, most=1_000_000):
         """Send the same frames over and over until the gateway has had enough; how many times that was."""

@@ -239,11 +239,24 @@ def test_half_of_a_plain_answer_comes_with_its_whole_length(gateway, client):
     assert answer.reset == ErrorCodes.INTERNAL_ERROR and 2 * len(answer.body) == pytest.approx(int(answer.headers["content-length"]), abs=1)
 
 
-def test_a_reset_leaves_no_answer(gateway, client):
+def test_a_reset_is_one_of_the_connection(gateway, client):
+    """The SDK of Bedrock for JavaScript tries again after one, and not where a stream alone was broken off."""
+    gateway.fault("connection_reset")
+    number = client.ask()
+    client.hear(lambda: client.closed)
+    assert client.answers[number].status is None
+    until(lambda: held(gateway) == 0)
+    assert not gateway.meter.log()[-1].evidence.was_left
+
+
+def test_a_reset_is_one_of_the_stream_where_others_are_on_the_connection(gateway, client):
+    gateway.fault("stalled")
+    waits = client.ask()
+    until(lambda: gateway.meter.log() and gateway.meter.log()[-1].fault == "stalled")
     gateway.fault("connection_reset")
     answer = client.get()
     assert answer.reset == ErrorCodes.INTERNAL_ERROR and answer.status is None
-    assert client.get().status == 200 and not client.goodbye
+    assert client.get().status == 200 and not client.answers[waits].is_over and not client.goodbye
 
 
 def test_a_stream_that_ended_too_soon_ends_properly(gateway, client):
