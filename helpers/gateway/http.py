@@ -38,7 +38,7 @@ class Http1Request(Request):
     # ---- a whole answer --------------------------------------------------
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         head = self._head(status, [*headers, ("Content-Length", str(len(body)))])
-        await self._connection.send(head, b"" if self.method == "HEAD" else body)
+        await self._connection.send_last(head, b"" if self.method == "HEAD" else body)
         self._connection.finished(self._keep_alive, self.size)
 
     async def answer_half(self, status: int, headers: Headers, body: bytes) -> None:
@@ -53,16 +53,20 @@ class Http1Request(Request):
     async def write(self, piece: bytes) -> None:
         if piece:  # an empty chunk would be the end
             self.has_sent = True
-            before, after = (b"%x\r\n" % len(piece), b"\r\n") if self._in_chunks else (b"", b"")
-            await self._connection.send(before, piece, after)
+            if not self._in_chunks:
+                await self._connection.send(piece)
+            elif len(piece) <= PIECE:
+                await self._connection.send(b"%x\r\n%b\r\n" % (len(piece), piece))
+            else:  # which is not copied
+                await self._connection.send(b"%x\r\n" % len(piece), piece, b"\r\n")
 
     async def finish(self) -> None:
-        if self._in_chunks:
-            await self._connection.send(b"0\r\n\r\n")
+        await self._connection.send_last(b"0\r\n\r\n" if self._in_chunks else b"")
         self._connection.finished(self._keep_alive, self.size)
 
     # ---- no answer -------------------------------------------------------
     def close(self) -> None:
+        self._connection.flush()
         self._connection.transport.close()
 
     def reset(self) -> None:
@@ -92,6 +96,9 @@ class Connection(asyncio.Protocol):
         self._body, self._held = bytearray(), 0
         self._waiting: deque[Callable[[], None]] = deque()  # what came before the answer to the request before it
         self._busy = self._garbled = False
+        self._unsent: list[bytes] = []
+        self._unsent_size = 0
+        self._flushes: asyncio.Handle | None = None  # when nothing more is due at this moment
         self._may_write = asyncio.Event()
         self._may_write.set()
         self.when_closed: Callable[[], object] | None = None
@@ -199,19 +206,53 @@ class Connection(asyncio.Protocol):
 
     # ---- answers ---------------------------------------------------------
     async def send(self, *parts: bytes) -> None:
-        """Send bytes, and wait while the client is slow to read. Raises ConnectionError when it has gone."""
-        if sum(map(len, parts)) <= PIECE:
-            return await self._send(b"".join(parts))
-        for part in map(memoryview, parts):
-            for start in range(0, len(part), PIECE):
-                await self._send(part[start : start + PIECE])
+        """Send bytes, and wait while the client is slow to read. Raises ConnectionError when it has gone.
 
-    async def _send(self, data: bytes | memoryview) -> None:
+        What is due at the same moment goes out in one piece: a call to the system, and a client that wakes up, cost more than all else.
+        """
         if self.transport.is_closing():
             raise ConnectionResetError("the client went away")
-        self.transport.write(data)
+        if not self._flushes:
+            self._flushes = asyncio.get_running_loop().call_soon(self.flush)
+        self._unsent += parts
+        for part in parts:
+            self._unsent_size += len(part)
+        if self._unsent_size > PIECE:
+            await self._send_all()
+        elif not self._may_write.is_set():
+            await self._may_write.wait()
+
+    async def send_last(self, *parts: bytes) -> None:
+        """Send the end of an answer, after which nothing is due."""
+        if self.transport.is_closing() or self._unsent_size + sum(map(len, parts)) > PIECE:
+            return await self.send(*parts)
+        self._unsent += parts
+        self.flush()
         if not self._may_write.is_set():
             await self._may_write.wait()
+
+    async def _send_all(self) -> None:
+        """Send much, a piece at a time."""
+        for part in map(memoryview, self._taken()):
+            for start in range(0, len(part), PIECE):
+                if self.transport.is_closing():
+                    raise ConnectionResetError("the client went away")
+                self.transport.write(part[start : start + PIECE])
+                if not self._may_write.is_set():
+                    await self._may_write.wait()
+
+    def flush(self) -> None:
+        """Hand to the socket what is due."""
+        data = b"".join(self._taken())
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
+
+    def _taken(self) -> list[bytes]:
+        """What is due, which is no longer."""
+        if self._flushes:
+            self._flushes.cancel()
+        due, self._unsent, self._unsent_size, self._flushes = self._unsent, [], 0, None
+        return due
 
     def finished(self, keep_alive: bool, size: int) -> None:
         """The answer to a request of `size` bytes is sent: the next one's turn, or the end."""

@@ -246,6 +246,30 @@ def test_a_client_that_is_slow_to_read_gets_all_of_a_large_file(gateway):
         assert b"".join(answer.iter_bytes(100_000)) == content
 
 
+class Counted:
+    """A connection's transport that counts what is handed to the system."""
+
+    def __init__(self, transport, writes):
+        self._transport, self._writes = transport, writes
+
+    def write(self, data):
+        self._writes.append(bytes(data))
+        self._transport.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize(("pace", "most"), [(0, 1), (0.2, 1000)])
+def test_what_is_due_at_the_same_moment_goes_out_in_one_piece(gateway, monkeypatch, pace, most):
+    writes, made = [], gateway_http.Connection.connection_made
+    monkeypatch.setattr(gateway_http.Connection, "connection_made", lambda self, transport: made(self, Counted(transport, writes)))
+    gateway.pace = pace
+    [(status, body)], _ = answers(gateway, [post(STREAMED)])
+    assert status == 200 and body.endswith(b"data: [DONE]\n\n")
+    assert len(writes) == 1 if most == 1 else 5 < len(writes) <= body.count(b"data: ") + 2
+
+
 def test_a_header_cannot_smuggle_in_another(gateway):
     """Whatever an answer's headers are made of, a line break in one is an error and no second header."""
     for breaking in ("a\r\nset-cookie: b", "a\nb", "a\rb"):
