@@ -47,7 +47,8 @@ class Client:
         self.socket.close()
 
     def flush(self):
-        self.socket.sendall(self.h2.data_to_send())
+        with suppress(ConnectionError):  # where the gateway has hung up, reading will tell
+            self.socket.sendall(self.h2.data_to_send())
 
     def ask(self, path=CHAT, body=ASK, method="POST", more=(), ends=True):
         """Send a request; its stream."""
@@ -104,8 +105,7 @@ class Client:
                 answer.reset = event.error_code
             elif isinstance(event, ConnectionTerminated):
                 self.goodbye = event
-        with suppress(ConnectionError):
-            self.flush()
+        self.flush()
 
     def _events(self, data):
         try:
