@@ -25,7 +25,7 @@ from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
 from helpers.gateway.harm import ORDERED
-from helpers.gateway.http import Request
+from helpers.gateway.request import Request
 from helpers.gateway.keys import Keys
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
@@ -73,6 +73,7 @@ class Handler:
         self.house = House(self.work)
         self.embedder = Embedder()
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
+        self._mounts = [(dialect.mount + "/", (dialect, routes)) for dialect, routes in self._dialects]
 
     @property
     def base_url(self) -> str:
@@ -124,7 +125,7 @@ class Handler:
             size = 500 * len(self.meter.entries) if request.method == "GET" else 0  # the log of all of them takes a while
             status, body = await self.work(size, control.handle, self, request.method, request.path, body)
             return await request.answer(status, JSON, body)
-        found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
+        found = next((found for mount, found in self._mounts if request.path.startswith(mount)), None)
         if found is None:
             mounts = ", ".join(d.mount for d, _ in self._dialects)
             kind, body = network.refusal(request.path, f"The course's gateway has nothing under {request.path}; it serves {mounts}.")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -380,11 +380,15 @@ def stream_head(answer: Answer) -> dict[str, Any]:
     }
 
 
+PADDING = random_id("", 4096)  # made once: it is needed for every chunk, and need not be secret
+
+
 def obfuscation(question: Question) -> dict[str, str]:
     """OpenAI's padding of random length, which hides the length of the text from onlookers; it can be turned off."""
     if (question.echo.get("stream_options") or {}).get("include_obfuscation") is False:
         return {}
-    return {"obfuscation": secrets.token_urlsafe(12)[: secrets.randbelow(12) + 2]}
+    start = int(4000 * random.random())
+    return {"obfuscation": PADDING[start : start + 2 + int(12 * random.random())]}
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:
