@@ -25,7 +25,7 @@ from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
 from helpers.gateway.harm import ORDERED
-from helpers.gateway.http import Request
+from helpers.gateway.request import Request
 from helpers.gateway.keys import Keys
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 from helpers.gateway import memory
 from helpers.gateway.faults import Fault
 from helpers.gateway.handler import Handler
-from helpers.gateway.http import Server
+from helpers.gateway.listener import Server
 from helpers.gateway.quotas import PER_DAY
 from helpers.gateway.sources.recordings import FOLDER
 from helpers.gateway.sources.upstream import Upstream

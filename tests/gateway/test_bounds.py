@@ -18,7 +18,7 @@ import pytest
 
 from helpers import models
 from helpers.gateway import batches as gateway_batches
-from helpers.gateway import http as gateway_http
+from helpers.gateway import connections, listener
 from helpers.gateway import meter as gateway_meter
 from helpers.gateway import prompt_cache, tokens, wire
 from helpers.gateway.batches import Batches, File
@@ -349,13 +349,13 @@ def test_clients_that_do_not_read_hold_little_of_their_answers(gateway):
     for client in clients:
         assert client.recv(12) == b"HTTP/1.1 200"
     held = gateway.in_loop(lambda: [one.transport.get_write_buffer_size() for one in gateway._server.connections])
-    assert max(held) <= 3 * gateway_http.PIECE
+    assert max(held) <= 3 * connections.PIECE
     for client in clients:
         client.close()
 
 
 def test_all_requests_at_once_have_a_bound(gateway, monkeypatch):
-    monkeypatch.setattr(gateway_http, "LARGEST_SUM", 10_000)
+    monkeypatch.setattr(connections, "LARGEST_SUM", 10_000)
     head = b"POST /openai/v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\nContent-Length: 8000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port)) as first, socket.create_connection(("127.0.0.1", gateway.port)) as second:
         first.sendall(head + b"x" * 7999)
@@ -371,7 +371,7 @@ def test_all_requests_at_once_have_a_bound(gateway, monkeypatch):
 
 
 def test_an_idle_connection_makes_room_for_a_new_one(monkeypatch):
-    monkeypatch.setattr(gateway_http, "_most_connections", lambda: 4)
+    monkeypatch.setattr(listener, "_most_connections", lambda: 4)
     running = Gateway(pace=0).start()
     idle = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(12)]
     assert send(running.port, *SMALL)[0] == 200
