@@ -23,7 +23,7 @@ def llm(model, **options):
 
 MODELS = {"openai": "gpt-4o-mini", "anthropic": "claude-haiku-4-5", "gemini": "gemini-2.5-flash", "bedrock": "us.anthropic.claude-haiku-4-5-20251001-v1:0"}
 # Known to this client, and retired by the provider: what it does not know, it refuses itself.
-RETIRED = {"openai": "o1-preview", "anthropic": "claude-3-opus-20240229", "gemini": "gemini-1.5-pro", "bedrock": "anthropic.claude-v2"}
+RETIRED = {"openai": "o1-preview", "anthropic": "claude-sonnet-4-20250514", "gemini": "gemini-1.5-pro", "bedrock": "anthropic.claude-v2"}
 chat = llm(MODELS[PROVIDER])
 
 
