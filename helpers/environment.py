@@ -65,6 +65,7 @@ def variables(base_url: str) -> dict[str, str]:
         "AZURE_API_KEY": PLACEHOLDER,
         "AZURE_API_BASE": f"{base_url}/azure",
         "OPENAI_API_VERSION": AZURE_API_VERSION,
+        "AZURE_OPENAI_API_VERSION": AZURE_API_VERSION,  # the same for LangChain.js
         "ANTHROPIC_API_KEY": PLACEHOLDER,
         "ANTHROPIC_BASE_URL": f"{base_url}/anthropic",
         "ANTHROPIC_API_BASE": f"{base_url}/anthropic",

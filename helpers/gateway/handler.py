@@ -21,6 +21,7 @@ from helpers.gateway import control, events, evidence
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock, moment
+from helpers.gateway.detours import straight
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
@@ -125,13 +126,14 @@ class Handler:
             size = 500 * len(self.meter.entries) if request.method == "GET" else 0  # the log of all of them takes a while
             status, body = await self.work(size, control.handle, self, request.method, request.path, body)
             return await request.answer(status, JSON, body)
-        found = next((found for mount, found in self._mounts if request.path.startswith(mount)), None)
+        full = straight(request.path)
+        found = next((found for mount, found in self._mounts if full.startswith(mount)), None)
         if found is None:
             mounts = ", ".join(d.mount for d, _ in self._dialects)
             kind, body = network.refusal(request.path, f"The course's gateway has nothing under {request.path}; it serves {mounts}.")
             return await request.answer(404, [("Content-Type", kind)], body)
         dialect, routes = found
-        path = request.path.removeprefix(dialect.mount)
+        path = full.removeprefix(dialect.mount)
         call = Call(request.method, path, request.query, request.headers, body, self.base_url + dialect.mount, self)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
         entry.evidence = await self.work(len(body), evidence.of_call, call)
