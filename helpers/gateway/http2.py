@@ -17,6 +17,7 @@ from h2.events import ConnectionTerminated, DataReceived, Event, RemoteSettingsC
 from h2.exceptions import H2Error, ProtocolError
 from h2.settings import SettingCodes, Settings
 from hpack import Decoder, OversizedHeaderListError
+from hyperframe.frame import Frame, GoAwayFrame
 
 from helpers.gateway import connections
 from helpers.gateway.connections import LONG_HEAD, PIECE, Connections, TooLarge
@@ -107,7 +108,7 @@ class Connection(asyncio.Protocol):
         self._held = self._settings = 0
         self._unheard, self._is_hearing = bytearray(), False
         self._unsent, self._sends_soon = 0, False
-        self._is_over = False
+        self._is_over = self._is_leaving = False
         self._patience, self._since = float(PATIENCE), 0.0
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -247,9 +248,12 @@ class Connection(asyncio.Protocol):
             request.may_go_on.set()
 
     def _on_goodbye(self, event: ConnectionTerminated) -> None:
-        self._is_over = True
-        self._all_left()
-        self.transport.close()
+        """The client asks for nothing more. Where nothing is wrong with it, what it has asked for is still answered (RFC 9113, 6.8)."""
+        self._is_leaving = True
+        if event.error_code != ErrorCodes.NO_ERROR:
+            self._is_over = True
+            self._all_left()
+        self._close_when_idle()
 
     ACTS = {
         RequestReceived: _on_request,
@@ -303,6 +307,13 @@ class Connection(asyncio.Protocol):
         """The answer is sent."""
         self._forget(request)
         self._flush()
+        self._close_when_idle()
+
+    def _close_when_idle(self) -> None:
+        """Close the connection of a client that asks for nothing more, once it has all its answers."""
+        if self._is_leaving and not self._requests:
+            self._is_over = True
+            self.transport.close()
 
     def break_off(self, request: Http2Request, error: ErrorCodes = ErrorCodes.INTERNAL_ERROR) -> None:
         """Answer no further. Other streams go on."""
@@ -385,6 +396,12 @@ class _Compressed(Decoder):
 
 class _H2(H2Connection):
     MAX_CLOSED_STREAMS = MOST_CLOSED
+
+    def _receive_goaway_frame(self, frame: GoAwayFrame) -> tuple[list[Frame], list[Event]]:
+        """What h2 tells of it, and nothing more: h2 itself sends nothing afterwards, and would leave the open streams unanswered."""
+        said = ConnectionTerminated()
+        said.error_code, said.last_stream_id = frame.error_code, frame.last_stream_id
+        return [], [said]
 
 
 def _h2() -> H2Connection:

@@ -15,7 +15,7 @@ import openai
 import pytest
 from h2.errors import ErrorCodes
 from hpack import Encoder
-from hyperframe.frame import ContinuationFrame, DataFrame, HeadersFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import ContinuationFrame, DataFrame, GoAwayFrame, HeadersFrame, PingFrame, PriorityFrame, RstStreamFrame, SettingsFrame, WindowUpdateFrame
 
 from helpers.gateway import connections, http2, listener
 from helpers.gateway.batches import File
@@ -305,20 +305,43 @@ def test_the_pieces_of_a_stream_come_when_they_are_due():
 
 
 # ---- a client that leaves ----------------------------------------------------------------------------------
-@pytest.mark.parametrize("way", ["resets the stream", "closes", "says goodbye", "says no more"])
+def goodbye(error=ErrorCodes.NO_ERROR):
+    """A GOAWAY that the client's own state knows nothing of: h2 would read nothing more."""
+    return GoAwayFrame(0, last_stream_id=0, error_code=error).serialize()
+
+
+@pytest.mark.parametrize("asked", [1, 3])
+def test_who_says_goodbye_in_the_middle_of_its_streams_has_them_whole_and_then_the_connection_ends(gateway, client, asked):
+    gateway.pace = 0.2
+    numbers = [client.ask(body=STREAMED) for _ in range(asked)]
+    client.hear(lambda: all(client.answers[number].body for number in numbers))
+    client.socket.sendall(goodbye())
+    client.hear(lambda: client.closed)
+    assert client.closed and all(client.answers[number].ended and b"[DONE]" in client.answers[number].body for number in numbers)
+    assert all(not entry.note for entry in gateway.meter.log()) and streams(gateway) == held(gateway) == 0
+
+
+def test_who_says_goodbye_with_nothing_open_is_let_go(gateway, client):
+    assert client.get().status == 200
+    client.socket.sendall(goodbye())
+    client.hear(lambda: client.closed)
+    assert client.closed
+
+
+@pytest.mark.parametrize("way", ["resets the stream", "closes", "gives up", "says no more"])
 def test_a_client_that_leaves_is_noted(gateway, client, way):
     gateway.fault("stalled", chunk=2)
     number = client.ask(body=STREAMED)
     client.hear(lambda: client.answers[number].body.count(b"data: ") == 2)
     if way == "resets the stream":
         client.h2.reset_stream(number, ErrorCodes.CANCEL)
-    elif way == "says goodbye":
-        client.h2.close_connection()
+    elif way == "gives up":
+        client.h2.close_connection(ErrorCodes.INTERNAL_ERROR)
     elif way == "says no more":
         client.socket.shutdown(socket.SHUT_WR)
     else:
         client.socket.close()
-    if way in ("resets the stream", "says goodbye"):
+    if way in ("resets the stream", "gives up"):
         client.flush()
     until(lambda: gateway.meter.log()[-1].note == "the client went away")
     assert gateway.meter.log()[-1].evidence.was_left and streams(gateway) == held(gateway) == 0
