@@ -41,17 +41,10 @@ PROGRAMS = {
     "langchain google": ("gemini", 404, False),  # it waits only as long as a refusal says, and Google's says nothing
     "langchain google-genai": ("gemini", 404, False),
 }
-# What the gateway does not do rightly yet.
-WAITING = {
-    "aws-bedrock": "a client's GOAWAY ends its open streams: this SDK sends one as soon as a stream begins",
-    "langchain bedrock": "the same",
-    "ai-sdk bedrock": "Converse does not heed a schema in additionalModelRequestFields",
-}
-CASES = [pytest.param(name, marks=pytest.mark.xfail(reason=WAITING[name])) if name in WAITING else name for name in PROGRAMS]
 
 
 @needs_node
-@pytest.mark.parametrize("program", CASES)
+@pytest.mark.parametrize("program", PROGRAMS)
 def test_a_program_runs_by_its_environment_alone(run, program):
     provider, unknown, comes_again = PROGRAMS[program]
     name, *arguments = program.split()

@@ -29,7 +29,7 @@ PROGRAMS = {
     "llm_command": ("new", ("openai",)),
     "instructor_client": ("old", FOUR),
     "llama_index_llm": ("old", FOUR),
-    "strands_agent": ("old", ("anthropic", "gemini", "bedrock")),  # to OpenAI it sends `"tools": []`, which is refused here
+    "strands_agent": ("old", FOUR),
 }
 # Google's SDK asks once unless it is told otherwise, which these do.
 TELL_GOOGLES_SDK = ("langchain_chat", "strands_agent")

@@ -45,6 +45,12 @@ def test_client_calls_the_deployment_with_an_api_version(gateway):
     assert raw.http_request.headers["api-key"] and raw.headers["x-ms-deployment-name"] == "gpt-6-luna"
 
 
+def test_an_empty_list_of_tools_is_refused(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "Hi"}], tools=[])
+    assert (caught.value.code, caught.value.param) == ("empty_array", "tools")
+
+
 def test_completion_with_content_filters(client):
     raw = client.chat.completions.with_raw_response.create(model="gpt-4o", messages=user(HELLO))
     body = json.loads(raw.text)

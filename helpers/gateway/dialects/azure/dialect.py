@@ -77,6 +77,8 @@ class Azure(OpenAI):
         return self.read_embeddings_for(self.model(call.groups["deployment"], call, kind="embedding"), _without_null(call))
 
     def read_chat_for(self, model: Model, call: Call) -> Question:
+        if call.json.get("tools") == []:  # which OpenAI itself takes for none
+            raise Refusal("bad_value", param="tools", rule="minItems", bound=1, value=[])
         return filters.judged(super().read_chat_for(model, call))
 
     # ---- models ----------------------------------------------------------

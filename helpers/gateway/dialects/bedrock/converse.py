@@ -41,7 +41,7 @@ FIELDS = {
     ),
     "toolConfig": shape("tools", tools=list_of(TOOL, minItems=1), toolChoice=TOOL_CHOICE),
     "outputConfig": shape(effort=one_of("low", "medium", "high", "xhigh", "max"), textFormat=TEXT_FORMAT),
-    "additionalModelRequestFields": shape(**{name: anthropic_messages.FIELDS[name] for name in ("thinking", "top_k")}),
+    "additionalModelRequestFields": shape(**{name: anthropic_messages.FIELDS[name] for name in ("thinking", "top_k", "output_config")}),
     "additionalModelResponseFieldPaths": list_of(STRING),
     "guardrailConfig": guardrails.CONFIG,
     **{name: ANY for name in "performanceConfig projectIdentifier promptVariables requestMetadata serviceTier".split()},
@@ -205,6 +205,7 @@ def as_claude(body: dict[str, Any], limit: int) -> dict[str, Any]:
     specs = [tool["toolSpec"] for tool in config.get("tools", ()) if "toolSpec" in tool]
     kind, choice = next(iter(config.get("toolChoice", {}).items()), ("auto", {}))
     more, inference = body.get("additionalModelRequestFields") or {}, body.get("inferenceConfig") or {}
+    native = more.get("output_config") or {}  # the AI SDK of Vercel asks for a format in Claude's own field
     return {
         "max_tokens": limit,
         "thinking": more.get("thinking"),
@@ -212,7 +213,7 @@ def as_claude(body: dict[str, Any], limit: int) -> dict[str, Any]:
         "top_p": inference.get("topP"),
         "top_k": more.get("top_k"),
         "stop_sequences": inference.get("stopSequences") or (),
-        "output_config": {"effort": output.get("effort"), "format": _format(output)},
+        "output_config": {"effort": output.get("effort") or native.get("effort"), "format": _format(output) or native.get("format")},
         "tools": [{"name": spec["name"], "input_schema": spec["inputSchema"]["json"]} for spec in specs],
         "tool_choice": {**choice, "type": kind} if specs else None,
     }

@@ -91,7 +91,7 @@ FIELDS = {
     "messages": list_of(MESSAGE, minItems=1),
     "functions": nullable({**list_of(DEFINITION), "title": "an array of function definitions"}),
     "function_call": {"type": ["string", "object", "null"], "required": ["name"], "properties": {"name": STRING}},
-    "tools": nullable(list_of(TOOL, minItems=1, maxItems=128)),
+    "tools": nullable(list_of(TOOL, maxItems=128)),
     "tool_choice": TOOL_CHOICE,
     "parallel_tool_calls": nullable(BOOLEAN),
     "max_completion_tokens": nullable(between("integer", 1)),

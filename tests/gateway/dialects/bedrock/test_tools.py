@@ -110,6 +110,23 @@ def test_converse_fits_an_answer_to_a_schema(bedrock, model):
     assert reply["stopReason"] == "end_turn"
 
 
+OWN_FORMAT = {"output_config": {"format": {"type": "json_schema", "schema": {"$schema": "http://json-schema.org/draft-07/schema#", **PERSON}}}}
+
+
+@pytest.mark.parametrize("model", [BEDROCK, BEDROCK_OLD])
+def test_converse_hands_on_a_schema_in_the_models_own_field(bedrock, model):
+    reply = bedrock.converse(modelId=model, messages=said(), additionalModelRequestFields=OWN_FORMAT)
+    validate(json.loads(reply["output"]["message"]["content"][-1]["text"]), PERSON)
+    events = bedrock.converse_stream(modelId=model, messages=said(), additionalModelRequestFields=OWN_FORMAT)["stream"]
+    text = "".join(event["contentBlockDelta"]["delta"].get("text", "") for event in events if "contentBlockDelta" in event)
+    validate(json.loads(text), PERSON)
+
+
+def test_converse_hands_on_an_effort_in_the_models_own_field(bedrock):
+    fields = {"thinking": {"type": "adaptive"}, "output_config": {"effort": "huge"}}
+    assert "effort" in refused(bedrock.converse, modelId=BEDROCK, messages=said(), additionalModelRequestFields=fields)
+
+
 def test_converse_ends_at_its_limit_and_at_a_stop_sequence(bedrock, gateway):
     reply = bedrock.converse(modelId=BEDROCK, messages=said(STORY), inferenceConfig={"maxTokens": 5})
     assert (reply["stopReason"], reply["usage"]["outputTokens"], logged(gateway)) == ("max_tokens", 5, 5)

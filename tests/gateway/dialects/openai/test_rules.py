@@ -125,7 +125,6 @@ TURNS = [
     ),
 ]
 FIELDS = [
-    (chat(tools=[]), "tools", "empty_array", "Invalid 'tools': empty array. Expected an array with minimum length 1, but got an empty array instead."),
     (
         chat(tools=[TOOL] * 129),
         *("tools", "array_above_max_length"),
@@ -236,6 +235,12 @@ def test_what_chat_refuses(client, body, param, code, text):
 )
 def test_what_chat_takes(client, taken):
     client.post("/chat/completions", body=chat(**taken), cast_to=object)
+
+
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-6-luna"])
+def test_an_empty_list_of_tools_is_none(client, model):
+    with_none = client.chat.completions.create(model=model, messages=[{"role": "user", "content": HELLO}], tools=[])
+    assert with_none.usage == client.chat.completions.create(model=model, messages=[{"role": "user", "content": HELLO}]).usage
 
 
 @pytest.mark.parametrize("model", [LUNA, "gpt-6.1-terra", "gpt-6.1-sol"])
