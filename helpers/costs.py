@@ -2,7 +2,8 @@
 
 Prices come from the genai-prices package (0.2.3, rates checked by its maintainers between 2026-10-05 and
 2026-11-04), by the day of the call, with cache, long-prompt and batch rates. The few models that it lacks
-are in models.toml, and the batch prices that it lacks. Nothing here is ever looked up on the network, and an unknown price is an error, not 0.
+are in models.toml, and the batch prices that it lacks. Of models that are not in models.toml, what genai-prices lacks is
+taken from litellm's table, and either price says that the course did not check it. Nothing here is ever looked up on the network, and an unknown price is an error, not 0.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from importlib.metadata import version
 from operator import index
 from typing import TYPE_CHECKING, Any
 
-from helpers import models, page
+from helpers import models, other_models, page
 from helpers.gateway.exchange import Usage
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from helpers.gateway.meter import Entry
 
 MILLION = Decimal(1_000_000)
+UNCHECKED = ", not checked by the course"
 PROVIDERS = {"openai": "openai", "azure": "azure", "anthropic": "anthropic", "gemini": "google", "bedrock": "aws"}
 
 
@@ -74,7 +76,7 @@ def price(
         **{name: _rate(getattr(rates, f"{name}_mtok"), prompt_tokens) for name in names},
         above=_next_tier(rates.input_mtok, prompt_tokens),
         date=on,
-        source=f"genai-prices {version('genai-prices')}",
+        source=f"genai-prices {version('genai-prices')}{'' if models.get(model, provider).is_checked else UNCHECKED}",
         cache_storage=_storage(model, provider, on),
         search=rates.web_searches_kcount,
     )
@@ -325,11 +327,29 @@ def checked(usage: Usage) -> Usage:
 
 
 def _own_row(model: str, provider: str, batch: bool, tier: str = "") -> dict[str, Any] | None:
-    """The row of models.toml for a model whose price genai-prices lacks; for some it lacks the batch price alone."""
+    """The row of a model whose price genai-prices lacks, of models.toml or of litellm's table; for some it lacks the batch price alone."""
     if tier and not batch:
         return None  # no row has the price of a tier
     rows = [*models.table()["price"], *(models.table()["batch_price"] if batch else ())]
-    return next((row for row in rows if (row["provider"], row["id"]) == (provider, models.get(model, provider).id)), None)
+    found = models.get(model, provider)
+    own = next((row for row in rows if (row["provider"], row["id"]) == (provider, found.id)), None)
+    return own or (None if found.is_checked else _row_elsewhere(found, batch))
+
+
+def _row_elsewhere(model: models.Model, batch: bool) -> dict[str, Any] | None:
+    """litellm's price of a model that the course does not have; None where genai-prices has one. On Bedrock litellm's comes first: it has a row for each profile."""
+    if model.provider != "bedrock" and _has_price(model, batch):
+        return None
+    row = other_models.price(model.provider, model.id, batch=batch)
+    return row and {**row, "date": models.table()["date"], "source": row["source"] + UNCHECKED}
+
+
+def _has_price(model: models.Model, batch: bool) -> bool:
+    try:
+        _calculate(Usage(input_tokens=1), model.id, model.provider, models.facts_date(), batch)
+    except UnknownPrice:
+        return False
+    return True
 
 
 def _own_price(row: dict[str, Any], batch: bool, prompt_tokens: int = 0) -> Price:
@@ -356,7 +376,10 @@ def _storage(model: str, provider: str, on: date) -> Decimal | None:
 
 
 def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool, tier: str = "") -> PriceCalculation:
-    import genai_prices
+    try:
+        import genai_prices
+    except ImportError:
+        raise UnknownPrice(f"the price of {model} is not known: genai-prices, which has the prices, is not installed") from None
 
     moment = datetime.combine(on, time(12), UTC)
     counted = genai_prices.Usage(
@@ -372,6 +395,8 @@ def _calculate(usage: Usage, model: str, provider: str, on: date, batch: bool, t
         found = genai_prices.calc_price(counted, model, provider_id=PROVIDERS[provider], genai_request_timestamp=moment, price_context=context)
     except LookupError:
         raise UnknownPrice(f"no {tier and tier + ' '}price is known for {model} from {provider}: look it up, and add it to helpers/models.toml with its date") from None
+    if not found.model_price.input_mtok:  # free, as it says of some, or not stated: nobody is told that a call costs 0
+        raise UnknownPrice(f"genai-prices states no price per token for {model} from {provider}")
     if context and not _has_variant(found, context, moment):
         raise UnknownPrice(f"no {'batch' if batch else tier} price is known for {model} from {provider} on {on}")
     return found

@@ -35,7 +35,7 @@ class CourseError(RuntimeError):
 
 @dataclass(repr=False)
 class Course:
-    """A running course. `gateway` has the controls: fault, revoke, advance, stop_clock, limit, reset; and verdict, what a client did well and badly."""
+    """A running course. `gateway` has the controls: fault, script, revoke, advance, stop_clock, limit, reset; and verdict, what a client did well and badly."""
 
     gateway: Gateway
     mode: str
@@ -47,8 +47,7 @@ class Course:
 
         Raises RuntimeError in a process that was forked from the kernel: the log is there.
         """
-        self.gateway.check_process()
-        return self.gateway.meter.log()
+        return self.gateway.log()
 
     @property
     def bill(self) -> Bill:

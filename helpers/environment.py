@@ -9,7 +9,7 @@ from helpers import network
 
 # Not a key of anybody: the gateway takes any key that is not empty and does not say "invalid".
 PLACEHOLDER = "the-gateway-needs-no-key"
-AZURE_API_VERSION = "2024-10-21"
+AZURE_API_VERSION = "2025-04-01-preview"  # the last with a date; Responses are not in those before 2025-03-01-preview
 
 # Set in a learner's shell, these would send an SDK elsewhere or add a real credential to a request.
 REMOVED = (
@@ -65,6 +65,7 @@ def variables(base_url: str) -> dict[str, str]:
         "AZURE_API_KEY": PLACEHOLDER,
         "AZURE_API_BASE": f"{base_url}/azure",
         "OPENAI_API_VERSION": AZURE_API_VERSION,
+        "AZURE_OPENAI_API_VERSION": AZURE_API_VERSION,  # the same for LangChain.js
         "ANTHROPIC_API_KEY": PLACEHOLDER,
         "ANTHROPIC_BASE_URL": f"{base_url}/anthropic",
         "ANTHROPIC_API_BASE": f"{base_url}/anthropic",
@@ -123,13 +124,13 @@ def point_sdks_at(base_url: str, *, offline: bool = True) -> list[str]:
     """
     theirs = learners()
     _aside.clear()  # what live mode needs of it has been read: a kernel starts once
-    return _apply(_changes(base_url, theirs, offline), theirs)
+    return _apply(changes(base_url, theirs, offline), theirs)
 
 
 def set_aside(base_url: str, why: str) -> None:
     """The same for an address that refuses everything, and says why, until `point_sdks_at`. `learners` has what was there."""
     theirs = dict(os.environ)
-    changes = {**_changes(base_url, theirs, offline=True), "GOOGLE_APPLICATION_CREDENTIALS": f"({why})"}
+    changes = {**changes(base_url, theirs, offline=True), "GOOGLE_APPLICATION_CREDENTIALS": f"({why})"}
     _apply(changes, theirs)
     _aside.update({name: (theirs.get(name), value) for name, value in changes.items()})
 
@@ -145,7 +146,11 @@ def learners() -> dict[str, str]:
     return found
 
 
-def _changes(base_url: str, theirs: Mapping[str, str], offline: bool) -> dict[str, str | None]:
+def changes(base_url: str, theirs: Mapping[str, str], offline: bool) -> dict[str, str | None]:
+    """What becomes of each variable of an environment that is to lead to a gateway; None where it goes.
+
+    offline: what is sent to any other machine goes to the gateway too; else proxies and certificates stay as they are.
+    """
     from helpers.gateway import tokens
 
     removed = dict.fromkeys(foreign(theirs))

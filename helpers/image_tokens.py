@@ -70,6 +70,8 @@ RULES: dict[str, Callable[[int, int], int]] = {
     "gpt-4o": _tiles(85, 170),
     "claude-haiku-4": _claude(1568, 1568),
     "claude-sonnet-4": _claude(1568, 1568),
+    "claude-opus-4-5": _claude(1568, 1568),
+    "claude-opus-4-6": _claude(1568, 1568),
     "claude-": _claude(2576, 4784),  # from 4.7 on
     "gemini-2": _gemini_tiles,
     "gemini-": lambda width, height: 1120,

@@ -1,4 +1,4 @@
-"""The model table: every model id of the course, from models.toml."""
+"""The model table: every model id of the course, from models.toml; and those of others, marked with where their facts come from."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from datetime import date
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from helpers import other_models
 
 TABLE = Path(__file__).with_name("models.toml")
 
@@ -54,9 +56,16 @@ class Model:
     replacement: str | None = None
     kind: str = "chat"  # chat | embedding
     dimensions: int = 0  # numbers of a vector, where it is an embedding model and nobody asks for fewer
+    responses_only: bool = False  # whether OpenAI serves it by Responses and not in chat
+    source: str = ""  # whose facts these are, where the course did not check them
 
     def is_retired(self, on: date) -> bool:
         return self.retires is not None and self.retires <= on
+
+    @property
+    def is_checked(self) -> bool:
+        """Whether it is a model of the course's own table."""
+        return not self.source
 
     @property
     def default_effort(self) -> str:
@@ -98,16 +107,25 @@ def of(provider: str, kind: str | None = "chat") -> list[Model]:
     return [model for model in _by_key().values() if model.provider == provider and kind in (None, model.kind)]
 
 
+def elsewhere(provider: str, id: str) -> Model | None:
+    """A model that is not in models.toml, by what other tables say of it; None when there is none. Raises other_models.NotRead."""
+    row = other_models.row(provider, id)
+    return _model(row) if row else None
+
+
 def find(provider: str, id: str) -> Model | None:
-    """A model by the id or by the dated name that it answers with; None when there is none."""
+    """A model of the course by the id or by the dated name that it answers with; None when there is none."""
     found = _by_key().get((provider, id))
     return found or next((m for m in of(provider, None) if m.served_as == id and provider not in ("bedrock",)), None)
 
 
 def get(id: str, provider: str | None = None) -> Model:
-    """A model by its id or the dated name that it answers with, with or without its provider. Raises UnknownModel, naming the closest ids."""
+    """A model by its id or the dated name that it answers with, with or without its provider. Raises UnknownModel, naming the closest ids.
+
+    One that is not in models.toml is looked for in other tables, which are read when they are first needed, in about a second.
+    """
     asked = [m for m in _by_key().values() if provider in (None, m.provider)]
-    found = [m for m in asked if m.id == id] or [m for m in asked if m.served_as == id and m.provider != "bedrock"]
+    found = [m for m in asked if m.id == id] or [m for m in asked if m.served_as == id and m.provider != "bedrock"] or _elsewhere(provider, id)
     if not found:
         if elsewhere := sorted({m.provider for m in _by_key().values() if m.id == id}):
             raise UnknownModel(f"{provider} has no model {id!r}: it is sold by {' and '.join(elsewhere)}.")
@@ -117,6 +135,12 @@ def get(id: str, provider: str | None = None) -> Model:
         near = f" Did you mean {' or '.join(dict.fromkeys(close))}?" if close else ""
         raise UnknownModel(f"there is no model {id!r} in helpers/models.toml.{near}")
     return found[0]
+
+
+def _elsewhere(provider: str | None, id: str) -> list[Model]:
+    """The models of this id that other tables have, one for each provider."""
+    other_models.read()
+    return [model for one in other_models.TABLES if provider in (None, one) and (model := elsewhere(one, id))]
 
 
 def sellers(model: Model) -> list[str]:

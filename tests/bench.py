@@ -18,6 +18,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import nbformat
+import bench_throughput
 import openai
 
 from helpers import models
@@ -436,6 +437,7 @@ def main():
     rows.append(("its first token after a prompt of 100", f"{1000 * first:.1f} ms", "below 50 ms"))
     graded, ran = grading_time()
     rows.append(("grading a solution, against running it alone", f"{graded / ran:.2f} times ({graded:.1f} and {ran:.1f} s)", "at most 1.5 times"))
+    rows += bench_throughput.rows()
     for what, measured, target in rows:
         print(f"{what:52}{measured:40}{target}")
 

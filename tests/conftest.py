@@ -15,6 +15,8 @@ from helpers.gateway.handler import Handler
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources import charges
 
+collect_ignore = ["another_project"]  # its tests are run as its own: test_pytest_llm_gateway.py
+
 
 @pytest.fixture(autouse=True)
 def environment_as_it_was():

@@ -132,3 +132,13 @@ def test_embeddings_of_every_provider(litellm, gateway, name):
     assert [len(row["embedding"]) for row in found.data] == [length] * 2 and found.usage.prompt_tokens > 0
     assert {entry.provider for entry in gateway.meter.log()} == {provider}
     assert litellm.completion_cost(found) > 0
+
+
+def test_anthropics_files(gateway, litellm):
+    own = {"custom_llm_provider": "anthropic"}
+    file = litellm.create_file(file=("a.pdf", b"%PDF-1.4", "application/pdf"), purpose="messages", **own)
+    assert [one.id for one in litellm.file_list(**own)] == [file.id] and litellm.file_retrieve(file.id, **own).filename == "a.pdf"
+    said = [{"role": "user", "content": [{"type": "text", "text": "Read."}, {"type": "file", "file": {"file_id": file.id, "format": "application/pdf"}}]}]
+    reply = litellm.completion(model="anthropic/claude-haiku-4-5", max_tokens=9, messages=said)
+    assert reply.usage.prompt_tokens > 258
+    assert litellm.file_delete(file.id, **own).deleted and litellm.file_list(**own) == []

@@ -86,7 +86,7 @@ def ready(tmp_path):
 def test_ci_runs_what_a_user_runs(ready):
     assert make(ready, "-n", "test").stdout.startswith(".venv/bin/python -m pytest ")
     commands = re.findall(r"^(?!#).*\bmake (\w+)", (ROOT / ".ci/run").read_text(), re.MULTILINE)
-    assert set(commands) == {"setup", "ollama", "test"}
+    assert set(commands) == {"setup", "ollama", "javascript", "clients", "test"}
 
 
 @pytest.mark.parametrize("broken", ["touch -t 200001010000 .locked", "echo x >.locked", "rm .locked", "rm bin/python"])

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from helpers.gateway import tokens
 from helpers.gateway.exchange import Draft, Provenance, Question, Run, Search, Usage
@@ -42,8 +42,7 @@ class Choice:
     scores: list[TokenScore] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A few tokens of one choice, and the second (from the start of the answer) at which they are due."""
 
     choice: int
@@ -68,14 +67,13 @@ class Answer:
 
     def pieces(self) -> list[Piece]:
         """The text of all choices in the order a server sends it, a few tokens at a time."""
-        model, out = self.question.model, []
-        streams = [tokens.split(choice.text, self.question.chunk_tokens) for choice in self.choices]
+        model, size, out = self.question.model, self.question.chunk_tokens, []
+        streams = [tokens.split(choice.text, size) for choice in self.choices]
         for step in range(max(map(len, streams), default=0)):
-            for index, stream in enumerate(streams):
+            for index, (stream, choice) in enumerate(zip(streams, self.choices, strict=True)):
                 if step < len(stream):
-                    so_far = min((step + 1) * self.question.chunk_tokens, self.choices[index].text_tokens)
-                    thought = self.choices[index].thinking_tokens
-                    due = self.pace * (model.ttft + (thought + step * self.question.chunk_tokens) / model.tokens_per_second)
+                    so_far = min((step + 1) * size, choice.text_tokens)
+                    due = self.pace * (model.ttft + (choice.thinking_tokens + step * size) / model.tokens_per_second)
                     out.append(Piece(index, stream[step], due, so_far, is_last=step == len(stream) - 1))
         return out
 
@@ -93,7 +91,8 @@ class Answer:
     async def stream(self) -> AsyncIterator[Piece]:
         """The pieces, each when it is due."""
         for piece in self.pieces():
-            await self.wait_until(piece.due)
+            if self.pace:
+                await self.wait_until(piece.due)
             yield piece
         await self.finished()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -13,9 +14,11 @@ from zlib import crc32
 from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.clock import Clock
 from helpers.gateway.faults import Fault
+from helpers.gateway.lazy import lazy
 
 DAY = 86_400.0
 MOST_BATCHES = MOST_FILES = 400_000_000  # bytes of all batches, and of all files; the oldest go first
+FILE_OVERHEAD = 1_000  # bytes that are kept beside a file's content: there may be many empty ones
 PATIENCE = 3.0  # seconds that the first look at a batch which is due waits for its answers; later ones do not wait
 
 # Real batches take minutes (63 s validating and 133 s in all for two requests were recorded); these are
@@ -149,6 +152,13 @@ class File:
     expires: float | None = None
     provider: str = "openai"
     mime_type: str = ""
+    owner: str = ""  # whose it is, where the provider keeps files apart by key
+    ready: float = 0.0  # the moment from which it can be used
+
+    @lazy
+    def digest(self) -> str:
+        """SHA-256 of its bytes, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
 
     def is_gone(self, now: float) -> bool:
         """Whether it has expired at a moment."""
@@ -162,7 +172,12 @@ class Batches:
         self.clock = clock
         self._speed = speed
         self._batches: Bounded[str, Batch] = Bounded(MOST_BATCHES, lambda _, batch: sum(item.size for item in batch.items))
-        self.files: Bounded[str, File] = Bounded(MOST_FILES, lambda _, file: len(file.content))
+        self.files: Bounded[str, File] = Bounded(MOST_FILES, lambda _, file: len(file.content) + len(file.name) + FILE_OVERHEAD)
+
+    @property
+    def pace(self) -> float:
+        """1 where things take their usual time, less where they are to be quick."""
+        return self._speed()
 
     def clear(self) -> None:
         self._batches.clear()

@@ -10,6 +10,7 @@ from helpers.gateway.clock import Clock
 from helpers.gateway.faults import Fault, Faults
 from helpers.gateway.meter import Meter
 from helpers.gateway.quotas import PER_DAY, Quotas
+from helpers.gateway.sources.scripts import Script, Scripts
 from helpers.gateway.wire import parse_json
 
 LARGEST_BODY = 100_000  # bytes
@@ -25,6 +26,7 @@ class Gateway(Protocol):
     faults: Faults
     meter: Meter
     quotas: Quotas
+    scripts: Scripts
 
     def forget(self) -> None: ...
 
@@ -87,6 +89,13 @@ def _clear_faults(gateway: Gateway) -> dict[str, Any]:
     return {"set": None}
 
 
+def _script(gateway: Gateway, **script: Any) -> dict[str, Any]:
+    if gateway.mode != "offline":
+        raise ValueError(f"in {gateway.mode} mode the provider answers: set answers offline")
+    gateway.scripts.add(Script(**script))
+    return {"set": script}
+
+
 def _advance(gateway: Gateway, seconds: float) -> dict[str, Any]:
     gateway.clock.advance(seconds=seconds)
     return {"now": gateway.clock.now()}
@@ -113,6 +122,7 @@ ACTIONS = {
     ("GET", "/course/verdict"): (_verdict, "", ""),
     ("POST", "/course/faults"): (_add_fault, "kind", "provider times seconds chunk"),
     ("DELETE", "/course/faults"): (_clear_faults, "", ""),
+    ("POST", "/course/answers"): (_script, "", "text to call provider times"),
     ("POST", "/course/advance"): (_advance, "seconds", ""),
     ("POST", "/course/limits"): (_limit, "provider family", "per_minute per_day"),
     ("POST", "/course/reset"): (_reset, "", ""),

@@ -15,7 +15,7 @@ from helpers.gateway.wire import Call, Response, parse_json
 
 PATIENCE = "x-stainless-read-timeout"  # sent by openai and anthropic
 LEFT = ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining")
-TOLD = (*LEFT, "retry-after", "retry-after-ms")
+TOLD = {*LEFT, "retry-after", "retry-after-ms"}
 PROVIDERS_OWN = {401: "bad_key", 403: "forbidden", 429: "rate_limited", 500: "server_error", 502: "server_error", 503: "overloaded", 529: "overloaded"}  # in live mode
 REMEMBERED, LONGEST, SHORTEST = 50, 4000, 8  # broken answers; characters that are kept of one, and that have to come again
 
@@ -39,7 +39,7 @@ def kind(refusal: Refusal) -> str:
 
 def of_response(response: Response, found: Evidence, now: datetime) -> None:
     """Add what the answer told its client."""
-    told = {name.lower(): value for name, value in response.headers if name.lower() in TOLD}
+    told = {low: value for name, value in response.headers if (low := name.lower()) in TOLD}
     found.refusal = found.refusal or PROVIDERS_OWN.get(response.status, "")
     with suppress(ValueError):  # in live mode they are the provider's, whatever it writes
         found.left = int(next(told[name] for name in LEFT if name in told)) if told.keys() & set(LEFT) else None

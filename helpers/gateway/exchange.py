@@ -48,6 +48,7 @@ class Part:
     kind: str = "text"  # text | name (of who speaks) | image | thinking | tool_use | tool_result
     cache_ttl: str | None = None  # such as "5m" or "1h", where the client set a cache breakpoint after this part
     image_tokens: float = IMAGE_TOKENS  # of an image: by its size and its model's rule, where both are known (dialects/images.py)
+    medium: str = "image"  # of an image or another file: image | document | audio | video | text, where a provider counts them apart
 
     def token_count(self) -> float:
         """Tokens of this part, before the ratio of its model's tokenizer."""
@@ -132,6 +133,7 @@ class Question:
     filter_outside: bool = False  # whether that filter stands outside of the model: of a prompt that it stops nothing is read, an answer that it stops was written
     one_search: bool = False  # whether a prompt is charged for one search, however many were made
     batch: bool = False
+    background: bool = False  # whether its client does not wait: the answer is begun, and written on by itself
     tier: str = ""  # how it is served, where that has a price of its own: flex or priority
     prompts: tuple[tuple[int, ...], ...] = ()  # token ids of the house model that are gone on with as they stand: no chat, and each by itself
     vectors: Vectors | None = None  # of an embedding model: each message is a text by itself, and each gets a vector
@@ -244,7 +246,7 @@ class Refusal(Exception):
     """A request that is not answered. `kind` is neutral; each dialect words it as its provider does.
 
     Kinds: bad_key, no_key, bad_token, bad_signature, forbidden, no_route, no_version, unknown_model, retired_model, wrong_kind (of model), profile_needed, missing,
-    wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, conflict,
+    wrong_type, bad_value, unsupported, unknown_field, bad_json, too_long, above_window, too_large, not_found, not_ready, conflict,
     rate_limited, overloaded, server_error, out_of_credit, filtered, no_recording, over_budget, no_upstream.
     `param` is the path of the field at fault, such as messages[0].role. `facts` holds what the wording
     needs, such as model, limit, used, requested or wait (seconds).

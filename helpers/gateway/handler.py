@@ -9,22 +9,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
 from functools import partial
 from inspect import isawaitable
 from pathlib import Path
+from typing import TypeVar
 
-from helpers import network
+from helpers import network, other_models
 from helpers.gateway import control, events, evidence
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
 from helpers.gateway.clock import Clock, moment
+from helpers.gateway.detours import straight
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
 from helpers.gateway.harm import ORDERED
-from helpers.gateway.http import Request
+from helpers.gateway.request import Request
 from helpers.gateway.keys import Keys
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
@@ -34,9 +36,10 @@ from helpers.gateway.sources.embedder import Embedder
 from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
+from helpers.gateway.sources.scripts import Scripts
 from helpers.gateway.sources.upstream import Upstream
 from helpers.gateway.threads import in_thread
-from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route
+from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route, model_headers
 from helpers.gateway.worker import LARGE, SMALL, Worker
 
 TOKEN = 4  # bytes of text, about
@@ -46,6 +49,7 @@ PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type",
 SLOW = 5.0  # seconds
 STALL = 900.0  # seconds; longer than any SDK's time-out
 log = logging.getLogger("helpers.gateway")
+T = TypeVar("T")
 
 
 class Handler:
@@ -61,6 +65,7 @@ class Handler:
         self.prompt_cache = PromptCache(self.clock)
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
+        self.scripts = Scripts()
         self.meter = Meter()
         self._broken = evidence.Broken()
         self.port = 0
@@ -69,6 +74,7 @@ class Handler:
         self.house = House(self.work)
         self.embedder = Embedder()
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
+        self._mounts = [(dialect.mount + "/", (dialect, routes)) for dialect, routes in self._dialects]
 
     @property
     def base_url(self) -> str:
@@ -77,7 +83,7 @@ class Handler:
 
     def forget(self) -> None:
         """Forget what requests and orders left, as a gateway that was just started."""
-        for part in (self.meter, self._broken, self.faults, self.keys, self.prompt_cache, self.batches):
+        for part in (self.meter, self._broken, self.faults, self.keys, self.prompt_cache, self.batches, self.scripts):
             part.clear()
         for dialect, _ in self._dialects:
             dialect.forget()
@@ -86,6 +92,11 @@ class Handler:
         self.house.forget()
         self.embedder.forget()
         self.clock.reset()
+
+    def abandon(self) -> None:
+        """End what goes on without a client that waits for it."""
+        for dialect, _ in self._dialects:
+            dialect.forget()
 
     def close(self) -> None:
         """Begin nothing more."""
@@ -115,13 +126,14 @@ class Handler:
             size = 500 * len(self.meter.entries) if request.method == "GET" else 0  # the log of all of them takes a while
             status, body = await self.work(size, control.handle, self, request.method, request.path, body)
             return await request.answer(status, JSON, body)
-        found = next(((d, r) for d, r in self._dialects if request.path.startswith(d.mount + "/")), None)
+        full = straight(request.path)
+        found = next((found for mount, found in self._mounts if full.startswith(mount)), None)
         if found is None:
             mounts = ", ".join(d.mount for d, _ in self._dialects)
             kind, body = network.refusal(request.path, f"The course's gateway has nothing under {request.path}; it serves {mounts}.")
             return await request.answer(404, [("Content-Type", kind)], body)
         dialect, routes = found
-        path = request.path.removeprefix(dialect.mount)
+        path = full.removeprefix(dialect.mount)
         call = Call(request.method, path, request.query, request.headers, body, self.base_url + dialect.mount, self)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
         entry.evidence = await self.work(len(body), evidence.of_call, call)
@@ -146,7 +158,7 @@ class Handler:
             entry.operation = route.operation
             self.keys.check(dialect.key(call))
             if route.handle is None:
-                question = await self._read(route, call, entry)
+                question = await _knowing_models(partial(self._read, route, call, entry))
                 fault = self.faults.strike(dialect.provider, stream=question.stream, filtered=question.vectors is None)
                 entry.fault = fault.kind if fault else ""
                 if fault:
@@ -157,10 +169,12 @@ class Handler:
                     self._spare(fault, entry)
                     raise
             elif self.upstream and dialect.has_upstream and not route.is_local:
-                response = await self.upstream.pass_on(dialect, call, entry)
+                response = await _knowing_models(partial(self.upstream.pass_on, dialect, call, entry))
             else:
-                answered = await self.work(_size(route, call), route.handle, call)
-                response = await answered if isawaitable(answered) else answered
+                response = await _knowing_models(partial(self._handle, route, call))
+                if response.provenance:
+                    entry.source = response.provenance
+                    response.headers += _course_headers(response.provenance)
         except Cut as cut:  # the network failed on the way to the provider
             entry.note = str(cut)
             return request.reset()
@@ -190,9 +204,13 @@ class Handler:
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
         question = await self.work(_size(route, call), lambda: ready(route.read(call)))
-        entry.model = question.model.id
+        entry.model, entry.facts = question.model.id, question.model.source
         entry.evidence.goes_on = await self.work(_size(route, call), self._broken.taken_for_whole, question)
         return question
+
+    async def _handle(self, route: Route, call: Call) -> Response:
+        answered = await self.work(_size(route, call), route.handle, call)
+        return await answered if isawaitable(answered) else answered
 
     async def _before(self, fault: Fault, question: Question) -> None:
         """What a fault does before any answer is made."""
@@ -235,6 +253,12 @@ class Handler:
         if answer.usage.cache_read_tokens:
             self.quotas.spare(question, answer.usage.cache_read_tokens)
         settle = partial(self._settle, question, answer, entry)
+        if question.background and route.begin:
+            begun = route.begin(question, answer, settle)
+            head = self._head(dialect, call, question, answer, levels)
+            if question.stream:
+                return Response(200, head, stream=begun.stream(), said=lambda: answer.choices[0].text)
+            return Response(200, head, await self.work(len(call.body), begun.body))
         if question.stream:
             head = self._head(dialect, call, question, answer, levels)
             left = answer.stop if dialect.stops_when_left else None
@@ -257,14 +281,16 @@ class Handler:
 
     def _head(self, dialect: Dialect, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         content_type = ("Content-Type", dialect.content_type(question))
-        return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance)]
+        return [content_type, *dialect.headers(call, question, answer, levels), *_course_headers(answer.provenance), *model_headers(question.model)]
 
     def _is_ours(self, dialect: Dialect, question: Question) -> bool:
         """Our models by name are on this machine in every mode, unless a server of the learner's own takes their place."""
         return question.model.id in OURS and not (dialect.has_upstream and self.upstream and self.upstream.knows("compatible"))
 
     async def _recorded(self, question: Question) -> Draft | Captured | None:
-        """What is recorded for it. The many variations are read when they are first needed, beside the event loop."""
+        """What the program has set for it, or what is recorded. The many variations are read when they are first needed, beside the event loop."""
+        if self.scripts and (told := await self.work(TOKEN * question.prompt_tokens, self.scripts.take, question)):
+            return told
         found = self.recordings.exact(question)
         if found is None and self.recordings.may_vary(question):
             await in_thread(None, self.recordings.variations)
@@ -360,6 +386,18 @@ class Handler:
         content_type = next((value for name, value in response.headers if name.lower() == "content-type"), dialect.stream_type)
         await request.write(dialect.stream_error(refusal, content_type, first=not request.has_sent))
         await request.finish()
+
+
+async def _knowing_models(action: Callable[[], Awaitable[T]]) -> T:
+    """What an action returns. Where it names a model that the course does not have, other tables are read beside the event loop, and it begins anew.
+
+    An action looks for its model before it changes anything.
+    """
+    try:
+        return await action()
+    except other_models.NotRead:
+        await in_thread(None, other_models.read)
+        return await action()
 
 
 def _size(route: Route, call: Call) -> int:

@@ -47,6 +47,7 @@ class Entry:
     at: float = 0.0
     seconds: float = 0.0
     note: str = ""
+    facts: str = ""  # whose facts its model's are, where the course did not check them
     evidence: Evidence = field(default_factory=Evidence, repr=False)
 
     def row(self) -> tuple[str, ...]:
@@ -54,7 +55,7 @@ class Entry:
         counts = (str(used.input_tokens), str(used.output_tokens)) if used else ("", "")
         source = str(self.source) if self.source else "gateway"
         cells = (self.number, self.provider, self.operation, self.model, self.status or "cut", source)
-        return (*map(str, cells), *counts, ", ".join(filter(None, (self.fault, self.note))))
+        return (*map(str, cells), *counts, ", ".join(filter(None, (self.fault, self.note, self.facts and f"model by {self.facts}"))))
 
 
 class Log(list[Entry]):

@@ -12,17 +12,19 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from helpers.gateway import memory
 from helpers.gateway.faults import Fault
 from helpers.gateway.handler import Handler
-from helpers.gateway.http import Server
+from helpers.gateway.listener import Server
 from helpers.gateway.quotas import PER_DAY
 from helpers.gateway.sources.recordings import FOLDER
+from helpers.gateway.sources.scripts import Script
 from helpers.gateway.sources.upstream import Upstream
 
 if TYPE_CHECKING:
+    from helpers.gateway.meter import Log
     from helpers.gateway.verdict import Verdict
 
 T = TypeVar("T")
@@ -96,6 +98,7 @@ class Gateway(Handler):
         ready.set_result(None)
         await self._told_to_stop.wait()
         await self._server.close()
+        self.abandon()
         answering = asyncio.all_tasks() - {asyncio.current_task()}
         if answering:  # each was told that its client has gone
             await asyncio.wait(answering, timeout=1)
@@ -163,6 +166,26 @@ class Gateway(Handler):
         """Go back to answering as well as it can."""
         self.in_loop(self.faults.clear)
 
+    def script(
+        self,
+        text: str | None = None,
+        *,
+        to: str = "",
+        call: tuple[str, dict[str, Any]] | None = None,
+        provider: str | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Answer the next `times` questions (None: all) with this text, or with a call of this function, whatever model is asked.
+
+        to: only questions whose last turn (what the user said, or a tool's result) has these words. call: a function's name and its
+        arguments. Answers that fit are given in the order in which they were set, before any recording; limits, stop sequences, pace and
+        usage are as for every answer. Raises ValueError for what is no answer, and in live and record mode, where the provider gives it.
+        """
+        if self.upstream:
+            raise ValueError(f"in {self.mode} mode the provider answers: set answers offline")
+        script = Script(text, to, call, provider, times)
+        self.in_loop(lambda: self.scripts.add(script))
+
     def revoke(self, key: str) -> None:
         """Refuse a key from now on, until reset(), as a provider does whose customer has revoked it. The key itself is not kept, and no provider hears of it.
 
@@ -208,6 +231,11 @@ class Gateway(Handler):
             raise ValueError("say which limit: requests=..., tokens=... or, for Anthropic, output_tokens=...; for a day, requests_per_day=... or tokens_per_day=...")
         self.in_loop(lambda: self.quotas.set_limits(provider, limits))
 
+    def log(self) -> Log:
+        """Every request that was received so far, in order, with the source of its answer. Raises RuntimeError in a process that was forked from its own."""
+        self.check_process()
+        return self.meter.log()
+
     def verdict(self, *, since: int = 0, until: int | None = None, budget_usd: Decimal | float | str | None = None) -> Verdict:
         """What the client did well and badly, rule by rule: Retry-After, hopeless retries, retry storm, jitter, paid twice, broken answers,
         time-out, limit headers, budget.
@@ -217,12 +245,11 @@ class Gateway(Handler):
         """
         from helpers.gateway.verdict import judge
 
-        self.check_process()
-        entries = [entry for entry in self.meter.log() if since < entry.number and (until is None or entry.number <= until)]
+        entries = [entry for entry in self.log() if since < entry.number and (until is None or entry.number <= until)]
         return judge(entries, None if budget_usd is None else Decimal(str(budget_usd)))
 
     def reset(self) -> None:
-        """Forget everything: log, faults, revoked keys, limits, caches, batches, files, conversations and what was done to the clock.
+        """Forget everything: log, faults, answers that were set, revoked keys, limits, caches, batches, files, conversations and what was done to the clock.
 
         Recordings begin with their first answer.
         """

@@ -69,9 +69,9 @@ def first(text: str, limit: int) -> str:
 
 def split(text: str, size: int) -> list[str]:
     """The text in pieces of `size` tokens; a character that spans tokens stays whole."""
-    ids, out, pending = encode(text), [], b""
+    ids, out, pending, decode = encode(text), [], b"", encoding().decode_bytes
     for start in range(0, len(ids), size):
-        pending += encoding().decode_bytes(list(ids[start : start + size]))
+        pending += decode(ids[start : start + size].tolist())
         try:
             out.append(pending.decode("utf-8"))
             pending = b""

@@ -20,7 +20,7 @@ from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import Batches, File
 from helpers.gateway.clock import Clock
-from helpers.gateway.exchange import Question, Refusal, Usage
+from helpers.gateway.exchange import Provenance, Question, Refusal, Usage
 from helpers.gateway.faults import Faults
 from helpers.gateway.lazy import lazy
 from helpers.gateway.prompt_cache import PromptCache
@@ -36,6 +36,7 @@ class Services(Protocol):
     batches: Batches
     faults: Faults
     prompt_cache: PromptCache
+    mode: str  # offline | live | record
 
     async def answer(self, question: Question) -> Answer: ...
 
@@ -83,6 +84,7 @@ class Response:
     when_sent: Callable[[], None] | None = None  # called once the answer has gone, or its client has
     when_left: Callable[[], None] | None = None  # called before that, where its client went first
     said: Callable[[], str] | None = None  # the text of the answer, as far as it is known
+    provenance: Provenance | None = None  # of an answer that is no model's, where it has one
 
 
 class Cut(Exception):
@@ -92,6 +94,16 @@ class Cut(Exception):
 Read = Callable[[Call], Question]
 Write = Callable[[Question, Answer], bytes]
 Handle = Callable[[Call], Response | Awaitable[Response]]  # one that does not wait is no coroutine: a large body is then handled beside the loop
+
+
+class Begun(Protocol):
+    """An answer that was begun and goes on by itself."""
+
+    def body(self) -> bytes:
+        """What is known of it now."""
+
+    def stream(self) -> AsyncIterator[bytes]:
+        """What it is made of, as it comes."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +116,7 @@ class Route:
     read: Read | None = None
     write: Write | None = None
     stream: Callable[[Question, Answer], AsyncIterator[bytes]] | None = None
+    begin: Callable[[Question, Answer, Callable[[], None]], Begun] | None = None  # in the background; the last is called in the end
     handle: Handle | None = None
     weigh: Callable[[Call], int] | None = None  # the bytes of what a call names beside its body, such as a stored conversation
     is_local: bool = False  # a `handle` that answers in live mode, too: what it hands out is no key of the provider's
@@ -184,10 +197,13 @@ class Dialect:
 
     # ---- shared by the subclasses ----------------------------------------
     def model(self, name: Any, call: Call, param: str = "model", kind: str | None = "chat") -> models.Model:
-        """The named model. Raises Refusal for one that is unknown, retired by the course's clock, of another kind (None: any will do), or no string."""
+        """The named model. Raises Refusal for one that is unknown, retired by the course's clock, of another kind (None: any will do), or no string.
+
+        Raises other_models.NotRead where the course does not have it and the other tables have to be read first.
+        """
         if not isinstance(name, str):
             raise Refusal("wrong_type", param=param, expected="string", value=name)
-        found = models.find(self.provider, name)
+        found = self.find(name)
         if found is None:
             raise Refusal("unknown_model", param=param, model=name)
         if found.retires and found.is_retired(call.services.clock.today()):
@@ -196,12 +212,21 @@ class Dialect:
             raise Refusal("wrong_kind", param=param, model=name, wanted=kind)
         return found
 
+    def find(self, name: str) -> models.Model | None:
+        """The model of this name, of the course's or of another table; None when there is none. Raises other_models.NotRead."""
+        return models.find(self.provider, name) or models.elsewhere(self.provider, name)
+
     def check_length(self, question: Question) -> Question:
         """Raise Refusal("too_long") for a prompt that the model's window does not hold."""
         count = question.prompt_tokens
         if count > question.model.context:
             raise Refusal("too_long", model=question.model.id, tokens=count, maximum=question.model.context, limit=question.limit)
         return question
+
+
+def model_headers(model: models.Model) -> Headers:
+    """A header that no provider sends: whose facts a model's are, where the course did not check them."""
+    return [] if model.is_checked else [("x-course-model", f"{model.source}, not checked by the course")]
 
 
 LETTERS = string.ascii_letters + string.digits

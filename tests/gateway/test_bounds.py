@@ -18,7 +18,7 @@ import pytest
 
 from helpers import models
 from helpers.gateway import batches as gateway_batches
-from helpers.gateway import http as gateway_http
+from helpers.gateway import connections, listener
 from helpers.gateway import meter as gateway_meter
 from helpers.gateway import prompt_cache, tokens, wire
 from helpers.gateway.batches import Batches, File
@@ -35,7 +35,7 @@ from helpers.house_model.engine import FOLDER, Engine
 from helpers.house_model.tokenizer import Tokenizer
 
 KEYS = {"authorization": "Bearer some-key", "x-api-key": "some-key", "api-key": "some-key", "x-goog-api-key": "some-key"}
-HEADERS = {**KEYS, "anthropic-version": "2023-06-01", "content-type": "application/json"}
+HEADERS = {**KEYS, "anthropic-version": "2023-06-01", "anthropic-beta": "files-api-2025-04-14", "content-type": "application/json"}
 HELLO = [{"role": "user", "content": "Say hello in five words."}]
 SMALL = ("POST", "/openai/v1/chat/completions", {"model": "gpt-6-luna", "messages": HELLO})
 ENOUGH = 3  # small calls that are answered, one after the other, while a large one is under way
@@ -204,6 +204,15 @@ def test_an_explicit_cache_counts_as_large_as_it_is(unlimited):
     assert status == 200 and meanwhile >= ENOUGH
 
 
+@pytest.mark.parametrize("path", [MESSAGES, MESSAGES + "/count_tokens"])
+def test_a_file_that_a_message_names_counts_as_large_as_it_is(unlimited, path):
+    file = File("file_011Ca", "a.pdf", "", bytes(60_000_000), unlimited.clock.now(), None, "anthropic", "application/pdf")
+    unlimited.in_loop(lambda: unlimited.batches.files.__setitem__(file.id, file))
+    ask = {"model": "claude-haiku-5-5", "messages": user([{"type": "document", "source": {"type": "file", "file_id": file.id}}])}
+    status, _, meanwhile = beside(unlimited.port, "POST", path, {**ask, **({"max_tokens": 1} if path == MESSAGES else {})})
+    assert status == 200 and meanwhile >= ENOUGH
+
+
 def test_a_large_batch_is_answered_in_the_background(unlimited, monkeypatch):
     """The first look at a batch that is due does not wait for all of its lines, and small calls are answered meanwhile."""
     monkeypatch.setattr(gateway_batches, "PATIENCE", 0.01)
@@ -321,11 +330,14 @@ def test_the_log_keeps_the_last_requests_and_counts_all(gateway, monkeypatch):
 
 
 def test_files_and_batches_have_a_bound(monkeypatch):
-    monkeypatch.setattr(gateway_batches, "MOST_FILES", 10_000)
+    monkeypatch.setattr(gateway_batches, "MOST_FILES", 10 * (1000 + 1 + gateway_batches.FILE_OVERHEAD))
     kept = Batches(Clock(), speed=lambda: 1.0)
     for number in range(20):
         kept.files[str(number)] = File(str(number), "x", "batch", b"1" * 1000, 0.0)
     assert [file.id for file in kept.files.values()] == [str(number) for number in range(10, 20)]
+    for number in range(100):
+        kept.files[str(number)] = File(str(number), "x", "batch", b"", 0.0)
+    assert len(kept.files) == 19, "empty ones take their place too"
 
 
 def test_faults_have_a_bound(gateway):
@@ -349,13 +361,13 @@ def test_clients_that_do_not_read_hold_little_of_their_answers(gateway):
     for client in clients:
         assert client.recv(12) == b"HTTP/1.1 200"
     held = gateway.in_loop(lambda: [one.transport.get_write_buffer_size() for one in gateway._server.connections])
-    assert max(held) <= 3 * gateway_http.PIECE
+    assert max(held) <= 3 * connections.PIECE
     for client in clients:
         client.close()
 
 
 def test_all_requests_at_once_have_a_bound(gateway, monkeypatch):
-    monkeypatch.setattr(gateway_http, "LARGEST_SUM", 10_000)
+    monkeypatch.setattr(connections, "LARGEST_SUM", 10_000)
     head = b"POST /openai/v1/files HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer x\r\nContent-Length: 8000\r\n\r\n"
     with socket.create_connection(("127.0.0.1", gateway.port)) as first, socket.create_connection(("127.0.0.1", gateway.port)) as second:
         first.sendall(head + b"x" * 7999)
@@ -371,7 +383,7 @@ def test_all_requests_at_once_have_a_bound(gateway, monkeypatch):
 
 
 def test_an_idle_connection_makes_room_for_a_new_one(monkeypatch):
-    monkeypatch.setattr(gateway_http, "_most_connections", lambda: 4)
+    monkeypatch.setattr(listener, "_most_connections", lambda: 4)
     running = Gateway(pace=0).start()
     idle = [socket.create_connection(("127.0.0.1", running.port)) for _ in range(12)]
     assert send(running.port, *SMALL)[0] == 200

@@ -12,6 +12,7 @@ from contextlib import suppress
 import openai
 import pytest
 
+from helpers.gateway import connections, listener
 from helpers.gateway import http as gateway_http
 
 BODY = json.dumps({"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Say hello in five words."}]}).encode()
@@ -133,13 +134,13 @@ def test_what_is_no_request_for_us_is_refused(gateway, sent, status):
     ],
 )
 def test_a_request_that_is_too_large_is_refused(gateway, monkeypatch, limit, sent, status, why):
-    monkeypatch.setattr(gateway_http, limit, 8_000)
+    monkeypatch.setattr(connections, limit, 8_000)
     found, closed = answers(gateway, [sent])
     assert found == [(status, why)] and closed
 
 
 def test_many_requests_on_one_connection_are_not_one_large_head(gateway, monkeypatch):
-    monkeypatch.setattr(gateway_http, "LARGEST_HEAD", 8_000)
+    monkeypatch.setattr(connections, "LARGEST_HEAD", 8_000)
     kept = http.client.HTTPConnection("127.0.0.1", gateway.port, timeout=5)
     for _ in range(50):
         kept.request("POST", "/openai/v1/chat/completions", BODY, {"authorization": "Bearer x", "content-type": "application/json"})
@@ -149,7 +150,7 @@ def test_many_requests_on_one_connection_are_not_one_large_head(gateway, monkeyp
 
 def test_a_head_that_begins_after_a_large_body_is_its_own(gateway, monkeypatch):
     """Pieces of a body that come together with the beginning of the next head are no part of that."""
-    monkeypatch.setattr(gateway_http, "LARGEST_HEAD", 8_000)
+    monkeypatch.setattr(connections, "LARGEST_HEAD", 8_000)
     body = BODY + b" " * 60_000
     second = post()
     found, _ = answers(gateway, [post(body) + second[:50], second[50:]], 2, pause=0.1)
@@ -158,7 +159,7 @@ def test_a_head_that_begins_after_a_large_body_is_its_own(gateway, monkeypatch):
 
 @pytest.mark.parametrize("sent", [[b"GET /", *[b"x" * 3_000] * 3], [b"GET / HTTP/1.1\r\n", *[b"x: " + b"y" * 900 + b"\r\n"] * 9], [b"GET / HTTP/1.1\r\nx: ", *[b"y" * 3_000] * 3]])
 def test_a_head_that_comes_in_pieces_has_an_end_too(gateway, monkeypatch, sent):
-    monkeypatch.setattr(gateway_http, "LARGEST_HEAD", 8_000)
+    monkeypatch.setattr(connections, "LARGEST_HEAD", 8_000)
     found, closed = answers(gateway, sent, pause=0.02)
     assert found == [(400, b"the head of a request has at most 8,000 bytes\n")] and closed
 
@@ -194,9 +195,9 @@ def test_a_client_that_comes_while_the_server_closes_is_hung_up_on(ticks):
     """Whether it still waits to be let in, is being let in, or is in."""
 
     async def come_and_close():
-        server, listener = gateway_http.Server(print), socket.create_server(("127.0.0.1", 0))
-        await server.listen(listener)
-        with socket.create_connection(listener.getsockname()[:2], timeout=1) as client:
+        server, open_port = listener.Server(print), socket.create_server(("127.0.0.1", 0))
+        await server.listen(open_port)
+        with socket.create_connection(open_port.getsockname()[:2], timeout=1) as client:
             for _ in range(ticks):
                 await asyncio.sleep(0)
             await server.close()
@@ -243,6 +244,30 @@ def test_a_client_that_is_slow_to_read_gets_all_of_a_large_file(gateway):
     with client.files.with_streaming_response.content(file.id) as answer:
         assert len(gateway.meter.log()) == 2  # others are served while this client has read nothing yet
         assert b"".join(answer.iter_bytes(100_000)) == content
+
+
+class Counted:
+    """A connection's transport that counts what is handed to the system."""
+
+    def __init__(self, transport, writes):
+        self._transport, self._writes = transport, writes
+
+    def write(self, data):
+        self._writes.append(bytes(data))
+        self._transport.write(data)
+
+    def __getattr__(self, name):
+        return getattr(self._transport, name)
+
+
+@pytest.mark.parametrize("pace", [0, 1])
+def test_what_is_due_at_the_same_moment_goes_out_in_one_piece(gateway, monkeypatch, pace):
+    writes, made = [], gateway_http.Connection.connection_made
+    monkeypatch.setattr(gateway_http.Connection, "connection_made", lambda self, transport: made(self, Counted(transport, writes)))
+    gateway.pace = pace
+    [(status, body)], _ = answers(gateway, [post(STREAMED)])
+    assert status == 200 and body.endswith(b"data: [DONE]\n\n")
+    assert (len(writes) == 1) if pace == 0 else 3 < len(writes) <= body.count(b"data: ") + 2
 
 
 def test_a_header_cannot_smuggle_in_another(gateway):

@@ -149,6 +149,7 @@ ROUTES = {
     "/bedrock/model/meta.llama3-1-8b-instruct-v1:0/invoke": LLAMA,
     "/bedrock/model/amazon.nova-lite-v1:0/invoke-with-response-stream": NOVA,
     "/course/faults": {"kind": "slow", "provider": "compatible", "times": 1, "seconds": 0.0, "chunk": 1},
+    "/course/answers": {"text": "Yes.", "to": "words that nobody says", "provider": "compatible", "times": 1},
     "/course/advance": {"seconds": 1},
     "/course/limits": {"provider": "openai", "family": "requests", "per_minute": 10**9},
 }

@@ -101,6 +101,9 @@ def most(question: Question, body: bytes) -> tuple[Bound, Decimal]:
     """The most that a body can be charged, in tokens and in USD. Raises Refusal("over_budget") for what has no bound or no price."""
     if question.provider == "compatible":
         return Bound(0, 0), Decimal(0)
+    if not question.model.is_checked:
+        text = f"This call was not sent: {question.model.id} is not in helpers/models.toml, and a price that the course did not check bounds nothing."
+        raise Refusal("over_budget", text, model=question.model.id)
     asked = json.loads(body)
     charge = bound(question, asked)
     given, made = charge.input_tokens, charge.output_tokens

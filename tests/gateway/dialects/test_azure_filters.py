@@ -121,6 +121,7 @@ def test_responses_are_served_and_say_what_the_filter_found(client):
     prompt, completion = response.model_extra["content_filters"]
     assert (prompt["source_type"], completion["source_type"]) == ("prompt", "completion")
     assert not prompt["blocked"] and prompt["content_filter_results"]["hate"]["severity"] == "safe"
+    assert "protected_material_code" in completion["content_filter_results"] and "jailbreak" not in completion["content_filter_results"]
     again = respond(client, "Again, please.", previous_response_id=response.id)
     assert again.usage.input_tokens > response.usage.input_tokens
 

@@ -12,6 +12,12 @@ PROVIDERS = list(models.table()["limits"])
 TODAY = models.facts_date()
 ALL = {provider: models.of(provider) for provider in PROVIDERS}
 MODELS = {provider: [m.id for m in found if not m.is_retired(TODAY) and not m.profile_only] for provider, found in ALL.items()}
+# Some that only other tables know: one of each way to think, and one that wants a profile or has ended.
+MODELS["openai"] += ["gpt-4.1", "gpt-5", "gpt-5.5", "gpt-5.5-pro", "o1"]
+MODELS["azure"] += ["gpt-4.1", "gpt-5.1"]
+MODELS["anthropic"] += ["claude-sonnet-4-6", "claude-opus-4-8", "claude-opus-5"]
+MODELS["gemini"] += ["gemini-2.5-pro", "gemini-2.5-flash-lite", "gemini-3.5-flash"]
+MODELS["bedrock"] += ["us.amazon.nova-lite-v1:0", "global.anthropic.claude-sonnet-4-6", "us.meta.llama3-3-70b-instruct-v1:0", "qwen.qwen3-32b-v1:0"]
 MODELS |= {maker: [id for id in MODELS["bedrock"] if maker in id] for maker in ("claude", "llama", "nova")}  # InvokeModel takes each maker's own body
 MODELS |= {f"{provider}_vectors": found for provider in PROVIDERS if (found := [m.id for m in models.of(provider, "embedding")])}
 MODELS |= {maker: [id for id in MODELS["bedrock_vectors"] if maker in id] for maker in ("titan", "cohere")}
@@ -86,6 +92,7 @@ def chat(r: Random, provider: str = "openai") -> Body:
     stream = {"stream": True, **some(r, 0.5, stream_options={"include_usage": True, "include_obfuscation": False})} if r.random() < 0.3 else {}
     plain = some(r, 0.08, n=r.choice((1, 2, 3)), stop=[" a", "\n"], seed=r.choice(NUMBERS[:4]), logprobs=True, top_logprobs=2)
     plain |= some(r, 0.06, user="u", store=True, verbosity="low", logit_bias={"1": 5}, metadata={"a": "b"})
+    plain |= some(r, 0.02, modalities=["text"], audio={"voice": "alloy", "format": "wav"}, web_search_options={}, prediction={"type": "content", "content": "Hello"})
     sampled = some(r, 0.06, temperature=r.choice((0, 1, 2)), top_p=0.9, presence_penalty=-2, frequency_penalty=0.5)
     name = r.choice(("max_completion_tokens",) * 9 + ("max_tokens",))
     rest = {**some(r, 0.15, response_format=form), **some(r, reasoning_effort=r.choice(EFFORTS))}
@@ -118,6 +125,19 @@ def prompt(r: Random) -> Body:
     return {"model": r.choice(("house", "house:latest", "llama3.1:8b", "llama9")), "prompt": text(r), "options": options, **form}
 
 
+def moderated(r: Random) -> Body:
+    marked = r.choice(("", "[[harm: harassment, high]]", "[[harm: nothing, low]]", "[[harm in the answer: hate speech, medium]]")) + text(r)
+    shown = {"type": "image_url", "image_url": {"url": r.choice(("https://example.com/a.png", f"data:{r.choice(MEDIA)};base64,{picture(r)}"))}}
+    parts: Any = [{"type": "text", "text": marked}, *[shown] * r.choice((0, 1, 1, 2))]
+    return {"input": r.choice((marked, [marked, text(r)], parts)), **some(r, 0.7, model="omni-moderation-latest")}
+
+
+def completed(r: Random) -> Body:
+    """For the endpoint of a model that there is no more."""
+    model = r.choice(("gpt-3.5-turbo-instruct", "davinci-002", r.choice(STRANGERS)))
+    return {"model": model, "prompt": text(r), **some(r, echo=True, suffix="x", n=2, best_of=2, logprobs=1, stream=True)}
+
+
 def response(r: Random) -> Body:
     seen = [{"type": "input_text", "text": text(r)}, {"type": "input_image", "image_url": f"data:image/png;base64,{picture(r)}"}]
     call = {"type": "function_call", "call_id": CALL_ID, "name": TOOL, "arguments": "{}"}
@@ -127,8 +147,19 @@ def response(r: Random) -> Body:
     form = r.choice(({"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "name": "n", "schema": chosen_schema(r)}))
     given = some(r, instructions="Be brief.", stream=True, store=r.random() < 0.5, reasoning={"effort": r.choice(EFFORTS)}, tools=[tool])
     rest = some(r, 0.1, text={"format": form}, tool_choice=r.choice(("auto", "required")), metadata={"a": "b"}, temperature=1)
-    rest |= some(r, 0.05, include=["message.output_text.logprobs"])
+    rest |= some(r, 0.05, include=["message.output_text.logprobs"], background=True, truncation="auto", context_management=[{"type": "compaction"}])
+    rest |= some(r, 0.02, conversation="conv_1", prompt={"id": "p"}, moderation={}, background_options={"completion_window": "8h"})
     return {"model": r.choice(MODELS["openai"]), "input": text(r) if r.random() < 0.5 else items, "max_output_tokens": 16, **given, **rest}
+
+
+def compaction(r: Random) -> Body:
+    kept = ("model", "input", "instructions")
+    return {**{name: value for name, value in response(r).items() if name in kept}, **some(r, 0.1, previous_response_id="resp_1")}
+
+
+def new_conversation(r: Random) -> Body:
+    said = response(r)["input"]
+    return some(r, 0.8, metadata={"a": "b"}, items=said if isinstance(said, list) else [{"role": r.choice(("user", "assistant")), "content": said}])
 
 
 # ---- vectors -------------------------------------------------------------------------------------------------

@@ -18,10 +18,15 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/openai/v1/chat/completions", bodies.chat),
     ("/openai/v1/responses", bodies.response),
     ("/openai/v1/responses/input_tokens", bodies.response),
+    ("/openai/v1/moderations", bodies.moderated),
+    ("/openai/v1/completions", bodies.completed),
+    ("/openai/v1/responses/compact", bodies.compaction),
+    ("/openai/v1/conversations", bodies.new_conversation),
     (AZURE, bodies.azure_chat),
     ("/azure/openai/v1/chat/completions", bodies.azure_chat),
     ("/azure/openai/v1/responses", bodies.azure_response),
     ("/azure/openai/responses?api-version=2025-04-01-preview", bodies.azure_response),
+    ("/azure/openai/v1/responses/input_tokens", bodies.azure_response),
     ("/foundry/anthropic/v1/messages", bodies.message),
     ("/foundry/anthropic/v1/messages/count_tokens", bodies.counted_message),
     ("/compatible/v1/chat/completions", bodies.compatible_chat),
@@ -59,10 +64,11 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/bedrock/guardrail/thecourse/version/1/apply", bodies.guarded),
 ]
 READS = [
-    *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "batches", "batches/batch_none")],
-    *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches/none/results")],
+    *[f"/openai/v1/{what}" for what in ("models", "models/{openai}", "files", "files/file-none", "chat/completions", "chat/completions/none/messages", "batches", "batches/batch_none")],
+    *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches?limit=1", "messages/batches/none/results", "skills")],
     *[f"/gemini/v1beta/{what}" for what in ("models", "models/{gemini}", "cachedContents", "cachedContents/none", "batches", "batches/none")],
-    *["/azure/openai/v1/models", "/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
+    *[f"/azure/openai/{what}" for what in ("v1/models", "v1/models/{azure}", "v1/responses/resp_none", "models?api-version=2024-10-21", "models/{azure}?api-version=2024-10-21")],
+    *["/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
 ]
 
 

@@ -10,7 +10,19 @@ from typing import Any
 from helpers.gateway.faults import KINDS
 from tests.gateway.fuzz import bodies, mutate
 from tests.gateway.fuzz.requests import QUESTIONS, READS, Scene, named, post, question, spoilt
-from tests.gateway.fuzz.stories import cached, conversation, file_batch, files, inline_batch, message_batch
+from tests.gateway.fuzz.stories import (
+    background,
+    cached,
+    conversation,
+    file_batch,
+    file_prompt,
+    files,
+    inline_batch,
+    kept_response,
+    message_batch,
+    message_files,
+    stored_chat,
+)
 from tests.gateway.fuzz.wire import Request
 
 FAMILIES = ("requests", "tokens", "input-tokens", "output-tokens")
@@ -97,6 +109,16 @@ def faults(r: Random) -> Scene:
     yield Request("DELETE", "/course/faults")
 
 
+def answers(r: Random) -> Scene:
+    """An answer that the program sets, and a few questions that may get it."""
+    path, make = r.choice(QUESTIONS)
+    order: dict[str, Any] = {"provider": r.choice((path.split("/")[1], None)), "times": r.choice((1, 2)), "to": r.choice(("", "a"))}
+    order |= r.choice(({"text": r.choice(("Yes.", "", "y" * 5000))}, {"call": ["lookup", {"id": 7}]}))
+    yield post("/course/answers", mutate.mutated(r, order) if r.random() < 0.3 else order)
+    for _ in range(r.choice((1, 2, 3))):
+        yield post(named(r, path), make(r))
+
+
 def limits(r: Random) -> Scene:
     """A tight limit, and questions that meet it."""
     path, make = r.choice(QUESTIONS)
@@ -121,8 +143,9 @@ def reset(r: Random) -> Scene:
 
 
 SHARES = {one: 780, read: 60, left: 30, half: 10, noise: 15, pipelined: 15, large: 8, clock: 8, faults: 12, limits: 4, reset: 1}
-SHARES |= {conversation: 15, files: 12, message_batch: 12, inline_batch: 12, file_batch: 12, cached: 12}
-ALONE = (faults, limits, reset)  # while one of these plays, nothing else does
+SHARES |= {conversation: 15, kept_response: 15, background: 12, stored_chat: 10, files: 12, message_files: 12, file_prompt: 12}
+SHARES |= {message_batch: 12, inline_batch: 12, file_batch: 12, cached: 12}
+ALONE = (faults, answers, limits, reset)  # while one of these plays, nothing else does
 
 
 def scene_of(seed: int, number: int) -> tuple[Callable[[Random], Scene], Random]:

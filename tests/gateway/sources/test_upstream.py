@@ -371,7 +371,16 @@ def test_an_unknown_price_is_refused(make, provider, monkeypatch):
 
 PDF = {"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "JVBERi0="}}
 UNPRICED = {
-    "openai responses": [{"service_tier": "priority"}, {"tools": [{"type": "web_search"}]}],
+    "openai responses": [
+        {"service_tier": "priority"},
+        {"tools": [{"type": "web_search"}]},
+        {"background": True},
+        {"previous_response_id": "resp_1"},
+        {"conversation": "conv_1"},
+        {"prompt": {"id": "pmpt_1"}},
+        {"moderation": {"model": "omni-moderation-latest"}},
+        {"context_management": [{"type": "compaction"}]},
+    ],
     "openai chat": [
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
         {"web_search_options": {}},
@@ -395,6 +404,20 @@ def test_what_no_count_of_tokens_can_price_is_refused(make, provider, name, more
     refused = ask(make("live"), path, {**body, **more})
     assert refused.status_code == 400 and "cannot be priced" in refused.text, refused.text
     assert len(provider.meter.log()) == 0
+
+
+@pytest.mark.parametrize("path", ["responses/resp_1/cancel", "conversations", "conversations/conv_1", "conversations/conv_1/items"])
+def test_what_openai_keeps_is_not_changed_in_live_mode(make, provider, path):
+    refused = ask(make("live"), f"/openai/v1/{path}", {"metadata": {}})
+    assert refused.status_code == 400 and "cannot be priced" in refused.text, refused.text
+    assert len(provider.meter.log()) == 0
+
+
+def test_a_compaction_is_priced_and_passed_on(make, provider):
+    gateway = make("live")
+    answer = ask(gateway, "/openai/v1/responses/compact", {"model": "gpt-4o-mini", "input": "Say hello in five words."})
+    assert answer.status_code == 200 and answer.json()["object"] == "response.compaction", answer.text
+    assert gateway.upstream.spent_usd > 0 and [entry.operation for entry in provider.meter.log()] == ["compact"]
 
 
 PARAMETERS = {"type": "object", "properties": {"file": {"type": "string"}}}
@@ -423,8 +446,10 @@ def test_caches_are_not_passed_on_but_what_is_free_is(make, provider):
     assert len(provider.meter.log()) == 0
     assert openai.OpenAI().models.list().data
     assert anthropic.Anthropic().messages.count_tokens(model=CLAUDE["model"], messages=MESSAGES).input_tokens > 0
-    assert [entry.operation for entry in provider.meter.log()] == ["models", "count tokens"]
-    assert gateway.meter.log().sources() == {"live": 2}
+    assert openai.OpenAI().moderations.create(input="Hi").results
+    assert openai.OpenAI().chat.completions.list().data == []
+    assert [entry.operation for entry in provider.meter.log()] == ["models", "count tokens", "moderations", "stored chats"]
+    assert gateway.meter.log().sources() == {"live": 4}
 
 
 # ---- keys --------------------------------------------------------------------
@@ -778,12 +803,31 @@ def test_a_field_given_twice_is_sent_once(make, provider, monkeypatch):
     assert provider.meter.log()[0].usage.output_tokens == 5
 
 
-@pytest.mark.parametrize("method, path", [("DELETE", "/openai/v1/files/file-1"), ("GET", "/openai/v1/models/..%2Fchat"), ("POST", "/gemini/v1beta/models/gemini-3.5-flash-lite%3AgenerateContent%23:countTokens")])
+@pytest.mark.parametrize(
+    "method, path",
+    [
+        ("DELETE", "/openai/v1/files/file-1"),
+        ("POST", "/openai/v1/chat/completions/chatcmpl-1"),
+        ("DELETE", "/openai/v1/chat/completions/chatcmpl-1"),
+        ("POST", "/openai/v1/completions"),
+        ("GET", "/openai/v1/models/..%2Fchat"),
+        ("POST", "/gemini/v1beta/models/gemini-3.5-flash-lite%3AgenerateContent%23:countTokens"),
+        ("POST", "/gemini/upload/v1beta/files"),
+        ("POST", "/gemini/v1beta/interactions/v1_some/cancel"),
+    ],
+)
 def test_no_call_changes_what_the_learner_owns_or_its_path_on_the_way(make, provider, method, path):
     gateway = make("live")
     headers = {"authorization": "Bearer any", "x-goog-api-key": "any"}
     answer = httpx2.request(method, gateway.base_url + path, headers=headers, json={"contents": [{"parts": [{"text": "Hi"}]}]} if method == "POST" else None)
     assert answer.status_code in (400, 404) and not provider.meter.log()
+
+
+def test_no_interaction_runs_in_the_background_for_money(make, provider):
+    gateway = make("live")
+    body = {"model": "gemini-3.5-flash-lite", "input": "Hi", "generation_config": {"max_output_tokens": 5}, "background": True}
+    answer = httpx2.post(gateway.base_url + "/gemini/v1beta/interactions", headers={"x-goog-api-key": "any"}, json=body)
+    assert answer.status_code == 400 and "background cannot be priced" in answer.json()["error"]["message"] and not provider.meter.log()
 
 
 def test_a_key_with_a_line_break_is_refused_without_being_shown(make, provider):

@@ -10,6 +10,7 @@ from typing import Any
 from helpers.gateway.batches import DAY, Batch, Item
 from helpers.gateway.clock import moment
 from helpers.gateway.dialects.anthropic import messages as bodies
+from helpers.gateway.dialects.anthropic import paging
 from helpers.gateway.dialects.schema import OBJECT, checker, list_of, shape
 from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, compact, random_id, route
@@ -22,9 +23,9 @@ check = checker(shape("requests", closed=True, requests=list_of(shape("custom_id
 class AnthropicBatches:
     """The routes under /v1/messages/batches."""
 
-    def __init__(self, dialect: Dialect, version: Callable[[Call], str], read: Read) -> None:
-        """`version` reads the API version of a call, or refuses it; `read` the question of a line."""
-        self._dialect, self._version, self._read = dialect, version, read
+    def __init__(self, dialect: Dialect, version: Callable[[Call], str], read: Read, weigh: Callable[[Call], int]) -> None:
+        """`version` reads the API version of a call, or refuses it; `read` the question of a line, `weigh` the bytes of what it names."""
+        self._dialect, self._version, self._read, self._weigh = dialect, version, read, weigh
 
     def routes(self) -> list[Route]:
         one = "/v1/messages/batches/(?P<id>[^/]+)"
@@ -67,9 +68,10 @@ class AnthropicBatches:
             return ready(self._read(call.with_json({**kept, "messages": [{"role": "user", "content": "-"}]})))
 
     async def list(self, call: Call) -> Response:
-        rows = [await self._settled(call, b) for b in call.services.batches.of("anthropic")]
-        ends = {"first_id": rows[0]["id"], "last_id": rows[-1]["id"]} if rows else {"first_id": None, "last_id": None}
-        return self._dialect.ok({"data": rows, "has_more": False, **ends})
+        self._version(call)
+        kept = call.services.batches.of("anthropic")
+        part, has_more = paging.window([batch.id for batch in kept], call.query, "batch")
+        return self._dialect.ok(paging.page([await self._settled(call, batch) for batch in kept[part]], has_more))
 
     async def get(self, call: Call) -> Response:
         batch = self._find(call)
@@ -111,11 +113,14 @@ class AnthropicBatches:
         return await call.services.work(call.services.batches.size(batch), self._body, call, batch, state)
 
     async def _run(self, call: Call, item: Item) -> None:
+        line = call.with_json(item.request)
+
         def question() -> Question:
-            return ready(replace(self._read(call.with_json(item.request)), batch=True, stream=False))
+            return ready(replace(self._read(line), batch=True, stream=False))
 
         try:
-            answer = await call.services.answer(await call.services.work(item.size, question))
+            size = item.size + self._weigh(line)
+            answer = await call.services.answer(await call.services.work(size, question))
             item.ok, item.result = True, {"type": "succeeded", "message": bodies.message_body(answer, bodies.message_id())}
         except Refusal as refusal:
             error = json.loads(self._dialect.error(refusal, call).body)

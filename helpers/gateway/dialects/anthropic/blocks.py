@@ -39,15 +39,14 @@ CHECKS = {
     "tool_reference": checker(shape("tool_name", tool_name=STRING)),
 }
 check_server_result = checker(shape("tool_use_id content", tool_use_id=STRING, content=ANY))
-FILE, URL = shape("file_id", file_id=STRING), shape("url", url=STRING)
+FILE, URL = shape("file_id", file_id=STRING), shape("url", url=STRING)  # a file is taken where file_blocks.py finds it, else refused as any unknown source
 SOURCES = {
-    "image": {"base64": shape("media_type data", media_type=one_of(*IMAGE_TYPES), data=STRING), "url": URL, "file": FILE},
+    "image": {"base64": shape("media_type data", media_type=one_of(*IMAGE_TYPES), data=STRING), "url": URL},
     "document": {
         "base64": shape("media_type data", media_type=one_of("application/pdf"), data=STRING),
         "text": shape("media_type data", media_type=one_of("text/plain"), data=STRING),
         "content": shape("content", content=CONTENT),
         "url": URL,
-        "file": FILE,
     },
 }
 SOURCE_CHECKS = {kind: {name: checker(form) for name, form in forms.items()} for kind, forms in SOURCES.items()}
@@ -137,11 +136,12 @@ def _check(block: dict[str, Any], kind: str, path: str) -> None:
     elif is_server_result(kind):
         check_server_result(block, f"{path}.{kind}")
     else:
-        raise _unknown_tag(kind, path)
+        raise unknown_tag(kind, path)
 
 
-def _unknown_tag(kind: str, path: str, known: tuple[str, ...] = ()) -> Refusal:
-    tags = f": {', '.join(map(repr, known))}" if known else ""
+def unknown_tag(kind: str, path: str, known: tuple[str, ...] = ()) -> Refusal:
+    """The refusal of a type that nothing has; `known` are those that there are."""
+    tags = f": {', '.join(map(repr, sorted(known)))}" if known else ""
     return Refusal("bad_value", f"{path}: Input tag '{kind}' found using 'type' does not match any of the expected tags{tags}", param=path)
 
 
@@ -174,7 +174,7 @@ def _check_inside(content: Any, path: str) -> None:
 def _check_source(source: dict[str, Any], kind: str, path: str) -> None:
     checks = SOURCE_CHECKS[kind]
     if source["type"] not in checks:
-        raise _unknown_tag(source["type"], path, tuple(checks))
+        raise unknown_tag(source["type"], path, tuple(checks))
     checks[source["type"]](source, f"{path}.{source['type']}")
     if kind == "image" and source["type"] == "base64":
         check_image(source["data"], source["media_type"], f"{path}.base64")

@@ -1,4 +1,4 @@
-"""Anthropic's list of models: what each is and can do, and the pages of the list.
+"""Anthropic's list of models: what each is and can do.
 
 Source: anthropic 2.14.0 (types/model_info.py, model_capabilities.py, model_list_params.py), read on 2026-11-27.
 """
@@ -9,44 +9,22 @@ from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
-from helpers.gateway.dialects.anthropic import thinking
+from helpers.gateway.dialects.anthropic import paging, thinking
 from helpers.gateway.exchange import Refusal
 from helpers.models import Model
 
-USUAL, MOST = 20, 1000  # models on a page
 LINES = ("haiku", "sonnet", "opus", "fable", "mythos")
 STAGES = ("active", "deprecated", "retired")
+EFFORTS = ("low", "medium", "high", "xhigh", "max")
 YES, NO = {"supported": True}, {"supported": False}
 
 
 def page(known: Sequence[Model], query: dict[str, str], today: date) -> dict[str, Any]:
     """A page of the list, as the query asks for it. Raises Refusal for one that there is not."""
-    size, stages = _size(query.get("limit")), _stages(query.get("lifecycle[]") or query.get("lifecycle"))
+    stages = _stages(query.get("lifecycle[]") or query.get("lifecycle"))
     rows = [model for model in known if _stage(model, today) in stages]
-    if "before_id" in query:
-        end = _place(known, rows, "before_id", query["before_id"])
-        start = max(0, end - size)
-        more = start > 0
-    else:
-        start = _place(known, rows, "after_id", query["after_id"]) + 1 if "after_id" in query else 0
-        end = start + size
-        more = end < len(rows)
-    shown = [body(model, today) for model in rows[start:end]]
-    first, last = (shown[0]["id"], shown[-1]["id"]) if shown else (None, None)
-    return {"data": shown, "has_more": more, "first_id": first, "last_id": last}
-
-
-def _size(asked: str | None) -> int:
-    if asked is None:
-        return USUAL
-    try:
-        size = int(asked)
-    except ValueError:
-        raise Refusal("wrong_type", param="limit", expected="integer", value=asked) from None
-    if not 1 <= size <= MOST:
-        rule, bound = ("minimum", 1) if size < 1 else ("maximum", MOST)
-        raise Refusal("bad_value", param="limit", rule=rule, bound=bound, value=size)
-    return size
+    part, has_more = paging.window([model.id for model in rows], query, "model")
+    return paging.page([body(model, today) for model in rows[part]], has_more)
 
 
 def _stages(asked: str | None) -> tuple[str, ...]:
@@ -58,13 +36,6 @@ def _stages(asked: str | None) -> tuple[str, ...]:
     return tuple(asked.split(","))
 
 
-def _place(known: Sequence[Model], rows: Sequence[Model], name: str, id: str) -> int:
-    for place, model in enumerate(rows):
-        if model.id == id:
-            return place
-    raise Refusal("bad_value", f"{name}: there is no model {id!r} in this list", param=name)
-
-
 def _stage(model: Model, today: date) -> str:
     if model.retires is None:
         return "active"
@@ -73,7 +44,8 @@ def _stage(model: Model, today: date) -> str:
 
 def body(model: Model, today: date) -> dict[str, Any]:
     """A model as the list shows it. Capabilities say what this gateway serves."""
-    adapts = _support(model.thinks in ("default", "always"))
+    weighs = "effort" in thinking.takes(model) and model.thinks != "never"
+    efforts = {name: _support(weighs and name in (model.efforts or EFFORTS)) for name in EFFORTS}
     kinds = {kind: _support(taken) for kind, taken in thinking.kinds(model).items()}
     return {
         "type": "model",
@@ -91,7 +63,7 @@ def body(model: Model, today: date) -> dict[str, Any]:
             "citations": NO,
             "code_execution": NO,
             "context_management": NO,
-            "effort": {**adapts, **dict.fromkeys(("low", "medium", "high", "xhigh", "max"), adapts)},
+            "effort": {**_support(weighs), **efforts},
             "image_input": YES,
             "pdf_input": YES,
             "server_tools": {**NO, "code_execution": NO, "web_search": NO},

@@ -10,17 +10,18 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.clock import moment
-from helpers.gateway.dialects.anthropic import catalogue, identity, threads
+from helpers.gateway.dialects.anthropic import catalogue, file_blocks, files, identity, threads
 from helpers.gateway.dialects.anthropic import messages as bodies
 from helpers.gateway.dialects.anthropic.batches import AnthropicBatches
 from helpers.gateway.dialects.anthropic.diagnostics import Diagnoses, fingerprint
 from helpers.gateway.dialects.anthropic.errors import words
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
-from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, random_id, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, model_headers, random_id, route
 
 ORGANIZATION = "00000000-0000-4000-8000-00000000c0de"
 LARGEST_BODY = 32_000_000
+SKILLS = "skills-2025-10-02"
 
 
 class Anthropic(Dialect):
@@ -29,16 +30,18 @@ class Anthropic(Dialect):
 
     def routes(self) -> list[Route]:
         self._diagnoses = Diagnoses()
-        self._batches = AnthropicBatches(self, self.version, self.read)
+        self._batches = AnthropicBatches(self, self.version, self._read_line, self._weigh)
+        self._files = files.AnthropicFiles(self, self._may_use_files)
         self._threads = threads.Threads()
         self._identities = identity.Identities()
         return [
             route("POST", "/v1/messages", "messages", read=self.read, write=self.write, stream=self.stream, weigh=self._weigh),
-            route("POST", "/v1/messages/count_tokens", "count tokens", handle=self.count),
+            route("POST", "/v1/messages/count_tokens", "count tokens", handle=self.count, weigh=self._weigh),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
             route("POST", identity.PATH, "token", handle=self._identities.exchange, is_local=True),
             *self._batches.routes(),
+            *self._files.routes(),
         ]
 
     def forget(self) -> None:
@@ -57,6 +60,7 @@ class Anthropic(Dialect):
 
     def admit(self, call: Call, question: Question) -> None:
         self._identities.check(self.key(call), call.services.clock.now())
+        _check_files(question)
 
     # ---- messages --------------------------------------------------------
     def read(self, call: Call) -> Question:
@@ -66,9 +70,13 @@ class Anthropic(Dialect):
         betas = call.headers.get("anthropic-beta", "")
         body, thread = self._threads.open(bodies.with_output_config(call.json, betas), betas)
         bodies.check(body)
+        _check_skills(body, betas)
         model = self.model(body["model"], call)
-        question = self.check_length(bodies.question(body, model, self.provider, version=version))
-        question.echo["thread"] = thread
+        inlined = self._inlined(body, call)
+        question = self.check_length(bodies.question(inlined.body, model, self.provider, version=version))
+        question.echo |= {"thread": thread, "file_refusal": inlined.refusal}
+        if thread:
+            thread.file_bytes = inlined.bytes
         if "diagnostics" in question.echo:  # here, where a large request is read beside the event loop
             question.echo["fingerprint"] = fingerprint(question)
         return question
@@ -82,8 +90,19 @@ class Anthropic(Dialect):
             raise Refusal("no_version", f'anthropic-version: "{version}" is not a valid version')
         return version
 
+    def _read_line(self, call: Call) -> Question:
+        """The question of a line of a batch."""
+        return _check_files(self.read(call))
+
+    def _inlined(self, body: dict[str, Any], call: Call) -> file_blocks.Inlined:
+        return file_blocks.inlined(body, call) if self._may_use_files(call) else file_blocks.Inlined(body)
+
+    def _may_use_files(self, call: Call) -> bool:
+        """Since API version 2026-10-21 everybody may, before that who asks for the beta."""
+        return self.version(call) == bodies.NEW or files.BETA in call.headers.get("anthropic-beta", "")
+
     def _weigh(self, call: Call) -> int:
-        return self._threads.size(call.json)
+        return self._threads.size(call.json) + file_blocks.size([call.json], call)
 
     def write(self, question: Question, answer: Answer) -> bytes:
         id = bodies.message_id()
@@ -109,7 +128,10 @@ class Anthropic(Dialect):
         body = bodies.with_output_config(call.json, call.headers.get("anthropic-beta", ""))
         bodies.check_count(body)
         model = self.model(body["model"], call)
-        question = bodies.question(body, model, self.provider, version=version)
+        inlined = self._inlined(body, call)
+        if inlined.refusal:
+            raise inlined.refusal
+        question = bodies.question(inlined.body, model, self.provider, version=version)
         return self.ok({"input_tokens": question.prompt_tokens})
 
     # ---- models ----------------------------------------------------------
@@ -119,7 +141,8 @@ class Anthropic(Dialect):
 
     async def get_model(self, call: Call) -> Response:
         self.version(call)
-        return self.ok(catalogue.body(self.model(call.groups["model"], call), call.services.clock.today()))
+        model = self.model(call.groups["model"], call)
+        return self.ok(catalogue.body(model, call.services.clock.today()), *model_headers(model))
 
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
@@ -143,7 +166,7 @@ class Anthropic(Dialect):
         if status < 429:
             headers.append(("x-should-retry", "false"))
         if refusal.kind == "rate_limited":
-            headers.append(("retry-after", str(max(1, ceil(refusal.facts.get("wait", 1))))))
+            headers += [("retry-after", str(max(1, ceil(refusal.facts.get("wait", 1))))), ("x-should-retry", "true")]
         if "levels" in refusal.facts:  # of a limit, not of a fault that somebody ordered
             headers += limit_headers(refusal.facts["levels"], call.services.clock.now())
         return Response(status, headers, compact(_error_body(kind, text, refusal, request_id)))
@@ -152,6 +175,20 @@ class Anthropic(Dialect):
         _, kind, text = words(refusal)
         body = {"type": "error", "error": {"type": kind, "message": text}}
         return b"event: error\ndata: " + compact(body) + b"\n\n"
+
+
+def _check_files(question: Question) -> Question:
+    """The question, unless it names a file that is not kept. Raises Refusal."""
+    if question.echo.get("file_refusal"):
+        raise question.echo["file_refusal"]
+    return question
+
+
+def _check_skills(body: dict[str, Any], betas: str) -> None:
+    """Refuse the beta of skills without the tool that runs them, in the words that users of 2026 were shown."""
+    tools = body.get("tools") or []
+    if SKILLS in betas and not any((tool.get("type") or "").startswith("code_execution") for tool in tools):
+        raise Refusal("unsupported", "Skills beta requires the code_execution tool to be included in the request.", param="tools")
 
 
 def _error_body(kind: str, text: str, refusal: Refusal, request_id: str) -> dict[str, Any]:

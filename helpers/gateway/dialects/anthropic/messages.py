@@ -56,7 +56,10 @@ check = checker(shape("model messages max_tokens", closed=True, **FIELDS))
 # The body of an InvokeModel call on Bedrock: the model is in the path, the version in the body.
 BEDROCK = {**{name: rule for name, rule in FIELDS.items() if name not in ("model", "stream")}, "anthropic_version": STRING, "anthropic_beta": ANY}
 check_bedrock = checker(shape("messages max_tokens anthropic_version", closed=True, **BEDROCK))
-COUNTED = ("model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control", "output_config", "speed", "user_profile_id", "workspace_id")
+COUNTED = (
+    *("model", "messages", "system", "tools", "tool_choice", "thinking", "cache_control", "output_config", "speed"),
+    *("user_profile_id", "workspace_id", "context_management", "mcp_servers"),
+)
 check_count = checker(shape("model messages", closed=True, **{name: FIELDS[name] for name in COUNTED}))
 
 
@@ -124,7 +127,7 @@ def messages(body: dict[str, Any], model: Model, version: str) -> tuple[Message,
     out = [Message("system", blocks.parts(system, "system", model))] if system else []
     for index, said in enumerate(body["messages"]):
         path = f"messages.{index}"
-        if said["role"] == "system" and model.thinks not in ("default", "always"):
+        if said["role"] == "system" and "system" not in thinking.takes(model):
             text = 'messages: Unexpected role "system". The Messages API accepts a top-level `system` parameter, not "system" as an input message role.'
             raise Refusal("bad_value", text, param=f"{path}.role")
         if not said["content"] and (said["role"] != "assistant" or index < len(body["messages"]) - 1):

@@ -12,7 +12,16 @@ SAMPLING = ("temperature", "top_p", "top_k")
 DEFAULTS = {"temperature": (1,), "top_p": (0.99, 1), "top_k": ()}
 LEAST_BUDGET = 1024
 KINDS = ("adaptive", "between_tools", "disabled", "enabled")
+# What a model takes by how it thinks, where its row does not say: adaptive thinking, a budget of it, an effort, sampling, and
+# instructions amid a conversation.
+USUAL = {"never": ("adaptive", "effort", "sampling"), "optional": ("budget", "sampling"), **dict.fromkeys(("default", "always"), ("adaptive", "effort", "system"))}
+WORDS = frozenset().union(*USUAL.values())
 ENABLED = "when thinking is enabled or in adaptive mode."
+
+
+def takes(model: Model) -> frozenset[str]:
+    """Which of WORDS a model takes."""
+    return WORDS & frozenset(model.accepts) or frozenset(USUAL[model.thinks])
 
 
 def read(body: dict[str, Any], model: Model) -> tuple[str, int | None]:
@@ -20,11 +29,14 @@ def read(body: dict[str, Any], model: Model) -> tuple[str, int | None]:
     asked = body.get("thinking") or {}
     effort = (body.get("output_config") or {}).get("effort")
     kind = asked.get("type")
-    if effort and model.thinks == "optional":
+    if effort and "effort" not in takes(model):
         raise Refusal("unsupported", "This model does not support the effort parameter.", param="output_config.effort")
+    if effort and model.efforts and effort not in model.efforts:
+        text = f"This model does not support effort level '{effort}'. Supported levels: {', '.join(sorted(model.efforts))}."
+        raise Refusal("unsupported", text, param="output_config.effort")
     if kind == "enabled":
         return effort or "medium", _budget(asked, body, model)
-    if kind == "adaptive" and model.thinks == "optional":
+    if kind == "adaptive" and "adaptive" not in takes(model):
         raise Refusal("unsupported", "adaptive thinking is not supported on this model", param="thinking")
     if kind == "disabled" and model.thinks == "always":
         raise _unsupported(kind, _lowest(model))
@@ -55,7 +67,7 @@ def _budget(asked: dict[str, Any], body: dict[str, Any], model: Model) -> int:
     budget = asked.get("budget_tokens")
     if budget is None:
         raise Refusal("missing", param="thinking.enabled.budget_tokens")
-    if model.thinks != "optional":
+    if "budget" not in takes(model):
         raise _unsupported("enabled", 'Use "thinking.type.adaptive" and "output_config.effort" to control thinking behavior.')
     if budget < LEAST_BUDGET:
         raise Refusal("bad_value", param="thinking.enabled.budget_tokens", rule="minimum", bound=LEAST_BUDGET, value=budget)
@@ -82,7 +94,7 @@ def _unsupported(kind: str, advice: str) -> Refusal:
 def check_sampling(body: dict[str, Any], model: Model) -> None:
     """Refuse what this model refuses of temperature, top_p and top_k, as measured on the service in 2026."""
     given = {name: body[name] for name in SAMPLING if body.get(name) is not None}
-    if model.thinks in ("default", "always"):
+    if "sampling" not in takes(model):
         for name, value in given.items():
             if value not in DEFAULTS[name]:
                 raise Refusal("unsupported", f"`{name}` is deprecated for this model.", param=name)

@@ -32,6 +32,7 @@ class Conversation:
     fields: dict[str, Any]
     before: str | None = None  # the id of the answer that it goes on from
     bytes: int = 0
+    file_bytes: int = 0  # of the uploaded files that it names, which are kept elsewhere
     went_on: bool = False  # then nothing of it is kept but this
 
 
@@ -45,10 +46,11 @@ class Threads:
         self._kept.clear()
 
     def size(self, body: dict[str, Any]) -> int:
-        """Bytes of the conversation that a body goes on with."""
+        """Bytes of the conversation that a body goes on with, and of the files in it."""
         thread = body.get("thread")
         before = thread.get("previous_message_id") if isinstance(thread, dict) else None
-        return self._kept.size(before) if isinstance(before, str) else 0
+        kept = self._kept.get(before) if isinstance(before, str) else None
+        return kept.bytes + kept.file_bytes if kept else 0
 
     def open(self, body: dict[str, Any], betas: str) -> tuple[dict[str, Any], Conversation | None]:
         """A body with all that was said in its thread, and the conversation that its answer will end. Raises Refusal.
@@ -91,7 +93,8 @@ class Threads:
         if conversation is None:
             return
         said = [*conversation.messages, {"role": "assistant", "content": content}]
-        self._kept[message_id] = Conversation(said, conversation.fields, bytes=conversation.bytes + weight(content))
+        size = conversation.bytes + weight(content)
+        self._kept[message_id] = Conversation(said, conversation.fields, bytes=size, file_bytes=conversation.file_bytes)
         if conversation.before in self._kept:
             self._kept[conversation.before] = Conversation([], {}, bytes=SMALL_BYTES, went_on=True)
 

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import re
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from math import ceil
 from typing import Any
 
+from helpers import models
 from helpers.gateway.answer import Answer
-from helpers.gateway.dialects.azure import entra, filters
+from helpers.gateway.dialects.azure import catalogue, entra, filters, versions
 from helpers.gateway.dialects.azure.responses import AzureResponses
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.openai.dialect import OpenAI
 from helpers.gateway.dialects.openai.errors import BAD_REQUEST, words
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.quotas import Level
-from helpers.gateway.wire import Call, Headers, Read, Response, Route, compact, route
+from helpers.gateway.wire import Call, Headers, Response, Route, compact, route
 from helpers.models import Model
 
+REGION = "East US 2"
 WRONG_KIND = (
     "The {} operation does not work with the specified model, {}. Please choose different model and try again. "
     "You can learn more about which models can be used with each operation here: https://go.microsoft.com/fwlink/?linkid=2197993."
@@ -29,62 +33,76 @@ class Azure(OpenAI):
     mount = "/azure"
 
     def __init__(self) -> None:
+        super().__init__()
         self._responses = AzureResponses(self)
 
     def routes(self) -> list[Route]:
+        chat_actions = {"write": self.write_chat, "stream": self.stream_chat}
+        vectors = {"write": self.write_embeddings}
         deployment = "/openai/deployments/(?P<deployment>[^/]+)"
-        actions = {"write": self.write_chat, "stream": self.stream_chat}
-        responses = self._responses
-        stored = {"write": responses.write, "stream": responses.stream, "weigh": responses.weigh}
-        return [
-            route("POST", deployment + "/chat/completions", "chat", read=self._versioned(self.read_deployment), **actions),
-            route("POST", deployment + "/embeddings", "embeddings", read=self._versioned(self.read_deployed_embeddings), write=self.write_embeddings),
-            route("POST", "/openai/v1/chat/completions", "chat", read=self.read_chat, **actions),
-            route("POST", "/openai/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
-            route("POST", "/openai/responses", "responses", read=self._versioned(responses.read), **stored),
-            route("POST", "/openai/v1/responses", "responses", read=responses.read, **stored),
+        dated = [
+            route("POST", deployment + "/chat/completions", "chat", read=self.read_deployment, **chat_actions),
+            route("POST", deployment + "/embeddings", "embeddings", read=self.read_deployed_embeddings, **vectors),
+            route("GET", "/openai/models", "models", handle=self.list_base_models),
+            route("GET", "/openai/models/(?P<model>[^/]+)", "model", handle=self.get_base_model),
+        ]
+        v1 = [
+            route("POST", "/openai/v1/chat/completions", "chat", read=self.read_chat, **chat_actions),
+            route("POST", "/openai/v1/embeddings", "embeddings", read=self.read_embeddings, **vectors),
             route("GET", "/openai/v1/models", "models", handle=self.list_models),
+            route("GET", "/openai/v1/models/(?P<model>[^/]+)", "model", handle=self.get_model),
+        ]
+        # All that OpenAI's Responses have, on either route.
+        responses = self._responses.routes()
+        return [
+            *(_guarded(one, versions.check_dated) for one in dated),
+            *(_guarded(one, versions.check_v1) for one in v1),
+            *(_guarded(_moved(one, "/v1", "/openai/v1"), versions.check_v1) for one in responses),
+            *(_guarded(_moved(one, "/v1", "/openai"), versions.check_responses) for one in responses),
         ]
 
     def key(self, call: Call) -> str | None:
         return call.headers.get("api-key") or super().key(call)
 
-    def _versioned(self, read: Read) -> Read:
-        """The same, for a request that has to name a version of the API."""
-
-        def checked(call: Call) -> Question:
-            if not call.query.get("api-version"):
-                raise Refusal("no_version")
-            return read(call)
-
-        return checked
-
     def admit(self, call: Call, question: Question) -> None:
         entra.check(call)
         if question.harm and not question.harm.in_answer:
             raise Refusal("filtered", question=question)
+        super().admit(call, question)
 
     def read_deployment(self, call: Call) -> Question:
-        model = self.model(call.groups["deployment"], call)
-        if call.json.get("model", "") is None:  # the deployment says it, so null is as good as absent: LangChain's documented use
-            call = call.with_json({name: value for name, value in call.json.items() if name != "model"})
-        return self.read_chat_for(model, call)
+        return self.read_chat_for(self.model(call.groups["deployment"], call), _without_null(call))
 
     def read_deployed_embeddings(self, call: Call) -> Question:
-        return self.read_embeddings_for(self.model(call.groups["deployment"], call, kind="embedding"), call)
+        return self.read_embeddings_for(self.model(call.groups["deployment"], call, kind="embedding"), _without_null(call))
 
     def read_chat_for(self, model: Model, call: Call) -> Question:
         return filters.judged(super().read_chat_for(model, call))
 
-    async def list_models(self, call: Call) -> Response:
-        entra.check(call)
-        return await super().list_models(call)
+    # ---- models ----------------------------------------------------------
+    async def get_model(self, call: Call) -> Response:
+        self._known(call)
+        return await super().get_model(call)
+
+    def list_base_models(self, call: Call) -> Response:
+        today = call.services.clock.today()
+        return self.ok({"data": [catalogue.body(model) for model in models.of(self.provider, None) if not model.is_retired(today)], "object": "list"})
+
+    def get_base_model(self, call: Call) -> Response:
+        return self.ok(catalogue.body(self._known(call)))
+
+    def _known(self, call: Call) -> Model:
+        """The model in the path, which need not have a deployment. Raises Refusal("no_route") where there is none."""
+        try:
+            return self.model(call.groups["model"], call, kind=None)
+        except Refusal:
+            raise Refusal("no_route", path=call.path, method=call.method) from None
 
     # ---- writing ---------------------------------------------------------
     def write_chat(self, question: Question, answer: Answer) -> bytes:
         body, found = chat.completion(filters.withheld(answer)), filters.of_answer(question)
         for choice in body["choices"]:
-            choice["content_filter_results"] = found
+            choice["content_filter_results"] = filters.of_choice(choice, found)
         body["prompt_filter_results"] = _of_prompt(question)
         return compact(dict(sorted(body.items())))
 
@@ -94,8 +112,7 @@ class Azure(OpenAI):
         answer, found = await filters.withheld_stream(answer), filters.of_answer(question)
         async for chunk in chat.chunks(answer, chat.stream_head(answer), {"role": "assistant", "content": "", "refusal": None}):
             for choice in chunk["choices"]:
-                is_judged = choice["delta"].get("content") or choice["finish_reason"] == "content_filter"
-                choice["content_filter_results"] = found if is_judged else {}
+                choice["content_filter_results"] = filters.of_choice(choice, found)
             yield chat.frame(dict(sorted(chunk.items())))
         yield chat.DONE
 
@@ -104,20 +121,20 @@ class Azure(OpenAI):
         return [
             ("apim-request-id", str(uuid.uuid4())),
             ("x-request-id", str(uuid.uuid4())),
-            ("x-ms-region", "East US 2"),
+            ("x-ms-region", REGION),
         ]
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         deployment = call.groups.get("deployment", question.model.id)
+        common = [*self.base_headers(), ("x-ms-served-model", question.model.served_as), ("x-ms-is-spilled-over", "false"), *_limit_headers(levels, deployment)]
+        if call.path.endswith("/responses"):  # these come from another service, which says less
+            return common
         return [
-            *self.base_headers(),
+            *common,
             ("x-ms-deployment-name", deployment),
-            ("x-ms-served-model", question.model.served_as),
             ("x-ms-rai-invoked", "true"),
-            ("x-ms-is-spilled-over", "false"),
             ("x-accel-buffering", "no"),
             ("azureml-model-session", f"d-{question.model.id}"),
-            *_limit_headers(levels),
         ]
 
     def error(self, refusal: Refusal, call: Call) -> Response:
@@ -133,12 +150,40 @@ class Azure(OpenAI):
         if own is None:
             return Response(*_as_openai(super().error(refusal, call), headers))
         status, code, message = own
-        kind = {"type": BAD_REQUEST} if code == "DeploymentNotFound" else {}
-        return Response(status, headers, compact({"error": {**kind, "code": code, "message": message}}))
+        if code == "DeploymentNotFound":  # as recorded: with a type, and without the header that says that it is JSON
+            return Response(status, [*headers[1:], ("x-ms-region", REGION)], compact({"error": {"type": BAD_REQUEST, "code": code, "message": message}}))
+        return Response(status, headers, compact({"error": {"code": code, "message": message}}))
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, _, code, text = words(refusal, "")
         return chat.frame({"error": {"code": code or "ServiceUnavailable", "message": text}})
+
+
+def _guarded(one: Route, check: Callable[[Call], None]) -> Route:
+    """The same route, where the version that a request names is checked first, and its token where it is no question to a model."""
+
+    def read(call: Call) -> Question:
+        check(call)
+        return one.read(call)
+
+    def handle(call: Call) -> Response | Awaitable[Response]:
+        check(call)
+        entra.check(call)
+        return one.handle(call)
+
+    return replace(one, handle=handle) if one.handle else replace(one, read=read)
+
+
+def _moved(one: Route, old: str, new: str) -> Route:
+    """The same route under another path."""
+    return replace(one, pattern=re.compile(new + one.pattern.pattern.removeprefix(old)))
+
+
+def _without_null(call: Call) -> Call:
+    """The same call without a model of null: the deployment says it, and LangChain's documented use sends it so."""
+    if call.json.get("model", "") is not None:
+        return call
+    return call.with_json({name: value for name, value in call.json.items() if name != "model"})
 
 
 def _of_prompt(question: Question) -> list[dict[str, Any]]:
@@ -162,6 +207,8 @@ def _own_error(refusal: Refusal) -> tuple[int, str, str] | None:
         case "wrong_kind":
             operation = "embeddings" if refusal.facts["wanted"] == "embedding" else "chatCompletion"
             return 400, "OperationNotSupported", WRONG_KIND.format(operation, refusal.facts["model"])
+        case "no_version" if refusal.message:
+            return 400, "BadRequest", refusal.message
         case "no_version" | "no_route":
             return 404, "404", "Resource not found"
         case "rate_limited":
@@ -176,9 +223,9 @@ def _own_error(refusal: Refusal) -> tuple[int, str, str] | None:
     return None
 
 
-def _limit_headers(levels: dict[str, Level]) -> Headers:
+def _limit_headers(levels: dict[str, Level], deployment: str) -> Headers:
     """The limits in Azure's names; the reset is a bare number, here of milliseconds."""
-    out = []
+    out = [("x-ratelimit-key", deployment), ("x-ratelimit-abusepenalty-active", "False")] if levels else []
     for family, level in levels.items():
         reset = int(level.seconds_to_full * 1000)
         values = {"limit": level.limit, "remaining": int(level.left), "reset": reset, "renewalperiod": 60}

@@ -12,7 +12,9 @@ CATEGORIES = ("hate", "self_harm", "sexual", "violence")
 # What harm.py's categories, which are Google's, are to this filter.
 NAMES = {"harassment": "hate", "hate speech": "hate", "sexually explicit": "sexual", "dangerous content": "violence"}
 STOPPED = ("medium", "high")
-JAILBREAK = {"jailbreak": {"detected": False, "filtered": False}}
+NOTHING_FOUND = {"detected": False, "filtered": False}
+JAILBREAK = {"jailbreak": NOTHING_FOUND}  # looked for in prompts alone
+PROTECTED = {"protected_material_code": NOTHING_FOUND, "protected_material_text": NOTHING_FOUND}  # and these in answers
 MESSAGE = (
     "The response was filtered due to the prompt triggering Azure OpenAI's content management policy. Please modify your prompt and retry. "
     "To learn more about our content filtering policies please read our documentation: https://go.microsoft.com/fwlink/?linkid=2198766"
@@ -31,20 +33,28 @@ def judged(question: Question) -> Question:
 
 
 def of_prompt(question: Question) -> dict[str, Any]:
-    return {**_results(question, in_answer=False), **JAILBREAK}
+    return _results(question, JAILBREAK, in_answer=False)
 
 
 def of_answer(question: Question) -> dict[str, Any]:
-    return _results(question, in_answer=True)
+    """On every api-version alike: recordings since 2025 have the protected material on 2024-02-01 too, older ones on none."""
+    return _results(question, PROTECTED, in_answer=True)
 
 
-def _results(question: Question, *, in_answer: bool) -> dict[str, Any]:
-    """What the filter says in each category. A fault orders what the text does not hold."""
+def of_choice(choice: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """What is said of one choice of a chat: nothing where it has no text, such as a call of a tool, unless it was stopped."""
+    message = choice.get("delta") or choice.get("message") or {}
+    return found if message.get("content") or choice["finish_reason"] == "content_filter" else {}
+
+
+def _results(question: Question, more: dict[str, Any], *, in_answer: bool) -> dict[str, Any]:
+    """What the filter says in each category, and `more`, by name. A fault orders what the text does not hold."""
     found = [one for one in question.found if one.in_answer == in_answer]
     if question.harm and question.harm.in_answer == in_answer:
         found.append(question.harm)
     levels = {NAMES[one.category]: one.level for one in sorted(found, key=lambda one: harm.LEVELS.index(one.level))}
-    return {name: {"filtered": levels.get(name) in STOPPED, "severity": levels.get(name, "safe")} for name in CATEGORIES}
+    found_in = {name: {"filtered": levels.get(name) in STOPPED, "severity": levels.get(name, "safe")} for name in CATEGORIES}
+    return dict(sorted({**found_in, **more}.items()))
 
 
 def withheld(answer: Answer) -> Answer:

@@ -28,6 +28,7 @@ class Foundry(Anthropic):
 
     def admit(self, call: Call, question: Question) -> None:
         entra.check(call)
+        super().admit(call, question)
 
     def count(self, call: Call) -> Response:
         entra.check(call)

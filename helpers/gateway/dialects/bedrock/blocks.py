@@ -27,6 +27,7 @@ DOCUMENT = shape(
     source=OBJECT,
 )
 VIDEO = shape("format source", format=one_of("mkv", "mov", "mp4", "webm", "flv", "mpeg", "mpg", "wmv", "three_gp"), source=SOURCE)
+AUDIO = shape("format source", format=STRING, source=OBJECT)
 GUARDED = shape(text=shape("text", text=STRING), image=OBJECT)
 FOUND = shape("source title content", source=STRING, title=STRING, content=list_of(shape("text", text=STRING)))
 RESULT = {"json": ANY, "text": STRING, "image": IMAGE, "document": DOCUMENT, "video": VIDEO, "searchResult": FOUND}
@@ -35,6 +36,7 @@ BLOCK = shape(
     image=IMAGE,
     document=DOCUMENT,
     video=VIDEO,
+    audio=AUDIO,
     toolUse=shape("toolUseId name input", toolUseId=ID, name=NAME, input=OBJECT),
     toolResult=shape("toolUseId content", toolUseId=ID, content=list_of(shape(**RESULT)), status=one_of("success", "error")),
     reasoningContent=shape(reasoningText=shape("text", text=STRING, signature=STRING), redactedContent=STRING),
@@ -42,7 +44,9 @@ BLOCK = shape(
     searchResult=FOUND,
     cachePoint=CACHE_POINT,
 )
-MEDIA = ("image", "document", "video")
+FILES = ("image", "document", "video")
+MEDIA = (*FILES, "audio")  # which no model of the course hears
+NO_FILES = "extraneous key [toolResult] is not permitted, please reformat your input and try again."
 KINDS = {"reasoningContent": "thinking", "guardContent": "text", "searchResult": "text"}
 
 
@@ -87,11 +91,11 @@ def _part(block: dict[str, Any], path: str, model: Model) -> Part:
 def _files(block: dict[str, Any], model: Model) -> list[Part]:
     """The files that stand in a tool's result."""
     content = block.get("toolResult", {}).get("content", ())
-    return [_file(value, model) for inner in content for name, value in inner.items() if name in MEDIA]
+    return [_file(value, model) for inner in content for name, value in inner.items() if name in FILES]
 
 
 def _is_file(block: dict[str, Any]) -> bool:
-    return any(name in block for name in MEDIA)
+    return any(name in block for name in FILES)
 
 
 def _file(value: dict[str, Any], model: Model) -> Part:
@@ -100,22 +104,39 @@ def _file(value: dict[str, Any], model: Model) -> Part:
 
 
 def _check_result(content: list[dict[str, Any]], path: str, model: Model) -> None:
-    """The files in a tool's result are checked as those of a message are."""
+    """The files in a tool's result are checked as those of a message are. Nova takes images there alone."""
     for index, block in enumerate(content):
-        for name in MEDIA:
+        for name in FILES:
             if name in block:
-                _check_media(name, block[name], f"{path}.{index}", model)
+                _check_seen(name, path, model)
+                _check_content(name, block[name], f"{path}.{index}", model)
+                if is_nova(model) and name != "image":
+                    place = path.removesuffix(".toolResult.content").replace(".", "/")
+                    raise Refusal("bad_value", f"{FROM_MODEL}Malformed input request: #/{place}: {NO_FILES}", param=path)
 
 
 def _check_media(kind: str, block: dict[str, Any], path: str, model: Model) -> None:
-    """Refuse what this model cannot see, and an image in Claude's prompt that is not what it says."""
-    cannot = (kind == "image" and "images" not in model.accepts) or (kind == "video" and not is_nova(model))
-    if cannot:
+    """Refuse a file in a message that this model does not take."""
+    _check_seen(kind, path, model)
+    if kind == "document" and is_claude(model) and "s3Location" in block["source"]:  # it reaches Claude, without what is in it
+        raise Refusal("bad_value", f"{FROM_MODEL}{path}.document.source.type: Field required", param=path)
+    _check_content(kind, block, path, model)
+
+
+def _check_seen(kind: str, path: str, model: Model) -> None:
+    """Refuse what this model neither sees nor hears."""
+    takes = {"image": "images" in model.accepts, "video": is_nova(model), "document": True}
+    if not takes.get(kind):
         text = f"This model doesn't support the {kind} content block that you provided. Update the content block and try again."
         raise Refusal("unsupported", text, param=path)
-    if "s3Location" in block["source"] and not is_nova(model):
-        raise Refusal("unsupported", "This model doesn't support the s3Location field. Remove s3Location and try again.", param=path)
-    data = block["source"].get("bytes")
+
+
+def _check_content(kind: str, block: dict[str, Any], path: str, model: Model) -> None:
+    """Refuse what stands in S3 where the model does not look there, what is no base64, and an image in Claude's prompt that is not what it says."""
+    source = block["source"]
+    if "s3Location" in source and not (is_nova(model) or (kind == "document" and is_claude(model))):
+        raise Refusal("unsupported", "This model doesn't support the s3Uri field. Remove s3Uri and try again.", param=path)
+    data = source.get("bytes")
     if data is not None and (not isinstance(data, str) or images.decoded(data) is None):
         raise Refusal("bad_value", f"The bytes of the {kind} at {path} have to be base64.", param=path)
     if kind == "image" and data and is_claude(model):

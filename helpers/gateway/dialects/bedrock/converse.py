@@ -170,6 +170,8 @@ def _metadata(answer: Answer) -> dict[str, Any]:
 def check_tools(body: dict[str, Any], model: Model) -> None:
     """Refuse what Converse itself refuses about tools and formats, before it asks the model."""
     config = body.get("toolConfig") or {}
+    if config and not model.is_checked and not is_claude(model) and "tools" not in model.accepts:
+        raise Refusal("unsupported", "This model doesn't support tool use.", param="toolConfig")
     for index, tool in enumerate(config.get("tools", ())):
         if tool.get("toolSpec", {}).get("inputSchema", {}).get("json", {}).get("type", "object") != "object":
             text = f"The value at toolConfig.tools.{index}.toolSpec.inputSchema.json.type must be one of the following: object."

@@ -22,7 +22,16 @@ from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compac
 
 CORAL = "http://internal.amazon.com/coral/com.amazon.bedrock/"
 # From which regions a profile can be called, by the first word of its id; all others from everywhere.
-REGIONS = {"us": ("us-", "ca-"), "eu": ("eu-",)}
+REGIONS = {
+    "us": ("us-east-", "us-west-", "ca-"),
+    "us-gov": ("us-gov-",),
+    "ca": ("ca-",),
+    "eu": ("eu-",),
+    "apac": ("ap-",),
+    "jp": ("ap-northeast-1", "ap-northeast-3"),
+    "au": ("ap-southeast-2", "ap-southeast-4"),
+    "in": ("ap-south-",),
+}
 
 
 class Bedrock(Dialect):
@@ -62,9 +71,7 @@ class Bedrock(Dialect):
 
     def admit(self, call: Call, question: Question) -> None:
         """A profile belongs to a part of the world, and is not known elsewhere; so does a guardrail to its account."""
-        part, region = question.model.id.partition(".")[0], _region(call)
-        if region and not region.startswith(REGIONS.get(part, "")):
-            raise Refusal("unknown_model", param="modelId", model=question.model.id)
+        _check_region(question.model, call)
         guard = question.echo.get("guard")
         if guard:
             guardrails.check(guard.identifier, guard.version)
@@ -76,6 +83,7 @@ class Bedrock(Dialect):
 
     def count(self, call: Call) -> Response:
         model = self.named_model(call, on_demand=False)
+        _check_region(model, call)
         given = call.json.get("input")
         if not isinstance(given, dict) or len(given) != 1:
             raise Refusal("bad_value", "The input has to hold exactly one of invokeModel and converse.", param="input")
@@ -125,6 +133,12 @@ class Bedrock(Dialect):
 
     def usage(self, payloads: list[Any]) -> Usage | None:
         return embeddings.parse_usage(payloads) or parse_converse_usage(payloads) or anthropic_messages.parse_usage(payloads) or parse_llama_usage(payloads)
+
+
+def _check_region(model: models.Model, call: Call) -> None:
+    region = _region(call)
+    if region and not region.startswith(REGIONS.get(model.id.partition(".")[0], "")):
+        raise Refusal("unknown_model", param="modelId", model=model.id)
 
 
 def _region(call: Call) -> str | None:

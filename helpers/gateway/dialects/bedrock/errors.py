@@ -17,6 +17,7 @@ WRONG_SIGNATURE = (
     "The request signature we calculated does not match the signature you provided. "
     "Check your AWS Secret Access Key and signing method. Consult the service documentation for details."
 )
+NOVA_TOO_LONG = "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again."
 PROFILE_NEEDED = (
     "Invocation of model ID {model} with on-demand throughput isn’t supported. "
     "Retry your request with the ID or ARN of an inference profile that contains this model."
@@ -81,6 +82,8 @@ def _is_invoke(path: str) -> bool:
 
 
 def _too_long(facts: dict[str, Any], path: str) -> str:
+    if "amazon.nova" in facts["model"]:
+        return NOVA_TOO_LONG if _is_invoke(path) else FROM_MODEL + NOVA_TOO_LONG
     if _is_invoke(path):
         return "Input is too long for requested model."
     return f"{FROM_MODEL}prompt is too long: {facts['tokens']} tokens > {facts['maximum']} maximum"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.anthropic import messages as anthropic_messages
 from helpers.gateway.dialects.bedrock import converse as bedrock_converse
 from helpers.gateway.dialects.bedrock import embeddings, eventstream
-from helpers.gateway.dialects.bedrock.makers import is_llama, is_mistral, is_nova
+from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama, is_mistral, is_nova
 from helpers.gateway.dialects.schema import ANY, STRING, between, checker, list_of, shape
 from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
 from helpers.gateway.wire import Call, Dialect, compact, random_id
@@ -37,6 +37,9 @@ NOVA = {
 }
 check_nova = checker(shape("messages", closed=True, **NOVA))
 BEDROCK_VERSION = "bedrock-2023-05-31"
+# Tools that Anthropic's own servers run, and those that there are on Bedrock: the words of a recording with Claude Sonnet 4, of 2025.
+SERVER_TOOL = re.compile("(web_search|web_fetch|code_execution)_")
+TOOL_TAGS = "'bash_20250124', 'custom', 'text_editor_20250124', 'text_editor_20250429', 'text_editor_20250728'"
 NEW_VERSION = "2026-10-21"  # what Anthropic's own client for Bedrock sends (anthropic 2.12, lib/bedrock/_client.py)
 
 
@@ -66,9 +69,12 @@ class Invoke:
             return self._converse(_nova_as_converse(body), model)
         if is_mistral(model):
             raise Refusal("unsupported", "The course's gateway serves Mistral's models by Converse alone.", param="modelId")
+        if not is_claude(model):
+            raise Refusal("unsupported", f"The course's gateway serves {model.id} by Converse alone.", param="modelId")
         anthropic_messages.check_bedrock(body)
         if body["anthropic_version"] not in (BEDROCK_VERSION, NEW_VERSION):
-            raise Refusal("bad_value", f"anthropic_version: the value has to be {BEDROCK_VERSION}", param="anthropic_version")
+            raise Refusal("bad_value", f"Invalid API version: {body['anthropic_version']}", param="anthropic_version")  # as boto3's issue 4218 shows it
+        _check_tools(body.get("tools") or ())
         return anthropic_messages.question(body, model, "bedrock")
 
     # ---- writing ---------------------------------------------------------
@@ -96,6 +102,14 @@ class Invoke:
         if is_nova(question.model):
             return _nova_events(answer)
         return anthropic_messages.stream_events(answer, _message_id())
+
+
+def _check_tools(tools: Iterable[dict[str, Any]]) -> None:
+    for index, tool in enumerate(tools):
+        kind = tool.get("type")
+        if isinstance(kind, str) and SERVER_TOOL.match(kind):
+            text = f"tools.{index}: Input tag '{kind}' found using 'type' does not match any of the expected tags: {TOOL_TAGS}"
+            raise Refusal("bad_value", text, param=f"tools[{index}].type")
 
 
 def _message_id() -> str:

@@ -10,12 +10,15 @@ from typing import Any
 from helpers.gateway.batches import DAY, Batch, File, Item
 from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini import files
-from helpers.gateway.dialects.gemini.caches import timestamp
 from helpers.gateway.dialects.gemini.errors import batch_error
 from helpers.gateway.dialects.gemini.fields import GENERATE, normalised
+from helpers.gateway.dialects.gemini.owners import owner
+from helpers.gateway.dialects.gemini.pages import page
+from helpers.gateway.dialects.gemini.times import timestamp
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, checker, list_of, shape
 from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, compact, parse_json, random_id, route
+from helpers.gateway.worker import SMALL
 from helpers.models import Model
 
 WINDOW = 2 * DAY  # seconds: a job expires that "was running or pending for more than 48 hours" (Batch API guide, as of 2026-11)
@@ -67,7 +70,7 @@ class GeminiBatches:
             await (self._run_line if file else self._run)(call, item)
 
         id = random_id("", 36, "abcdefghijklmnopqrstuvwxyz0123456789")
-        details = {"model": model.id, "name": body["batch"].get("displayName", ""), "file": f"files/batch-{id}" if file else None}
+        details = {"model": model.id, "name": body["batch"].get("displayName", ""), "file": f"files/batch-{id}" if file else None, "owner": owner(call)}
         slow = call.services.faults.strike_batch("gemini")
         batch = call.services.batches.create(f"batches/{id}", "gemini", items, run, window=WINDOW, slow=slow, **details)
         return self._dialect.ok(_body(batch, "validating"))
@@ -79,8 +82,8 @@ class GeminiBatches:
         return [(ready(self._read(call.with_json(body))), body) for body in bodies]
 
     async def list(self, call: Call) -> Response:
-        rows = [await _settled(call, b) for b in call.services.batches.of("gemini")]
-        return self._dialect.ok({"operations": rows} if rows else {})
+        shown, more = page(call, call.services.batches.of("gemini"), lambda batch: batch.id, 100, 1000)
+        return self._dialect.ok({"operations": [await _settled(call, batch) for batch in shown], **more} if shown else {})
 
     async def get(self, call: Call) -> Response:
         batch = self._find(call)
@@ -125,7 +128,8 @@ class GeminiBatches:
             return ready(replace(self._read(call.with_json(request())), batch=True))
 
         try:
-            answer = await call.services.answer(await call.services.work(item.size, question))
+            size = item.size + files.weight(call, compact(request())) if item.size <= SMALL else item.size
+            answer = await call.services.answer(await call.services.work(size, question))
             item.ok, item.result = True, {"response": bodies.response_body(answer), **named}
         except Refusal as refusal:
             item.ok, item.result = False, {"error": batch_error(refusal, call), **named}
@@ -177,12 +181,12 @@ async def _settled(call: Call, batch: Batch) -> dict[str, Any]:
 async def _write_file(call: Call, batch: Batch) -> None:
     """The results as a file of lines, in the order of the requests; once, and off the event loop."""
 
-    def content() -> bytes:
-        return b"".join(compact(item.result) + b"\n" for item in batch.items)
-
     name, now = batch.details["file"], call.services.clock.now()
-    lines = await call.services.work(call.services.batches.size(batch), content)
-    call.services.batches.files[name] = File(name, name, files.GENERATED, lines, now, now + files.KEPT, "gemini", "application/jsonl")
+
+    def written() -> File:
+        return files.generated(name, b"".join(compact(item.result) + b"\n" for item in batch.items), now, batch.details["owner"])
+
+    call.services.batches.files[name] = await call.services.work(call.services.batches.size(batch), written)
 
 
 def _body(batch: Batch, state: str) -> dict[str, Any]:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from helpers.gateway.clock import LAST, moment
+from helpers.gateway.clock import LAST
 from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini.fields import PROMPT, normalised, snake
+from helpers.gateway.dialects.gemini.files import inline, weight
+from helpers.gateway.dialects.gemini.pages import page
+from helpers.gateway.dialects.gemini.times import timestamp
 from helpers.gateway.dialects.schema import STRING, checker, shape
 from helpers.gateway.exchange import Refusal
 from helpers.gateway.wire import Call, Dialect, Response, Route, random_id, route
@@ -43,7 +46,7 @@ class GeminiCaches:
     def routes(self, version: str) -> list[Route]:
         one = version + "/cachedContents/(?P<id>[^/]+)"
         return [
-            route("POST", version + "/cachedContents", "caches", handle=self.create),
+            route("POST", version + "/cachedContents", "caches", handle=self.create, weigh=lambda call: weight(call, call.body)),
             route("GET", version + "/cachedContents", "caches", handle=self.list),
             route("GET", one, "cache", handle=self.get),
             route("PATCH", one, "cache", handle=self.patch),
@@ -60,15 +63,17 @@ class GeminiCaches:
         return cache.held
 
     def weigh(self, call: Call) -> int:
-        """The bytes of the cache that a call names."""
+        """The bytes of the cache and of the files that a call names."""
         name = call.json.get("cachedContent", call.json.get("cached_content"))
-        return call.services.prompt_cache.explicit.size(name) if isinstance(name, str) else 0
+        held = call.services.prompt_cache.explicit.size(name) if isinstance(name, str) else 0
+        return held + weight(call, call.body)
 
     # ---- routes ----------------------------------------------------------
     def create(self, call: Call) -> Response:
         body = normalised(call.json, CREATE)
         check(body)
         model = self._model(body["model"], call)
+        inline(body, call)
         held = self._hold(body, model)
         now = call.services.clock.now()
         name = random_id("cachedContents/", 40, "abcdefghijklmnopqrstuvwxyz0123456789")
@@ -78,8 +83,9 @@ class GeminiCaches:
 
     def list(self, call: Call) -> Response:
         now = call.services.clock.now()
-        alive = [_body(cache) for cache in call.services.prompt_cache.explicit.values() if cache.expires > now]
-        return self._dialect.ok({"cachedContents": alive} if alive else {})
+        alive = [cache for cache in call.services.prompt_cache.explicit.values() if cache.expires > now]
+        shown, more = page(call, alive, lambda cache: cache.name, 100, 1000)
+        return self._dialect.ok({"cachedContents": [_body(cache) for cache in shown], **more} if shown else {})
 
     def get(self, call: Call) -> Response:
         return self._dialect.ok(_body(self._named(call)))
@@ -108,7 +114,7 @@ class GeminiCaches:
         if question.prompt_tokens < model.cache.min_tokens:
             counts = f"total_token_count={question.prompt_tokens}, min_total_token_count={model.cache.min_tokens}"
             raise Refusal("bad_value", f"Cached content is too small. {counts}", param="contents")
-        return bodies.Cached(question.messages, question.tools, question.prompt_tokens, question.functions, question.must_call)
+        return bodies.Cached(question.messages, question.tools, question.prompt_tokens, question.functions, question.must_call, tuple(bodies.details(question)))
 
     def _named(self, call: Call) -> Cache:
         return self._alive("cachedContents/" + call.groups["id"], call)
@@ -153,7 +159,3 @@ def _body(cache: Cache) -> dict[str, Any]:
         "expireTime": timestamp(cache.expires),
         "usageMetadata": {"totalTokenCount": cache.held.tokens},
     }
-
-
-def timestamp(seconds: float) -> str:
-    return moment(seconds).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -6,7 +6,9 @@ import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
+from urllib.parse import unquote
 
+from helpers import models
 from helpers.gateway.answer import Answer, Choice
 from helpers.gateway.dialects.gemini import embeddings, turns
 from helpers.gateway.dialects.gemini.contents import thinking
@@ -44,6 +46,8 @@ class GeminiCompatible(Dialect):
         return [
             route("POST", "/chat/completions", "chat", read=self.read, write=self.write, stream=self.stream),
             route("POST", "/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
+            route("GET", "/models", "models", handle=self.list_models),
+            route("GET", "/models/(?:models(?:/|%2[fF]))?(?P<model>[^/:]+)", "model", handle=self.get_model),
         ]
 
     def key(self, call: Call) -> str | None:
@@ -81,6 +85,18 @@ class GeminiCompatible(Dialect):
         usage = {"prompt_tokens": answer.usage.input_tokens, "total_tokens": answer.usage.input_tokens}
         return b'{"object":"list","data":[' + b",".join(rows) + b"]," + compact({"model": question.model.id, "usage": usage})[1:]
 
+    # ---- models ----------------------------------------------------------
+    def list_models(self, call: Call) -> Response:
+        today = call.services.clock.today()
+        rows = [_model_body(model) for model in models.of(self.provider, None) if not model.is_retired(today)]
+        return self.ok({"object": "list", "data": rows})
+
+    def get_model(self, call: Call) -> Response:
+        return self.ok(_model_body(self.model(unquote(call.groups["model"]), call, kind=None)))
+
+    def ok(self, body: Any, *more: tuple[str, str]) -> Response:
+        return Response(200, [("Content-Type", self.json_type), *more], compact(body))
+
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
         choices = [_choice(index, choice) for index, choice in enumerate(answer.choices)]
@@ -112,6 +128,10 @@ class GeminiCompatible(Dialect):
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         return chat.frame(error_body(refusal))
+
+
+def _model_body(model: models.Model) -> dict[str, Any]:
+    return {"id": f"models/{model.id}", "object": "model", "owned_by": "google"}
 
 
 def _head(answer: Answer, kind: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects.gemini import fields, parts, safety, turns
+from helpers.gateway.dialects.gemini import fields, media, parts, safety, turns
 from helpers.gateway.dialects.gemini import server_tools
 from helpers.gateway.dialects.gemini import tools as gemini_tools
 from helpers.gateway.dialects.schema import checker
@@ -25,6 +25,7 @@ SAMPLING = ("temperature", "topP", "topK", "seed")
 PENALTIES = ("presencePenalty", "frequencyPenalty")  # refused by every current model, as users were shown and Google's pages say since 3.5 Flash-Lite
 RESOLUTIONS = ("", *(f"MEDIA_RESOLUTION_{level}" for level in ("UNSPECIFIED", "LOW", "MEDIUM", "HIGH")))  # of a whole request; parts know ULTRA_HIGH too
 CHUNK_TOKENS = 16
+CALLED = "Model generated function call(s)."  # of every answer with a call since Gemini 2.5, as recorded
 ROLES = {"": "user", "user": "user", "model": "assistant", "function": "tool"}
 
 
@@ -37,6 +38,7 @@ class Cached:
     tokens: int = 0
     functions: tuple[Function, ...] = ()
     must_call: tuple[str, ...] = ()
+    details: tuple[dict[str, Any], ...] = ()  # its tokens by modality
 
 
 # ---- reading ---------------------------------------------------------------
@@ -89,7 +91,7 @@ def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -
         cached_prefix_tokens=held.tokens,
         harm=safety.blocked(body, said),
         one_search=model.id.startswith("gemini-2."),
-        echo={"bare": gemini_tools.is_bare(body)},
+        echo={"bare": gemini_tools.is_bare(body), "cached": list(held.details)},
         chunk_tokens=CHUNK_TOKENS,
     )
 
@@ -121,7 +123,8 @@ def thinking(config: dict[str, Any], model: Model) -> tuple[str, int | None]:
     if budget is not None and not -1 <= budget <= LARGEST_BUDGET:
         text = f"The thinking budget {budget} is invalid. Please choose a value between 1 and {LARGEST_BUDGET}."
         raise Refusal("bad_value", text, param=f"{path}.thinkingBudget")
-    return model.default_effort, None if budget == -1 else budget
+    usual = model.effort if budget is not None else model.default_effort  # a budget makes those think that do not by themselves
+    return usual, None if budget == -1 else budget
 
 
 def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
@@ -160,7 +163,7 @@ def usage_body(usage: Usage, question: Question, text_tokens: int | None = None)
         "totalTokenCount": usage.input_tokens + text + usage.thinking_tokens,
         "cachedContentTokenCount": cached,
         "promptTokensDetails": details(question),
-        "cacheTokensDetails": [{"modality": "TEXT", "tokenCount": cached}] if cached else [],
+        "cacheTokensDetails": cache_details(question, cached),
         "toolUsePromptTokenCount": ran,
         "toolUsePromptTokensDetails": [{"modality": "TEXT", "tokenCount": ran}] if ran else [],
         "thoughtsTokenCount": usage.thinking_tokens,
@@ -171,16 +174,35 @@ def usage_body(usage: Usage, question: Question, text_tokens: int | None = None)
 
 def details(question: Question) -> list[dict[str, Any]]:
     """The prompt's tokens by modality."""
-    tiles = sum(part.token_count() for message in question.messages for part in message.parts if part.kind == "image")
-    images = round(tiles * question.model.token_ratio)
-    counts = {"TEXT": question.prompt_tokens - images, "IMAGE": images}
+    counts = {"TEXT": 0}
+    for part in [part for message in question.messages for part in message.parts if part.kind == "image"]:
+        name = media.modality(part, question.model)
+        counts[name] = counts.get(name, 0) + round(part.token_count() * question.model.token_ratio)
+    counts["TEXT"] = question.prompt_tokens - sum(count for name, count in counts.items() if name != "TEXT")
+    return _by_modality(counts)
+
+
+def cache_details(question: Question, cached: int) -> list[dict[str, Any]]:
+    """The tokens read from a cache by modality: those that an explicit one holds; of another's each modality has its share, as recorded."""
+    held = question.echo.get("cached")
+    if held and sum(one["tokenCount"] for one in held) == cached:
+        return held
+    whole = details(question)
+    shares = {one["modality"]: round(cached * one["tokenCount"] / question.prompt_tokens) for one in whole if cached}
+    if shares:
+        first = next(iter(shares))
+        shares[first] += cached - sum(shares.values())
+    return _by_modality(shares)
+
+
+def _by_modality(counts: dict[str, int]) -> list[dict[str, Any]]:
     return [{"modality": name, "tokenCount": count} for name, count in counts.items() if count]
 
 
 def count_body(question: Question) -> dict[str, Any]:
     cached = question.cached_prefix_tokens
     body = {"totalTokens": question.prompt_tokens, "promptTokensDetails": details(question)}
-    return {**body, "cachedContentTokenCount": cached} if cached else body
+    return {**body, "cachedContentTokenCount": cached, "cacheTokensDetails": cache_details(question, cached)} if cached else body
 
 
 def finish_reason(choice: Choice) -> str:
@@ -219,7 +241,8 @@ def _candidate(index: int, said: list[dict[str, Any]], scores: Sequence[TokenSco
             body["avgLogprobs"] = sum(score.logprob for score in choice.scores) / len(choice.scores)
     if scores:
         body["logprobsResult"] = gemini_tools.logprobs_result(scores)
-    return {**body, "index": index}
+    called = {"finishMessage": CALLED} if choice and any("functionCall" in part for part in said) else {}
+    return {**body, "index": index, **called}
 
 
 def response_body(answer: Answer) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import unquote
@@ -15,11 +16,14 @@ from helpers.gateway.dialects.gemini.batches import GeminiBatches
 from helpers.gateway.dialects.gemini.caches import GeminiCaches
 from helpers.gateway.dialects.gemini.errors import error_body, interaction_error
 from helpers.gateway.dialects.gemini.files import GeminiFiles, inline
+from helpers.gateway.dialects.gemini.owners import given_key
+from helpers.gateway.dialects.gemini.pages import page
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
-from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, pretty, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, model_headers, pretty, route
 
-INTERACTIONS = "/interactions"
+# Resources of the newer kind, whose errors have words for codes: served are interactions alone.
+NEWER = re.compile(r"(?:/upload)?(?:/v1|/v1beta)?/(?:interactions|agents|credentials|decisions|environments|triggers|voices|webhooks)(?:/|$)")
 # litellm leaves the version out of the path.
 VERSION = "(?:/(?P<version>v1|v1beta))?"
 
@@ -41,7 +45,7 @@ class Gemini(Dialect):
             route("POST", one + ":streamGenerateContent", "generate", read=self.read_stream, stream=self.stream, weigh=self.caches.weigh),
             route("POST", one + ":embedContent", "embeddings", read=self.read_embedding, write=self.write_embeddings),
             route("POST", one + ":batchEmbedContents", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
-            route("POST", one + ":countTokens", "count tokens", handle=self.count),
+            route("POST", one + ":countTokens", "count tokens", handle=self.count, weigh=self.caches.weigh),
             route("GET", VERSION + "/models", "models", handle=self.list_models),
             route("GET", one, "model", handle=self.get_model),
             *self.caches.routes(VERSION),
@@ -57,9 +61,8 @@ class Gemini(Dialect):
         return self._batches.questions(call)
 
     def key(self, call: Call) -> str | None:
-        bearer = call.headers.get("authorization", "").removeprefix("Bearer ").strip()
         # The pieces of an upload carry no key: the address that they are sent to is one.
-        return call.headers.get("x-goog-api-key") or call.query.get("key") or bearer or call.query.get("upload_id") or None
+        return given_key(call) or call.query.get("upload_id") or None
 
     # ---- generate --------------------------------------------------------
     def read(self, call: Call) -> Question:
@@ -124,10 +127,13 @@ class Gemini(Dialect):
 
     async def list_models(self, call: Call) -> Response:
         today = call.services.clock.today()
-        return self.ok({"models": [_model_body(m) for m in models.of(self.provider, None) if not m.is_retired(today)]})
+        alive = [model for model in models.of(self.provider, None) if not model.is_retired(today)]
+        shown, more = page(call, alive, lambda model: model.id, 50, 1000)
+        return self.ok({"models": [_model_body(model) for model in shown], **more})
 
     async def get_model(self, call: Call) -> Response:
-        return self.ok(_model_body(self.named_model(call, None)))
+        model = self.named_model(call, None)
+        return self.ok(_model_body(model), *model_headers(model))
 
     # ---- headers and errors ----------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
@@ -140,12 +146,14 @@ class Gemini(Dialect):
         return [*timing, ("content-disposition", "attachment")] if question.echo["sse"] else timing
 
     def error(self, refusal: Refusal, call: Call) -> Response:
-        if INTERACTIONS in call.path:
+        if NEWER.match(call.path):
             status, body = interaction_error(refusal, call)
             return Response(status, [("Content-Type", self.json_type), *_timing(5)], pretty(body))
         body = error_body(refusal, call)
-        in_array = call.path.endswith(":streamGenerateContent") and call.query.get("alt") != "sse"
-        return Response(body["error"]["code"], [("Content-Type", self.json_type), *_timing(5)], pretty([body] if in_array else body))
+        streams, as_events = call.path.endswith(":streamGenerateContent"), call.query.get("alt") == "sse"
+        # Under alt=sse the type is that of the stream, as recorded; the body is JSON all the same, no event.
+        kind = self.stream_type if streams and as_events else self.json_type
+        return Response(body["error"]["code"], [("Content-Type", kind), *_timing(5)], pretty([body] if streams and not as_events else body))
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         if "event-stream" in content_type:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from math import ceil
 from typing import Any
@@ -63,6 +64,8 @@ FUNCTION_NAME = (
     "Invalid function name. Must start with a letter or an underscore. Must be alphanumeric (a-z, A-Z, 0-9), underscores (_), "
     "dots (.), colons (:), or dashes (-), with a maximum length of 128."
 )
+
+MODEL_METHOD = re.compile(r"/models/([^/:]+):(\w+)$")
 
 Details = list[dict[str, Any]]
 
@@ -125,6 +128,8 @@ def words(refusal: Refusal, call: Call | None) -> tuple[str, str, Details]:
         case "server_error":
             return "INTERNAL", "An internal error has occurred. Please retry.", []
         case "no_route":
+            if named := MODEL_METHOD.search(facts["path"]):  # a method that no model has here, such as predict, for pictures
+                return "NOT_FOUND", _unknown_model({"model": named[1], "method": named[2]}, call), []
             return "NOT_FOUND", f"Requested entity was not found: {facts['method']} {facts['path']}", []
         case "not_found":
             return "NOT_FOUND", refusal.message, []
@@ -132,6 +137,8 @@ def words(refusal: Refusal, call: Call | None) -> tuple[str, str, Details]:
             return "ALREADY_EXISTS", refusal.message, []
         case "forbidden":
             return "PERMISSION_DENIED", refusal.message, []
+        case "not_ready":
+            return "FAILED_PRECONDITION", refusal.message, []
         case "no_recording":
             return "NOT_FOUND", own_words(refusal), []
     return "FAILED_PRECONDITION", own_words(refusal), []

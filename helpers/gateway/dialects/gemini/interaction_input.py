@@ -12,6 +12,7 @@ from helpers.gateway.exchange import Refusal
 
 Json = dict[str, Any]
 SERVER_TOOLS = {"google_search": "googleSearch", "code_execution": "codeExecution", "url_context": "urlContext", "google_maps": "googleMaps"}
+MODES = ("auto", "any", "none", "validated")
 CONFIG = shape(
     closed=True,
     max_output_tokens=between("integer", 1, 2**31 - 1),
@@ -25,7 +26,8 @@ CONFIG = shape(
 )
 SHOWN = {name: nullable(STRING) for name in ("text", "data", "uri", "mime_type", "resolution")}
 CONTENT = shape("type", type=STRING, **SHOWN)
-STEP = {"content": nullable(list_of(CONTENT)), "arguments": nullable(OBJECT), **{name: nullable(STRING) for name in ("name", "id", "call_id")}}
+SAID = {"type": ["string", "array", "null"], "items": CONTENT}  # a step's content may be a text alone, as in Google's guide
+STEP = {"content": SAID, "arguments": nullable(OBJECT), **{name: nullable(STRING) for name in ("name", "id", "call_id")}}
 ITEM = shape("type", type=STRING, **SHOWN, **STEP)
 INPUT = {"type": ["string", "object", "array"], "properties": ITEM["properties"], "items": ITEM}
 TOOL = shape("type", type=STRING, name=nullable(STRING), description=nullable(STRING), parameters=nullable(OBJECT))
@@ -58,8 +60,6 @@ def checked(body: Json) -> Json:
     if "agent" in body:
         raise Refusal("bad_value", "This gateway has no agents: name a model.", param="agent")
     _check(body)
-    if body.get("background"):
-        raise Refusal("bad_value", "This gateway does not run interactions in the background: leave `background` out.", param="background")
     return body
 
 
@@ -75,6 +75,8 @@ def as_generate_content(body: Json) -> Json:
         found["systemInstruction"] = {"parts": [{"text": body["system_instruction"]}]}
     if body.get("tools"):
         found["tools"] = [_tool(tool, f"tools[{place}]") for place, tool in enumerate(body["tools"])]
+    if (choice := (body.get("generation_config") or {}).get("tool_choice")) is not None:
+        found["toolConfig"] = {"functionCallingConfig": _choice(choice)}
     if body.get("safety_settings"):
         found["safetySettings"] = [_setting(one) for one in body["safety_settings"]]
     if body.get("cached_content"):
@@ -112,6 +114,22 @@ def _tool(tool: Json, path: str) -> Json:
     return {"functionDeclarations": [{**declared, **({"parametersJsonSchema": tool["parameters"]} if tool.get("parameters") else {})}]}
 
 
+def _choice(given: Any) -> Json:
+    """Whether a function has to be called: a word, or the functions of which one has to be."""
+    allowed = given.get("allowed_tools") if isinstance(given, dict) else None
+    if isinstance(allowed, dict):
+        names = {"allowedFunctionNames": allowed["tools"]} if allowed.get("tools") is not None else {}
+        return {"mode": _mode(allowed.get("mode", "any")), **names}
+    return {"mode": _mode(given)}
+
+
+def _mode(given: Any) -> str:
+    if given not in MODES:
+        path = "generation_config.tool_choice"
+        raise Refusal("bad_value", f"Invalid value {str(given)[:40]!r} at {path}: it is one of {', '.join(MODES)}.", param=path)
+    return given.upper()
+
+
 def _setting(setting: Json) -> Json:
     return {"category": "HARM_CATEGORY_" + str(setting.get("type", "")).upper(), "threshold": str(setting.get("threshold", "")).upper()}
 
@@ -127,7 +145,13 @@ def steps_of(asked: Any) -> list[Json]:
             raise Refusal("bad_value", f"input[{place}] has to be a content or a step, with a type.", param=f"input[{place}]")
     if all(item["type"] in CONTENTS for item in items):
         return [{"type": "user_input", "content": list(items)}]
-    return list(items)
+    return [_as_list(item) for item in items]
+
+
+def _as_list(step: Json) -> Json:
+    """A step of which the content is a list of contents, also where it was given as a text."""
+    said = step.get("content")
+    return {**step, "content": [{"type": "text", "text": said}]} if isinstance(said, str) else step
 
 
 def turns(asked: Any) -> list[Json]:

@@ -8,34 +8,35 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from helpers.gateway.answer import Answer, Piece
+from helpers.gateway.answer import Answer
 from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.dialects.gemini import contents as bodies
+from helpers.gateway.dialects.gemini import files, turns
+from helpers.gateway.dialects.gemini import interaction_events as events
 from helpers.gateway.dialects.gemini import interaction_input as given
-from helpers.gateway.dialects.gemini import turns
+from helpers.gateway.dialects.gemini.interaction_jobs import MOST, Job
 from helpers.gateway.dialects.gemini.interaction_steps import content_of, steps, usage_body
 from helpers.gateway.exchange import Question, Refusal, Usage
-from helpers.gateway.wire import Call, Dialect, Response, Route, compact, pretty, route
+from helpers.gateway.wire import Begun, Call, Dialect, Response, Route, pretty, route
 from helpers.models import Model
 
 MOST_STORED = 200_000_000  # bytes of stored interactions, each with all that was said before it; the oldest go first
-DONE = b"event: done\ndata: [DONE]\n\n"
 Json = dict[str, Any]
 Ask = Callable[[Json, Model, Call], Question]
-Pieces = asyncio.Queue[Piece | None]  # of an answer that is being written; None where it ends
 
 
 @dataclass(frozen=True)
 class Stored:
-    """What is kept of an interaction: its body, what was put in, and all that was said, as turns of generateContent."""
+    """What is kept of an interaction: its body, what was put in, all that was said, as turns of generateContent, and its events."""
 
     body: Json
     input: list[Json]
     contents: list[Json]
+    frames: tuple[bytes, ...] = ()  # of one that ran in the background
 
 
 class GeminiInteractions:
@@ -43,20 +44,22 @@ class GeminiInteractions:
 
     def __init__(self, dialect: Dialect, ask: Ask) -> None:
         self._dialect, self._ask = dialect, ask
-        self._stored: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: weight((kept.body, kept.input, kept.contents)))
-        self._writing: dict[str, asyncio.Task[Json]] = {}  # what is being streamed
+        self._stored: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: weight((kept.body, kept.input, kept.contents, kept.frames)))
+        self._writing: dict[str, Job] = {}
 
     def forget(self) -> None:
-        """Forget all interactions."""
+        """Forget all interactions, and end those that are being written."""
+        for job in list(self._writing.values()):
+            job.cancel()
+        self._writing.clear()
         self._stored.clear()
-        for writing in self._writing.values():
-            writing.cancel()
 
     def routes(self, version: str) -> list[Route]:
-        one = version + "/interactions/(?P<id>[^/:]+)"
+        all_, one = version + "/interactions", version + "/interactions/(?P<id>[^/:]+)"
         return [
-            route("POST", version + "/interactions", "interactions", read=self.read, write=self.write, stream=self.stream, weigh=self._weigh),
+            route("POST", all_, "interactions", read=self.read, write=self.write, stream=self.stream, begin=self.begin, weigh=self._weigh),
             route("GET", one, "interaction", handle=self.get),
+            route("POST", one + "/cancel", "interaction cancel", handle=self.cancel),
             route("DELETE", one, "interaction", handle=self.delete),
         ]
 
@@ -72,10 +75,20 @@ class GeminiInteractions:
         question = self._dialect.check_length(self._ask(asked, model, call))
         created = call.services.clock.now()
         echo = {**question.echo, "sse": True, "body": body, "contents": asked["contents"], "created": created}
-        return replace(question, stream=bool(body.get("stream")), echo=echo)
+        if body.get("background"):
+            self._check_background(body)
+        return replace(question, stream=bool(body.get("stream")), background=bool(body.get("background")), echo=echo)
+
+    def _check_background(self, body: Json) -> None:
+        if body.get("store") is False:
+            raise Refusal("bad_value", "`store` set to false is incompatible with `background` set to true.", param="background")
+        if sum(job.background for job in list(self._writing.values())) >= MOST:
+            raise Refusal("overloaded")
 
     def _before(self, body: Json) -> Stored | None:
         name = body.get("previous_interaction_id")
+        if name in self._writing:
+            raise Refusal("not_ready", f"Interaction {name!r} is still in progress.", param="previous_interaction_id")
         return self._named(name) if name is not None else None
 
     def _named(self, name: str) -> Stored:
@@ -85,60 +98,35 @@ class GeminiInteractions:
         return stored
 
     def _weigh(self, call: Call) -> int:
-        """The bytes of the conversation that a call goes on with."""
+        """The bytes of the conversation that a call goes on with, and of the files that it names."""
         before = call.json.get("previous_interaction_id")
-        return self._stored.size(before) if isinstance(before, str) else 0
+        return files.weight(call, call.body) + (self._stored.size(before) if isinstance(before, str) else 0)
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
         return pretty(self._finished(self._head(question), answer))
 
     async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
-        """Its creation, each step with what it grows by, and its end, without the steps."""
-        head, pieces = self._head(question), asyncio.Queue()
-        writing = self._writing[head["id"]] = asyncio.create_task(self._write(head, answer, pieces))
-        brief = {name: head[name] for name in ("id", "object", "model")}
-        yield _event("interaction.created", interaction={**brief, "status": "in_progress"})
-        yield _event("interaction.status_update", interaction_id=head["id"], status="in_progress")
-        async for event in self._steps(answer, pieces, head["id"]):
-            yield event
-        whole = await asyncio.shield(writing)
-        yield _event("interaction.completed", interaction={name: value for name, value in whole.items() if name != "steps"})
-        yield DONE
+        """Its creation, each step with what it grows by, and its end, without the steps. Where the connection breaks it is written on."""
+        job = self._begin(question, answer, lambda: None)
+        async for frame in job.stream():
+            yield frame
 
-    async def _write(self, head: Json, answer: Answer, pieces: Pieces) -> Json:
-        """Write all of an answer and keep it. That does not end with the connection: who lost it finds the whole under its name."""
-        try:
-            async for piece in answer.stream():
-                pieces.put_nowait(piece)
-            return self._finished(head, answer)
-        finally:
-            pieces.put_nowait(None)
-            self._writing.pop(head["id"], None)
+    def begin(self, question: Question, answer: Answer, settle: Callable[[], None]) -> Begun:
+        """One in the background."""
+        return self._begin(question, answer, settle)
 
-    async def _steps(self, answer: Answer, pieces: Pieces, name: str) -> AsyncIterator[bytes]:
-        *first, last = steps(answer, name) or [None]
-        for place, step in enumerate(first):
-            for event in _whole(place, step):
-                yield event
-        if last is None:
-            return
-        async for event in self._last(len(first), last, pieces):
-            yield event
+    def _begin(self, question: Question, answer: Answer, settle: Callable[[], None]) -> Job:
+        head = self._head(question)
+        job = self._writing[head["id"]] = Job(head, answer, background=question.background)
 
-    async def _last(self, place: int, step: Json, pieces: Pieces) -> AsyncIterator[bytes]:
-        """The step that the answer is: text as it comes, or the arguments of a call."""
-        is_call = step["type"] == "function_call"
-        start = {**step, "arguments": {}} if is_call else {"type": step["type"]}
-        yield _event("step.start", index=place, step=start)
-        while (piece := await pieces.get()) is not None:
-            if piece.text:
-                grown = {"type": "arguments_delta", "arguments": piece.text} if is_call else {"type": "text", "text": piece.text}
-                yield _event("step.delta", index=place, delta=grown)
-        notes = [note for content in step.get("content", ()) for note in content.get("annotations", ())]
-        if notes:
-            yield _event("step.delta", index=place, delta={"type": "text_annotation_delta", "annotations": notes})
-        yield _event("step.stop", index=place)
+        def ended() -> None:
+            settle()
+            if self._writing.pop(head["id"], None) is job and job.background:
+                self._keep(job.whole, question, tuple(job.frames))
+
+        job.begin(lambda: self._finished(head, answer), ended)
+        return job
 
     def _head(self, question: Question) -> Json:
         body = question.echo["body"]
@@ -159,25 +147,71 @@ class GeminiInteractions:
         whole = {**head, "status": _status(answer), "steps": made, "usage": usage_body(answer), "service_tier": "standard"}
         if question.harm:
             whole["errors"] = [{"code": "safety", "message": f"blocked: {question.harm.category}"}]
+        if not question.background:  # one in the background is kept with its events
+            self._keep(whole, question)
+        return whole
+
+    def _keep(self, whole: Json, question: Question, frames: tuple[bytes, ...] = ()) -> None:
         body = question.echo["body"]
         if body.get("store") is not False:
-            said = [*question.echo["contents"], *content_of(made)]
-            self._stored[head["id"]] = Stored(whole, given.steps_of(body["input"]), said)
-        return whole
+            said = [*question.echo["contents"], *content_of(whole.get("steps", []))]
+            self._stored[whole["id"]] = Stored(whole, given.steps_of(body["input"]), said, frames)
 
     # ---- what is stored --------------------------------------------------
     async def get(self, call: Call) -> Response:
-        """What is kept; of one that is being streamed, when it is whole."""
-        if (writing := self._writing.get(call.groups["id"])) is not None:
-            await asyncio.wait([writing])
-        stored = self._named(call.groups["id"])
-        wants_input = call.query.get("include_input", "").lower() == "true"
-        return self._dialect.ok({**stored.body, **({"input": stored.input} if wants_input else {})})
+        """What is kept, as it is now or as events; of one that is being streamed, when it is whole."""
+        name, streamed = call.groups["id"], _is_true(call, "stream")
+        job = self._writing.get(name)
+        if job is not None and not job.background:
+            await job.over()
+            job = None
+        if "last_event_id" in call.query and not streamed:
+            raise Refusal("bad_value", "`last_event_id` can only be used if `stream` is true.", param="last_event_id")
+        if streamed:
+            return self._streamed(job, None if job else self._named(name), call)
+        if job is not None:
+            return self._dialect.ok(job.whole)
+        stored = self._named(name)
+        return self._dialect.ok({**stored.body, **({"input": stored.input} if _is_true(call, "include_input") else {})})
+
+    def _streamed(self, job: Job | None, stored: Stored | None, call: Call) -> Response:
+        """The events of an interaction, after the one that a call names."""
+        frames = job.frames if job else stored.frames or [*map(events.frame, events.again(stored.body)), events.DONE]
+        after = call.query.get("last_event_id", "0")
+        if not after.isdecimal() or len(after) > 9 or int(after) > len(frames):
+            raise Refusal("bad_value", f"There is no event {after[:40]!r} in this interaction.", param="last_event_id")
+        stream = job.stream(int(after)) if job else _each(frames[int(after) :])
+        return Response(200, [("Content-Type", self._dialect.stream_type)], stream=stream)
+
+    async def cancel(self, call: Call) -> Response:
+        """End one that runs in the background. One that was cancelled stays so; any other is over, or has a client that waits for it."""
+        job = self._writing.get(call.groups["id"])
+        if job is not None and job.background:
+            job.cancel()
+            await job.over()
+            await asyncio.sleep(0)  # what follows its end comes first
+        found = job.whole if job is not None else self._named(call.groups["id"]).body
+        if found["status"] != "cancelled":
+            raise Refusal("not_ready", "Only interactions that run in the background, and are still running, can be cancelled.")
+        return self._dialect.ok(found)
 
     def delete(self, call: Call) -> Response:
+        job = self._writing.pop(call.groups["id"], None)
+        if job is not None:
+            job.cancel()
+            return self._dialect.ok({})
         self._named(call.groups["id"])
         del self._stored[call.groups["id"]]
         return self._dialect.ok({})
+
+
+def _is_true(call: Call, name: str) -> bool:
+    return call.query.get(name, "").lower() == "true"
+
+
+async def _each(frames: Sequence[bytes]) -> AsyncIterator[bytes]:
+    for frame in frames:
+        yield frame
 
 
 def _status(answer: Answer) -> str:
@@ -185,19 +219,6 @@ def _status(answer: Answer) -> str:
     if choice.function and choice.finish != "length":
         return "requires_action"
     return {"length": "incomplete", "refusal": "failed"}.get(choice.finish, "completed")
-
-
-def _whole(place: int, step: Json) -> list[bytes]:
-    """The events of a step that comes at once: a thought, or what a tool of Google's did."""
-    kind = step["type"]
-    grown = {name: value for name, value in step.items() if name not in ("id", "call_id", "type")}
-    delta = {"type": "thought_signature" if kind == "thought" else kind, **grown}
-    start = {name: value for name, value in step.items() if name in ("type", "id", "call_id")} if kind == "thought" else step
-    return [_event("step.start", index=place, step=start), _event("step.delta", index=place, delta=delta), _event("step.stop", index=place)]
-
-
-def _event(kind: str, **fields: Any) -> bytes:
-    return b"event: " + kind.encode() + b"\ndata: " + compact({**fields, "event_type": kind}) + b"\n\n"
 
 
 def parse_usage(payloads: list[Any]) -> Usage | None:

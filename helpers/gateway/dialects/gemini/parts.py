@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from helpers.gateway.dialects import images
-from helpers.gateway.dialects.gemini import fields
+from helpers.gateway.dialects.gemini import fields, media
 from helpers.gateway.exchange import Part, Refusal
 from helpers.models import Model
 
@@ -25,13 +24,8 @@ FILES = ("inlineData", "inline_data", "fileData", "file_data")  # what stands in
 # Of what is known: images that Gemini reads, and files under application/ that it refuses. Other text, sound and film pass.
 IMAGES = ("png", "jpeg", "webp", "heic", "heif", "gif", "avif")
 NO_FILES = ("json", "octet-stream", "svg+xml", "zip", "msword")
+SAY_NOTHING = ("thoughtSignature", "videoMetadata")  # may stand in a part alone
 NOT_AN_IMAGE = "Unable to process input image. Please retry or report in https://developers.generativeai.google/guide/troubleshooting"
-
-
-# Tokens of an image for Gemini 3 and later, by the media resolution that a request asks for; without one as with HIGH (Google's page
-# on media resolution, as quoted in public in 2026). Gemini 2.x has 64 at LOW, and tiles otherwise.
-AT = {"MEDIA_RESOLUTION_LOW": 280, "MEDIA_RESOLUTION_MEDIUM": 560, "MEDIA_RESOLUTION_HIGH": 1120, "MEDIA_RESOLUTION_ULTRA_HIGH": 2240}
-LOW_BEFORE = 64
 
 
 def read(content: dict[str, Any], path: str, model: Model, resolution: str = "") -> tuple[Part, ...]:
@@ -39,8 +33,8 @@ def read(content: dict[str, Any], path: str, model: Model, resolution: str = "")
     given = content.get("parts")
     if not given:
         raise Refusal("bad_value", param=f"{path}.parts", rule="contents.parts must not be empty.")
-    found = [(part, one) for index, part in enumerate(given) for one in (*_files(part, model), _part(part, f"{path}.parts[{index}]", model))]
-    return tuple(_at(_resolution(part) or resolution, one, model) if one.kind == "image" else one for part, one in found)
+    found = [(part, one) for index, part in enumerate(given) for one in (*_files(part, model), *_said_by(part, f"{path}.parts[{index}]", model))]
+    return tuple(media.at(_resolution(part) or resolution, one, model) if one.kind == "image" else one for part, one in found)
 
 
 def _resolution(part: dict[str, Any]) -> str:
@@ -50,34 +44,32 @@ def _resolution(part: dict[str, Any]) -> str:
     return level if isinstance(level, str) else ""
 
 
-def _at(resolution: str, image: Part, model: Model) -> Part:
-    """An image, counted at a media resolution."""
-    known = {"MEDIA_RESOLUTION_LOW": LOW_BEFORE} if model.id.startswith("gemini-2.") else AT
-    return replace(image, image_tokens=known.get(resolution, image.image_tokens))
-
-
 def _files(part: dict[str, Any], model: Model) -> list[Part]:
     """The files that stand in the result of a call."""
     given = part.get("functionResponse", {}).get("parts")
     files = [one for one in given if _is_file(one)] if isinstance(given, list) else []
-    return [_image(file, images.decoded(_data(file)), model) for file in files]
+    return [_in_result(file, model) for file in files]
 
 
-def _data(file: dict[str, Any]) -> str:
-    """The base64 of a file in a result; empty where it is named only."""
-    blob = next((file[name] for name in FILES[:2] if name in file), {})
-    return str(blob.get("data", "")).replace("-", "+").replace("_", "/")
-
-
-def _image(shown: Any, data: bytes | None, model: Model) -> Part:
-    """An image or another file. Gemini 3 and later count every image alike, one that is only named too."""
-    part = images.part(shown, data, model)
-    is_alike = not model.id.startswith("gemini-2.")
-    return replace(part, image_tokens=AT["MEDIA_RESOLUTION_HIGH"]) if is_alike and (data is None or images.kind(data)) else part
+def _in_result(file: dict[str, Any], model: Model) -> Part:
+    blob = next(value for name in FILES if isinstance(value := file.get(name), dict))
+    data = images.decoded(str(blob.get("data", "")).replace("-", "+").replace("_", "/"))
+    kind = blob.get("mimeType", blob.get("mime_type"))
+    return media.part(file, data, kind if isinstance(kind, str) else "image/*", model)
 
 
 def _is_file(part: Any) -> bool:
     return isinstance(part, dict) and any(isinstance(part.get(name), dict) for name in FILES)
+
+
+def _said_by(part: dict[str, Any], path: str, model: Model) -> tuple[Part, ...]:
+    """What a part says: nothing, where it only brings back the signature of a thought, as clients keep it of the last piece of a stream,
+    or only says how to read the video before it (both as recorded).
+    """
+    if not any(name in part for name in fields.DATA) and any(name in part for name in SAY_NOTHING):
+        _decoded(part.get("thoughtSignature", ""), f"{path}.thoughtSignature")
+        return ()
+    return (_part(part, path, model),)
 
 
 def _part(part: dict[str, Any], path: str, model: Model) -> Part:
@@ -97,9 +89,9 @@ def _part(part: dict[str, Any], path: str, model: Model) -> Part:
         raise Refusal("unsupported", f"Image input modality is not enabled for models/{model.id}", param=path)
     if name == "inlineData":
         data = _file(value, path)
-        return _image(data if value["mimeType"].startswith("image/") else f"{value['mimeType']} ".encode() + data, data, model)
+        return media.part(data if value["mimeType"].startswith("image/") else f"{value['mimeType']} ".encode() + data, data, value["mimeType"], model)
     if name == "fileData":
-        return _image(value["fileUri"].encode(), None, model)
+        return media.part(value["fileUri"].encode(), None, value.get("mimeType") or media.kind_of(value["fileUri"]), model)
     return Part(_said(value), KINDS[name])
 
 

@@ -18,9 +18,12 @@ KEPT = ("enum", "required", "pattern", *COUNTS, *BOUNDS)  # mean the same in JSO
 FORMATS = ("date-time", "date", "time")
 
 
-def plain(given: Any, path: str) -> Schema:
-    """A schema in Gemini's form as plain JSON schema. Raises Refusal, first for what the parser refuses, then for what the model does."""
-    return _plain(_parsed(given, path), path)
+def plain(given: Any, path: str, *, may_be_empty: bool = False) -> Schema:
+    """A schema in Gemini's form as plain JSON schema. Raises Refusal, first for what the parser refuses, then for what the model does.
+
+    may_be_empty: whether an object at the top needs no properties, as the parameters of a function need none.
+    """
+    return _plain(_parsed(given, path), path, may_be_empty=may_be_empty)
 
 
 def _parsed(given: Any, path: str) -> dict[str, Any]:
@@ -65,9 +68,11 @@ def _number(value: Any, kind: Any, expected: str, path: str) -> Any:
     return _checked(None if isinstance(value, bool) else value, kind, expected, path)
 
 
-def _plain(schema: dict[str, Any], path: str) -> Schema:
+def _plain(schema: dict[str, Any], path: str, *, may_be_empty: bool = False) -> Schema:
     kind = TYPES.get(schema.get("type", "").upper())
-    _check_rules(schema, kind, path)
+    if may_be_empty and kind == "object":
+        schema = {"properties": {}, **schema}
+    _check_rules(schema, kind, path, may_be_empty=may_be_empty)
     out = {name: schema[name] for name in KEPT if name in schema}
     if kind:
         out["type"] = kind
@@ -82,13 +87,13 @@ def _plain(schema: dict[str, Any], path: str) -> Schema:
     return _or_null(out) if schema.get("nullable") is True else out
 
 
-def _check_rules(schema: dict[str, Any], kind: str | None, path: str) -> None:
+def _check_rules(schema: dict[str, Any], kind: str | None, path: str, *, may_be_empty: bool) -> None:
     """Refuse what Google's models refuse in a schema that its parser takes."""
     properties = schema.get("properties", {})
     unknown = [index for index, name in enumerate(schema.get("required", ())) if name not in properties]
     if kind == "array" and "items" not in schema:
         raise Refusal("bad_value", param=f"{path}.items", rule="missing field.")
-    if kind == "object" and not properties:
+    if kind == "object" and not properties and not may_be_empty:
         raise Refusal("bad_value", param=f"{path}.properties", rule="should be non-empty for OBJECT type")
     if "enum" in schema and kind != "string":
         raise Refusal("bad_value", param=f"{path}.enum", rule="only allowed for STRING type")

@@ -39,7 +39,7 @@ def functions(body: dict[str, Any]) -> tuple[Function, ...]:
 def _parameters(declared: dict[str, Any], path: str) -> Schema:
     if "parametersJsonSchema" in declared:
         return _json_schema(declared["parametersJsonSchema"], f"{path}.parametersJsonSchema")
-    return plain(declared["parameters"], f"{path}.parameters") if "parameters" in declared else {}
+    return plain(declared["parameters"], f"{path}.parameters", may_be_empty=True) if "parameters" in declared else {}
 
 
 def _json_schema(given: Any, path: str) -> Schema:
@@ -58,7 +58,7 @@ def must_call(body: dict[str, Any], declared: Sequence[Function]) -> tuple[str, 
     mode = config.get("mode", "AUTO").upper()
     if mode not in MODES:
         raise Refusal("wrong_type", param=f"{CALLING}.mode", expected="mode", value=config["mode"])
-    if not names:
+    if not names and not (mode == "AUTO" and body.get("tools")):  # beside tools of Google's own it is taken, as recorded in 2026
         raise Refusal("bad_value", "Function calling config is set without function_declarations.", param=CALLING)
     if allowed and mode not in ("ANY", "VALIDATED"):
         text = "allowed_function_names should only be set when the function calling mode is ANY or VALIDATED."

@@ -20,10 +20,16 @@ NO_SIGNATURE = (
 
 
 def check(contents: Sequence[dict[str, Any]], model: Model) -> None:
-    """Refuse calls and results that do not stand in pairs, and calls that came from a thinking model without the signature it gave them."""
+    """Refuse calls and results that do not stand in pairs, and calls that came from a thinking model without the signature it gave them.
+
+    Calls in turns that follow each other are one turn's, as recorded in 2026.
+    """
     calls, role = 0, "model"
     for content in contents:
         results = _count(content, "functionResponse")
+        if calls and role == content.get("role") == "model" and not results and _count(content, "functionCall"):
+            calls += _count(content, "functionCall")
+            continue
         if results and not calls:
             raise Refusal("bad_value", RESULTS_AFTER_CALLS, param="contents")
         if results != calls:

@@ -7,7 +7,6 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from helpers import models
 from helpers.gateway.batches import DAY, Batch, File, Item
 from helpers.gateway.dialects.openai import batch_lines, files
 from helpers.gateway.dialects.schema import STRING, checker, nullable, one_of, shape
@@ -105,7 +104,7 @@ class OpenAIBatches:
             return batch_lines.Lines(problems=[batch_lines.problem("invalid_request", text, "file_id")])
 
         def knows(name: str) -> bool:
-            model = models.find(self._dialect.provider, name)
+            model = self._dialect.find(name)
             return model is not None and not model.is_retired(today)
 
         return await call.services.work(len(file.content), batch_lines.read, file.content, body["endpoint"], knows)
@@ -116,7 +115,7 @@ class OpenAIBatches:
         file, endpoint = files.find(call, call.json["input_file_id"]), call.json["endpoint"]
         if file is None or endpoint not in self._answerers:
             return []
-        lines = batch_lines.read(file.content, endpoint, lambda name: models.find(self._dialect.provider, name) is not None)
+        lines = batch_lines.read(file.content, endpoint, lambda name: self._dialect.find(name) is not None)
         if lines.problems or any(_names_twice(item.request) for item in lines.items):
             return []
         found = [parse_json(item.request)["body"] for item in lines.items]
@@ -136,7 +135,9 @@ class OpenAIBatches:
         read, write = self._answerers[endpoint]
 
         def read_line() -> Question:
-            return ready(replace(read(call.with_json(parse_json(item.request)["body"])), batch=True, stream=False))
+            question = replace(read(call.with_json(parse_json(item.request)["body"])), batch=True, stream=False, background=False)
+            self._dialect.admit(call, question)
+            return ready(question)
 
         try:
             question = await call.services.work(item.size, read_line)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
+import random
 import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -15,7 +15,6 @@ from helpers.gateway.dialects.openai import rules
 from helpers.gateway.dialects.openai.images import data_of
 from helpers.gateway.dialects.schema import (
     ANY,
-    ARRAY,
     BOOLEAN,
     INTEGER,
     NUMBER,
@@ -70,6 +69,9 @@ TOOL_CHOICE = {
 }
 FORMAT = shape("type", type=one_of("json_object", "json_schema", "text"), json_schema=shape("name", name=NAME, schema=nullable(OBJECT), strict=nullable(BOOLEAN)))
 METADATA = {"type": "object", "title": "a metadata object", "maxProperties": 16, "additionalProperties": {"type": "string", "maxLength": 512}}
+WAY = nullable(shape("mode", mode=one_of("score", "block")))
+POLICY = shape(input=WAY, output=WAY)  # of a moderated chat
+PREDICTION = shape("type content", type=one_of("content"), content={"type": ["string", "array"], "items": shape("type text", type=one_of("text"), text=STRING)})
 CACHE_OPTIONS = shape(closed=True, mode=one_of("implicit", "explicit"), ttl=STRING)
 # What other providers' own endpoints for OpenAI's SDK read of a chat; all else they pass over.
 READ_ELSEWHERE = {
@@ -102,7 +104,7 @@ FIELDS = {
     "top_logprobs": nullable(between("integer", 0)),
     "user": nullable({**STRING, "maxLength": 64}),
     "seed": nullable(INTEGER),
-    "moderation": nullable(shape("model")),
+    "moderation": nullable(shape("model", model=STRING, policy=nullable(POLICY))),
     "safety_identifier": nullable({**STRING, "maxLength": 64}),
     "prompt_cache_options": nullable(CACHE_OPTIONS),
     "prompt_cache_key": nullable({**STRING, "maxLength": 64}),
@@ -117,11 +119,11 @@ FIELDS = {
     "stream_options": nullable(shape(closed=True, include_usage=nullable(BOOLEAN), include_obfuscation=nullable(BOOLEAN))),
     "store": nullable(BOOLEAN),
     "metadata": nullable(METADATA),
-    "prediction": nullable(OBJECT),
+    "prediction": nullable(PREDICTION),
     "verbosity": nullable(one_of("low", "medium", "high")),
-    "audio": nullable(OBJECT),
-    "modalities": nullable(ARRAY),
-    "web_search_options": nullable(OBJECT),
+    "audio": nullable(shape("voice format", format=one_of("wav", "aac", "mp3", "flac", "opus", "pcm16"))),
+    "modalities": nullable(list_of(one_of("text", "audio"))),
+    "web_search_options": nullable(shape(search_context_size=nullable(one_of("low", "medium", "high")), user_location=nullable(OBJECT))),
 }
 _check_names = checker(shape("messages", closed=True, **dict.fromkeys(FIELDS, ANY)))
 _check_fields = checker(shape(**FIELDS))
@@ -378,11 +380,15 @@ def stream_head(answer: Answer) -> dict[str, Any]:
     }
 
 
+PADDING = random_id("", 4096)  # made once: it is needed for every chunk, and need not be secret
+
+
 def obfuscation(question: Question) -> dict[str, str]:
     """OpenAI's padding of random length, which hides the length of the text from onlookers; it can be turned off."""
     if (question.echo.get("stream_options") or {}).get("include_obfuscation") is False:
         return {}
-    return {"obfuscation": secrets.token_urlsafe(12)[: secrets.randbelow(12) + 2]}
+    start = int(4000 * random.random())
+    return {"obfuscation": PADDING[start : start + 2 + int(12 * random.random())]}
 
 
 def parse_usage(payloads: list[dict[str, Any]]) -> Usage | None:

@@ -10,14 +10,19 @@ from typing import Any
 from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import File
-from helpers.gateway.dialects.openai import chat, embeddings, rules, schema
+from helpers.gateway.dialects.openai import chat, embeddings, modalities, moderations, rules, schema
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
+from helpers.gateway.dialects.openai.completions import OpenAICompletions
 from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles, batch_file
+from helpers.gateway.dialects.openai.moderations import OpenAIModerations
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
+from helpers.gateway.dialects.openai.stored import StoredChats
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import PER_DAY, Level
-from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, pretty, route
+from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, model_headers, pretty, route
+
+OLDER = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings")  # endpoints that refuse a key or a model in a way of their own
 
 
 class OpenAI(Dialect):
@@ -26,9 +31,11 @@ class OpenAI(Dialect):
 
     def __init__(self) -> None:
         self._responses = OpenAIResponses(self)
+        self._stored = StoredChats(self)
 
     def forget(self) -> None:
         self._responses.forget()
+        self._stored.forget()
 
     def routes(self) -> list[Route]:
         responses = self._responses
@@ -44,9 +51,16 @@ class OpenAI(Dialect):
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
             *responses.routes(),
+            *self._stored.routes(),
+            *OpenAICompletions(self).routes(),
+            *OpenAIModerations(self).routes(),
             *OpenAIFiles(self, self.base_headers).routes(),
             *self._batches.routes(),
         ]
+
+    def admit(self, call: Call, question: Question) -> None:
+        if question.vectors is None and "put_in" in question.echo:
+            self._responses.admit(question)
 
     def batch_file(self, call: Call) -> File | None:
         return batch_file(call)
@@ -66,17 +80,31 @@ class OpenAI(Dialect):
 
     def read_chat_for(self, model: models.Model, call: Call) -> Question:
         """The question to a model that is already known: Azure names it in the path."""
+        if "messages" in call.json:
+            modalities.check_names(call.json, model)
         chat.check(call.json)
         schema.check_chat(call.json, model)
         rules.check(call.json, model)
+        if call.json.get("moderation"):
+            moderations.check_model(call.json["moderation"]["model"])
         return self.check_length(chat.question(call.json, model, self.provider))
 
     def write_chat(self, question: Question, answer: Answer) -> bytes:
-        return pretty(chat.completion(answer))
+        body = chat.completion(answer)
+        if question.echo.get("moderation"):
+            body["moderation"] = moderations.of_chat(question, answer)
+        if question.echo.get("store"):
+            self._stored.keep(question, body)
+        return pretty(body)
 
     async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         first = {"role": "assistant", "content": "", "refusal": None}
-        async for chunk in chat.chunks(answer, chat.stream_head(answer), first):
+        chunks = chat.chunks(answer, chat.stream_head(answer), first)
+        if question.echo.get("moderation"):
+            chunks = moderations.chunks_with(question, answer, chunks)
+        if question.echo.get("store"):
+            chunks = self._stored.watched(question, answer, chunks)
+        async for chunk in chunks:
             yield chat.frame({**chunk, **chat.obfuscation(question)} if chunk["choices"] else chunk)
         yield chat.DONE
 
@@ -104,11 +132,16 @@ class OpenAI(Dialect):
         return self.ok({"object": "list", "data": rows})
 
     async def get_model(self, call: Call) -> Response:
-        return self.ok(_model_body(self.model(call.groups["model"], call, kind=None)))
+        model = self.model(call.groups["model"], call, kind=None)
+        return self.ok(_model_body(model), *model_headers(model))
 
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
         return Response(200, [("Content-Type", "application/json"), *self.base_headers(), *more], pretty(body))
+
+    def ok_stream(self, events: AsyncIterator[bytes]) -> Response:
+        """A 200 that gives the events of what was made before."""
+        return Response(200, [("Content-Type", self.stream_type), *self.base_headers()], stream=events)
 
     def base_headers(self, milliseconds: int = 12) -> Headers:
         return [
@@ -127,11 +160,11 @@ class OpenAI(Dialect):
     def error(self, refusal: Refusal, call: Call) -> Response:
         request_id = hex_id("req_", 32)
         status, kind, code, text = words(refusal, request_id)
-        headers = [("Content-Type", "application/json")]
-        if status == 401:  # then nobody knows whose request it is
-            headers += [("x-request-id", request_id), ("www-authenticate", 'Bearer realm="OpenAI API"')]
-        else:
-            headers += [(name, request_id if name == "x-request-id" else value) for name, value in self.base_headers()]
+        headers = [("Content-Type", "application/json"), ("x-request-id", request_id)]
+        known = _known_of_a_refusal(status, call.path)
+        headers += [(name, value) for name, value in self.base_headers() if name in known]
+        if status == 401:
+            headers.append(("www-authenticate", 'Bearer realm="OpenAI API"'))
         if status in (429, 503) and refusal.kind in ("rate_limited", "overloaded"):
             wait = refusal.facts.get("wait", 1.0)
             headers += [("retry-after", str(max(1, ceil(wait)))), ("retry-after-ms", str(max(1, ceil(wait * 1000))))]
@@ -148,6 +181,18 @@ class OpenAI(Dialect):
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, kind, code, text = words(refusal, hex_id("req_", 32))
         return chat.frame({"error": {"message": text, "type": kind, "param": None, "code": code}})
+
+
+def _known_of_a_refusal(status: int, path: str) -> tuple[str, ...]:
+    """Which of OpenAI's own headers a refusal has beside x-request-id, by recordings of 2024 to 2026.
+
+    The older endpoints look for the key and the model before they know whose request it is; the others know all but that of a wrong key.
+    """
+    if status in (401, 404) and path in OLDER:
+        return ()
+    if status == 401:
+        return ("openai-processing-ms", "openai-version")
+    return ("openai-organization", "openai-project", "openai-processing-ms", "openai-version")
 
 
 def _model_body(model: models.Model) -> dict[str, Any]:

@@ -27,6 +27,7 @@ def masked(key: str) -> str:
 
 
 BAD_REQUEST = "invalid_request_error"
+DEPRECATIONS = "https://platform.openai.com/docs/deprecations"
 
 
 def refused(text: str, param: str | None = None, code: str | None = None) -> Refusal:
@@ -45,10 +46,16 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
             return 401, BAD_REQUEST, None, "You didn't provide an API key. Provide it in an Authorization header, as Bearer YOUR_KEY."
         case "unknown_model" | "retired_model" if facts.get("status") == 400:
             return 400, BAD_REQUEST, "model_not_found", f"The requested model '{facts['model']}' does not exist."
-        case "unknown_model" | "retired_model":
+        case "retired_model":
+            return 404, BAD_REQUEST, "model_not_found", f"The model `{facts['model']}` has been deprecated, learn more here: {DEPRECATIONS}"
+        case "unknown_model":
             return 404, BAD_REQUEST, "model_not_found", f"The model `{facts['model']}` does not exist or you do not have access to it."
         case "wrong_kind" if facts["wanted"] == "embedding":
             return 403, BAD_REQUEST, None, "You are not allowed to generate embeddings from this model"
+        case "wrong_kind" if facts["wanted"] == "completion":
+            return 403, BAD_REQUEST, None, "You are not allowed to sample from this model"
+        case "wrong_kind" if facts["wanted"] == "responses":
+            return 404, BAD_REQUEST, None, "This model is only supported in v1/responses and not in v1/chat/completions."
         case "wrong_kind" if facts.get("status") == 400:
             return 400, BAD_REQUEST, None, f"The requested model '{facts['model']}' cannot be used with the Responses API."
         case "wrong_kind":
@@ -78,7 +85,7 @@ def words(refusal: Refusal, request_id: str) -> tuple[int, str, str | None, str]
         case "server_error":
             return 500, "server_error", None, f"The server had an error while processing your request. Please quote the request id {request_id}."
         case "no_route":
-            return 404, BAD_REQUEST, "unknown_url", f"Unknown request URL: {facts['method']} {facts['path']}."
+            return 404, BAD_REQUEST, None, f"Invalid URL ({facts['method']} {facts['path']})"
         case "not_found":
             return 404, BAD_REQUEST, None, refusal.message
         case "conflict":

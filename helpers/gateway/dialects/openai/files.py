@@ -93,11 +93,11 @@ def _uploaded(call: Call) -> File:
         parts = multipart.parts(call.headers.get("content-type", ""), call.body)
     except ValueError:
         raise refused("Could not parse multipart form") from None
-    fields = {name: _value(name, value) for name, (file_name, value) in parts.items() if name != "file"}
+    fields = {name: _value(name, part.content) for name, part in parts.items() if name != "file"}
     after = {found[1]: fields[name] for name in fields if (found := re.fullmatch(r"expires_after\[(\w+)\]", name))}
     check_form({**fields, **({"file": ""} if "file" in parts else {}), **({"expires_after": after} if after else {})})
-    name, content = parts["file"]
-    purpose, name = fields["purpose"], name or "upload"
+    content = parts["file"].content
+    purpose, name = fields["purpose"], parts["file"].filename or "upload"
     if purpose not in PURPOSES:
         raise refused(f"'{purpose}' is not one of {list(PURPOSES)} - 'purpose'", "purpose")
     if purpose == "batch":

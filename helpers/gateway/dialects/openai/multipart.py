@@ -5,10 +5,18 @@ from __future__ import annotations
 from email.message import Message
 from email.parser import HeaderParser
 from email.utils import collapse_rfc2231_value
+from typing import NamedTuple
 
 MOST_PARTS = 100
 LONGEST_HEAD = 16_000  # bytes of a part's head; Python's reader takes time that grows with their square
-Part = tuple[str | None, bytes]  # the file's name, where the part is a file, and its content
+
+
+class Part(NamedTuple):
+    """A part of a form. Its file's name where it is a file, and its type where the client names one."""
+
+    filename: str | None
+    content: bytes
+    content_type: str | None
 
 
 def parts(content_type: str, body: bytes) -> dict[str, Part]:
@@ -29,7 +37,8 @@ def _part(piece: bytes) -> tuple[str, Part]:
     name = _parameter(headers, "name")
     if name is None or headers.get_content_disposition() != "form-data":
         raise ValueError("a part without a name")
-    return name, (_parameter(headers, "filename"), content)
+    content_type = headers.get_content_type() if "content-type" in headers else None
+    return name, Part(_parameter(headers, "filename"), content, content_type)
 
 
 def _parameter(headers: Message, name: str) -> str | None:

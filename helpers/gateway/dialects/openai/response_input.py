@@ -30,6 +30,8 @@ ASSISTANTS = ("output_text", "refusal")
 OUTPUTS = ("input_text", "input_image", "input_file")
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fc", "reasoning": "rs"}
 
+HIDDEN = ("id", "status", "encrypted_content")  # of thoughts: new every time, and for their maker alone
+
 
 def message(item: dict[str, Any], path: str, model: Model) -> Message:
     """An item as a message. Ids are new in every conversation, so they do not count. Raises Refusal."""
@@ -46,7 +48,7 @@ def message(item: dict[str, Any], path: str, model: Model) -> Message:
             _check_fields(item, path, "call_id", "output")
             return Message("tool", _output(item["output"], f"{path}.output", model))
         case "reasoning":
-            said = {name: value for name, value in item.items() if name != "id"}
+            said = {name: value for name, value in item.items() if name not in HIDDEN and (name, value) != ("content", [])}
             return Message("assistant", (Part(json.dumps(said, sort_keys=True), "thinking"),))
         case "message":
             return _said(item, path, model)

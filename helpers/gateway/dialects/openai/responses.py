@@ -1,76 +1,32 @@
-"""OpenAI's Responses API: one stored response after another, plain and as typed events."""
+"""OpenAI's Responses API: one stored response after another, plain, as typed events, and in the background."""
 
 from __future__ import annotations
 
 import json
-import secrets
-import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 
-from helpers.gateway.answer import Answer, TokenScore
-from helpers.gateway.bounded import Bounded, weight
+from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.openai import chat, rules, schema
+from helpers.gateway.dialects.openai import response_background as background
+from helpers.gateway.dialects.openai import response_body as bodies
+from helpers.gateway.dialects.openai import response_events as events
+from helpers.gateway.dialects.openai import response_fields as fields
 from helpers.gateway.dialects.openai import response_input as given
+from helpers.gateway.dialects.openai import response_items as items
 from helpers.gateway.dialects.openai import response_tools as tools
+from helpers.gateway.dialects.openai import response_unserved as unserved
 from helpers.gateway.dialects.openai.errors import refused
-from helpers.gateway.dialects.schema import (
-    ANY,
-    BOOLEAN,
-    INTEGER,
-    STRING,
-    between,
-    checker,
-    list_of,
-    nullable,
-    one_of,
-    shape,
-)
-from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage
-from helpers.gateway.wire import Call, Dialect, Response, Route, compact, hex_id, pretty, random_id, route
+from helpers.gateway.dialects.openai.response_background import WAITING, Job
+from helpers.gateway.dialects.openai.response_compact import Compaction
+from helpers.gateway.dialects.openai.response_conversations import OpenAIConversations
+from helpers.gateway.dialects.openai.response_store import KEPT_FOR_POLLING, Store, Stored
+from helpers.gateway.exchange import Message, Part, Question, Refusal
+from helpers.gateway.wire import Call, Dialect, Response, Route, pretty, route
 from helpers.models import Model
 
-FIELDS = {
-    "model": STRING,
-    "input": {"type": ["string", "array"], "items": given.ITEM, "minItems": 1},
-    "instructions": nullable(STRING),
-    "max_output_tokens": nullable(between("integer", 16)),
-    "max_tool_calls": nullable(INTEGER),
-    "previous_response_id": nullable(STRING),
-    "reasoning": nullable(shape(effort=nullable(one_of(*chat.EFFORTS)))),
-    "stream": nullable(BOOLEAN),
-    "stream_options": nullable(shape(closed=True, include_obfuscation=nullable(BOOLEAN))),
-    "temperature": nullable(between("number", 0, 2)),
-    "top_p": nullable(between("number", 0, 1)),
-    "tools": nullable(list_of(tools.TOOL)),
-    "tool_choice": tools.TOOL_CHOICE,
-    "parallel_tool_calls": nullable(BOOLEAN),
-    "top_logprobs": nullable(between("integer", 0, 20)),
-    "store": nullable(BOOLEAN),
-    "metadata": nullable(chat.METADATA),
-    "include": nullable(tools.INCLUDE),
-    "text": nullable(tools.TEXT),
-    **{name: chat.FIELDS[name] for name in ("prompt_cache_key", "safety_identifier", "service_tier", "user")},
-    "truncation": nullable(one_of("auto", "disabled")),
-    **dict.fromkeys(
-        "access_programs background background_options context_management conversation image moderation "
-        "prompt prompt_cache_options prompt_cache_retention".split(),
-        ANY,
-    ),
-}
-_check_names = checker(shape("model input", closed=True, **dict.fromkeys(FIELDS, ANY)))
-_check_fields = checker(shape(**FIELDS))
-MOST_STORED = 200_000_000  # bytes of stored responses, each with all that was said before it; the oldest go first
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """What a stored response keeps: all that was said, the ids of the calls that wait for their output, and its own body."""
-
-    messages: tuple[Message, ...] = ()
-    calls: frozenset[str] = frozenset()
-    body: dict[str, Any] = field(default_factory=dict)
+Json = dict[str, Any]
 
 
 class OpenAIResponses:
@@ -78,35 +34,45 @@ class OpenAIResponses:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._stored: Bounded[str, Conversation] = Bounded(MOST_STORED, lambda _, kept: weight(kept))
+        self._store = Store()
+        self._compaction = Compaction(self.read)
+        self._conversations = OpenAIConversations(dialect)
 
     def forget(self) -> None:
-        """Forget all conversations."""
-        self._stored.clear()
+        """Forget all responses, and end those in the background."""
+        for part in (self._store, self._compaction, self._conversations):
+            part.clear()
 
     def routes(self) -> list[Route]:
+        one = "/v1/responses/(?P<id>[^/]+)"
         return [
-            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream, weigh=self.weigh),
+            route("POST", "/v1/responses", "responses", read=self.read, write=self.write, stream=self.stream, begin=self.begin, weigh=self.weigh),
             route("POST", "/v1/responses/input_tokens", "count tokens", handle=self.count, weigh=self.weigh),
-            route("GET", "/v1/responses/(?P<id>[^/]+)", "response", handle=self.get),
-            route("DELETE", "/v1/responses/(?P<id>[^/]+)", "delete response", handle=self.delete),
+            self._compaction.route("/v1/responses", self.weigh),
+            route("GET", one, "response", handle=self.get, weigh=self._weigh_named),
+            route("DELETE", one, "delete response", handle=self.delete),
+            route("POST", one + "/cancel", "cancel response", handle=self.cancel, weigh=self._weigh_named),
+            route("GET", one + "/input_items", "input items", handle=self.list_input, weigh=self._weigh_named),
+            *self._conversations.routes("/v1/conversations"),
         ]
 
     # ---- reading ---------------------------------------------------------
     def read(self, call: Call) -> Question:
         body = call.json
-        _check_names(body)
-        _check_fields(body)
+        if body.get("prompt") is not None and call.services.mode == "offline":  # it may stand in the place of what has to be named otherwise
+            unserved.check_prompt(body["prompt"])
+        fields.check(body)
         model = self._model(call)
         effort = tools.effort(body, model)
         schema.check_responses(body, model)
         rules.check_metadata(body)
         if body.get("stream_options") is not None and not body.get("stream"):
             raise refused("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
+        messages, new, put_in = self._said(call, model)
         question = Question(
             provider=self._dialect.provider,
             model=model,
-            messages=self._messages(body, model),
+            messages=messages,
             tools=tuple(json.dumps(tool, sort_keys=True) for tool in body.get("tools") or []),
             functions=tools.functions(body),
             must_call=tools.must_call(body),
@@ -114,22 +80,36 @@ class OpenAIResponses:
             top_logprobs=tools.top_logprobs(body, effort),
             limit=body.get("max_output_tokens"),
             stream=bool(body.get("stream")),
+            background=bool(body.get("background")),
             effort=effort,
             sampling=chat.sampling(body),
             caches_marks_only=chat.caches_marks_only(body),
             tier=chat.tier(body, self._dialect.provider),
-            echo=body,
+            echo={**body, "put_in": put_in, "new": new, "asked_at": call.services.clock.now()},
         )
+        if body.get("truncation") == "auto":
+            question = unserved.truncated(question)
         try:
             return self._dialect.check_length(question)
         except Refusal as refusal:
             refusal.param = "input"  # chat names none
             raise
 
+    def admit(self, question: Question) -> None:
+        """Raise Refusal for what OpenAI might do, and the gateway by itself does not."""
+        unserved.check(question.echo, question.model)
+        unserved.check_management(question, question.echo.get("context_management"))
+        self._compaction.check(question.echo["new"])
+        if question.background:
+            self._store.admit()
+
     def weigh(self, call: Call) -> int:
         """The bytes of the conversation that a call goes on with."""
-        before = call.json.get("previous_response_id")
-        return self._stored.size(before) if isinstance(before, str) else 0
+        conversation = bodies.conversation_id(call.json.get("conversation"))
+        return self._store.size(call.json.get("previous_response_id")) + self._conversations.size(conversation)
+
+    def _weigh_named(self, call: Call) -> int:
+        return self._store.size(call.groups["id"])
 
     def _model(self, call: Call) -> Model:
         try:
@@ -139,197 +119,143 @@ class OpenAIResponses:
             refusal.facts["status"] = 400
             raise
 
-    def _messages(self, body: dict[str, Any], model: Model) -> tuple[Message, ...]:
-        before = body.get("previous_response_id")
-        if before is not None and before not in self._stored:
-            text = f"Previous response with id '{before}' not found."
-            raise refused(text, "previous_response_id", "previous_response_not_found")
-        kept = self._stored.get(before, Conversation())
+    def _said(self, call: Call, model: Model) -> tuple[tuple[Message, ...], tuple[Json, ...], tuple[Json, ...]]:
+        """All that a request says to the model, the items that are new in it, and all that it is made of."""
+        body = call.json
+        before = self._before(call, model)
         asked = body["input"]
-        items = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
-        messages = (*kept.messages, *(given.message(item, f"input[{i}]", model) for i, item in enumerate(items)))
-        tools.check_calls(items, kept.calls)
+        listed = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+        messages = (*before.said, *(self._message(item, f"input[{i}]", model) for i, item in enumerate(listed)))
+        tools.check_calls(listed, before.calls)
         tools.check_json_word(body, messages)
-        return (Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages
+        new = items.listed(listed)
+        all_items = (*before.items, *before.body.get("output", ()), *new)
+        return ((Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages), new, all_items
+
+    def _message(self, item: Json, path: str, model: Model) -> Message:
+        return self._compaction.message(item) if item.get("type") == "compaction" else given.message(item, path, model)
+
+    def _before(self, call: Call, model: Model) -> Stored:
+        """What a request goes on from. In live mode that is not known here, and is refused where the price is asked for."""
+        name, conversation = call.json.get("previous_response_id"), call.json.get("conversation")
+        if (name is None and conversation is None) or call.services.mode != "offline":
+            return Stored()
+        if name is not None and conversation is not None:
+            text = "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are only providing one of them."
+            raise refused(text, "conversation", "mutually_exclusive_parameters")
+        return self._of_conversation(conversation, model) if name is None else self._of_response(name, call.services.clock.now())
+
+    def _of_response(self, name: str, now: float) -> Stored:
+        before = self._store.get(name, now)
+        if before is None:
+            raise refused(f"Previous response with id '{name}' not found.", "previous_response_id", "previous_response_not_found")
+        if before.body["status"] in WAITING:
+            raise refused(f"Previous response with id '{name}' is still {before.body['status']}.", "previous_response_id")
+        return before
+
+    def _of_conversation(self, asked: Any, model: Model) -> Stored:
+        """A conversation as a response that is over. Thoughts in it are for their maker alone."""
+        conversation = self._conversations.named(bodies.conversation_id(asked))
+        kept = tuple(conversation.items)
+        said = (self._message(item, f"conversation[{place}]", model) for place, item in enumerate(kept) if item["type"] != "reasoning")
+        return Stored(said=tuple(said), items=kept, calls=conversation.waiting())
 
     # ---- writing ---------------------------------------------------------
     def write(self, question: Question, answer: Answer) -> bytes:
-        ids = _ids()
-        response = self._response(answer, ids)
+        ids = bodies.new_ids()
+        response = self._opened(answer, ids)
         self._finish(response, answer, ids)
         return pretty(response)
 
     async def stream(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
         number = 0
         async for event in self._events(answer):
-            yield b"event: " + event["type"].encode() + b"\ndata: " + compact({**event, "sequence_number": number}) + b"\n\n"
+            yield events.frame(event, number)
             number += 1
 
-    async def _events(self, answer: Answer) -> AsyncIterator[dict[str, Any]]:
-        ids = _ids()
-        response = self._response(answer, ids)
+    async def _events(self, answer: Answer) -> AsyncIterator[Json]:
+        ids = bodies.new_ids()
+        response = self._opened(answer, ids)
         yield {"type": "response.created", "response": dict(response)}
         yield {"type": "response.in_progress", "response": dict(response)}
-        place = 0
-        if answer.usage.thinking_tokens:
-            item = _reasoning(ids)
-            yield {"type": "response.output_item.added", "output_index": place, "item": item}
-            yield {"type": "response.output_item.done", "output_index": place, "item": item}
-            place += 1
-        if answer.is_silent:
-            await answer.finished()
-        else:
-            events = _call_events if answer.choices[0].function else _text_events
-            async for event in events(answer, ids, place):
-                yield event
+        async for event in events.output(answer, ids):
+            yield event
         self._finish(response, answer, ids)
         yield {"type": f"response.{response['status']}", "response": response}
 
-    def _response(self, answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
-        """A response that has not answered yet."""
-        asked = {name: value for name, value in answer.question.echo.items() if value is not None}
-        model = answer.question.model
-        thinks = model.thinks != "never"
-        return {
-            "id": ids["resp"],
-            "object": "response",
-            "created_at": int(time.time()),
-            "status": "in_progress",
-            "background": False,
-            "completed_at": None,
-            "error": None,
-            "incomplete_details": None,
-            "instructions": asked.get("instructions"),
-            "max_output_tokens": asked.get("max_output_tokens"),
-            "max_tool_calls": asked.get("max_tool_calls"),
-            "model": model.served_as,
-            "output": [],
-            "parallel_tool_calls": asked.get("parallel_tool_calls") is not False,
-            "previous_response_id": asked.get("previous_response_id"),
-            "prompt_cache_key": asked.get("prompt_cache_key"),
-            "reasoning": {"effort": answer.question.effort if thinks else None, "summary": None},
-            "safety_identifier": asked.get("safety_identifier"),
-            "service_tier": answer.question.tier or "default",
-            "store": asked.get("store") is not False,
-            "temperature": asked.get("temperature", 1.0),
-            "text": tools.echoed_text(asked),
-            "tool_choice": asked.get("tool_choice") or "auto",
-            "tools": [tools.echoed(tool) for tool in asked.get("tools") or []],
-            "top_logprobs": asked.get("top_logprobs") or 0,
-            "top_p": asked.get("top_p", 1.0),
-            "truncation": asked.get("truncation", "disabled"),
-            "usage": None,
-            "user": asked.get("user"),
-            "metadata": asked.get("metadata") or {},
-        }
+    def begin(self, question: Question, answer: Answer, settle: Callable[[], None]) -> Job:
+        """Queue a response, and write it on while nobody waits."""
+        ids = bodies.new_ids()
+        response = background.queued(answer, ids)
+        stored = self._stored(response, question)
+        stored.expires = None if response["store"] else question.echo["asked_at"] + KEPT_FOR_POLLING
+        return self._store.begin(stored, answer, ids, partial(self._fill, stored, answer, ids), settle)
 
-    def _finish(self, response: dict[str, Any], answer: Answer, ids: dict[str, str]) -> None:
-        """Fill in the output, the status and the usage, and keep the conversation."""
+    def _fill(self, stored: Stored, answer: Answer, ids: dict[str, str]) -> None:
+        """Fill in what was said, where it is stored."""
+        self._close(stored.body, answer, ids)
         choice = answer.choices[0]
-        cut = {"length": "max_output_tokens", "refusal": "content_filter"}.get(choice.finish)
-        response["status"] = "incomplete" if cut else "completed"
-        response["completed_at"] = None if cut else int(time.time())
-        response["incomplete_details"] = {"reason": cut} if cut else None
-        response["output"] = [_reasoning(ids)] if answer.usage.thinking_tokens else []
-        if not answer.is_silent:
-            response["output"].append(_item(answer, ids))
-        response["usage"] = usage_body(answer.usage, answer.question)
+        part = Part(given.called(choice.function, choice.text), "tool_use") if choice.function else Part(choice.text)
+        stored.said = (*stored.said, Message("assistant", (part,)))
+        stored.calls = frozenset([ids["call"]] if choice.function else [])
+        if "conversation" in stored.body:
+            self._conversations.add(stored.body["conversation"]["id"], [*answer.question.echo["new"], *stored.body["output"]])
+
+    def _finish(self, response: Json, answer: Answer, ids: dict[str, str]) -> None:
+        """Fill in the output, the status and the usage, and keep the response."""
+        stored = self._stored(response, answer.question)
+        self._fill(stored, answer, ids)
         if response["store"]:
-            # Instructions hold for one response only; all that was in the input stays.
-            said = answer.question.messages[1 if answer.question.echo.get("instructions") else 0 :]
-            part = Part(given.called(choice.function, choice.text), "tool_use") if choice.function else Part(choice.text)
-            calls = frozenset([ids["call"]] if choice.function else [])
-            self._stored[response["id"]] = Conversation((*said, Message("assistant", (part,))), calls, response)
+            self._store.keep(stored)
+
+    def _opened(self, answer: Answer, ids: dict[str, str]) -> Json:
+        return bodies.opened(answer, ids)
+
+    def _close(self, response: Json, answer: Answer, ids: dict[str, str]) -> None:
+        bodies.close(response, answer, ids)
+
+    def _stored(self, response: Json, question: Question) -> Stored:
+        """What is kept of a response before its answer. Instructions hold for one response only; all that was in the input stays."""
+        said = question.messages[1 if question.echo.get("instructions") else 0 :]
+        shows = bodies.THOUGHTS in (question.echo.get("include") or [])
+        return Stored(response, said, question.echo["put_in"], shows_thoughts=shows)
 
     # ---- what is stored --------------------------------------------------
     def get(self, call: Call) -> Response:
-        return self._dialect.ok(self._named(call).body)
+        """A response as it is now, or the events of one that was begun as a stream in the background."""
+        stored = self._named(call)
+        query = items.checked(call.query, items.RETRIEVE)
+        if query.get("stream"):
+            return self._dialect.ok_stream(self._job(stored).stream(query.get("starting_after", -1)))
+        if "starting_after" in query:
+            raise refused("The 'starting_after' parameter is only allowed when 'stream' is enabled.", "starting_after")
+        shows = stored.shows_thoughts or bodies.THOUGHTS in items.included(call.query)
+        return self._dialect.ok(stored.body if shows else bodies.without_thoughts(stored.body))
+
+    def _job(self, stored: Stored) -> Job:
+        if stored.job is None or not stored.job.is_streamed:
+            raise refused("This response cannot be streamed: it was not created with 'background' and 'stream' set to true.", "stream")
+        return stored.job
 
     def delete(self, call: Call) -> Response:
         """Those that went on from it keep what was said."""
-        self._stored.pop(self._named(call).body["id"], None)
-        return self._dialect.ok({"id": call.groups["id"], "object": "response", "deleted": True})
+        self._store.remove(self._named(call))
+        return self._dialect.ok({"id": call.groups["id"], "object": "response.deleted", "deleted": True})
 
-    def _named(self, call: Call) -> Conversation:
-        kept = self._stored.get(call.groups["id"])
-        if kept is None:
-            raise Refusal("not_found", f"Response with id '{call.groups['id']}' not found.")
-        return kept
+    def cancel(self, call: Call) -> Response:
+        """End a response in the background. One that is over stays as it is."""
+        stored = self._named(call)
+        if stored.job is None:
+            raise refused("Cannot cancel a synchronous response.")
+        stored.job.cancel()
+        return self._dialect.ok(bodies.without_thoughts(stored.body))
+
+    def list_input(self, call: Call) -> Response:
+        return self._dialect.ok(items.page(self._named(call).items, call.query))
+
+    def _named(self, call: Call) -> Stored:
+        return self._store.named(call.groups["id"], call.services.clock.now())
 
     def count(self, call: Call) -> Response:
         question = self.read(call)
         return self._dialect.ok({"object": "response.input_tokens", "input_tokens": question.prompt_tokens})
-
-
-async def _text_events(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterator[dict[str, Any]]:
-    """The events of a message."""
-    choice = answer.choices[0]
-    here = {"item_id": ids["msg"], "output_index": place, "content_index": 0}
-    opened = {**_message_item(ids, _text("")), "status": "in_progress", "content": []}
-    yield {"type": "response.output_item.added", "output_index": place, "item": opened}
-    yield {"type": "response.content_part.added", **here, "part": _text("")}
-    async for piece in answer.stream():
-        if piece.text or piece.scores:
-            delta = {"delta": piece.text, "logprobs": _logprobs(piece.scores), **chat.obfuscation(answer.question)}
-            yield {"type": "response.output_text.delta", **here, **delta}
-    yield {"type": "response.output_text.done", **here, "text": choice.text, "logprobs": _logprobs(choice.scores)}
-    yield {"type": "response.content_part.done", **here, "part": _text(choice.text, choice.scores)}
-    yield {"type": "response.output_item.done", "output_index": place, "item": _item(answer, ids)}
-
-
-async def _call_events(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterator[dict[str, Any]]:
-    """The events of a function call, whose arguments come in pieces of JSON."""
-    choice = answer.choices[0]
-    here = {"item_id": ids["fc"], "output_index": place}
-    opened = tools.call_item(ids["fc"], ids["call"], choice.function, "", "in_progress")
-    yield {"type": "response.output_item.added", "output_index": place, "item": opened}
-    async for piece in answer.stream():
-        if piece.text:
-            delta = {"delta": piece.text, **chat.obfuscation(answer.question)}
-            yield {"type": "response.function_call_arguments.delta", **here, **delta}
-    yield {"type": "response.function_call_arguments.done", **here, "arguments": choice.text}
-    yield {"type": "response.output_item.done", "output_index": place, "item": _item(answer, ids)}
-
-
-def _ids() -> dict[str, str]:
-    """Ids of a response and its items: 48 hex digits after the prefix, the first 16 of them shared; and that of a call."""
-    shared = secrets.token_hex(8)
-    return {**{prefix: hex_id(f"{prefix}_{shared}", 32) for prefix in ("resp", "msg", "rs", "fc")}, "call": random_id("call_", 24)}
-
-
-def _logprobs(scores: Sequence[TokenScore]) -> list[dict[str, Any]]:
-    return (chat.logprobs(scores) or {}).get("content", [])
-
-
-def _text(text: str, scores: Sequence[TokenScore] = ()) -> dict[str, Any]:
-    return {"type": "output_text", "annotations": [], "logprobs": _logprobs(scores), "text": text}
-
-
-def _item(answer: Answer, ids: dict[str, str]) -> dict[str, Any]:
-    """The item that an answer ends with: a function call or a message."""
-    choice = answer.choices[0]
-    status = "incomplete" if choice.finish == "length" else "completed"
-    if choice.function:
-        return tools.call_item(ids["fc"], ids["call"], choice.function, choice.text, status)
-    return _message_item(ids, _text(choice.text, choice.scores), status)
-
-
-def _message_item(ids: dict[str, str], content: dict[str, Any], status: str = "completed") -> dict[str, Any]:
-    return {"id": ids["msg"], "type": "message", "status": status, "content": [content], "phase": "final_answer", "role": "assistant"}
-
-
-def _reasoning(ids: dict[str, str]) -> dict[str, Any]:
-    return {"id": ids["rs"], "type": "reasoning", "summary": []}
-
-
-def usage_body(usage: Usage, question: Question) -> dict[str, Any]:
-    read = {"cached_tokens": usage.cache_read_tokens}
-    if question.model.cache and question.model.cache.charges_writes:
-        read["cache_write_tokens"] = usage.cache_write_tokens
-    return {
-        "input_tokens": usage.input_tokens,
-        "input_tokens_details": read,
-        "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": usage.thinking_tokens},
-        "total_tokens": usage.input_tokens + usage.output_tokens,
-    }

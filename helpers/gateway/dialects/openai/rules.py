@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.gateway.dialects.openai import turns
+from helpers.gateway.dialects.openai import modalities, turns
 from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.exchange import Refusal
 from helpers.models import Model
@@ -21,11 +21,14 @@ LONGEST_KEY = 64
 
 def check(body: dict[str, Any], model: Model) -> None:
     """Raise a Refusal for a body whose fields were checked one by one."""
+    if model.responses_only:
+        raise Refusal("wrong_kind", param="model", model=model.id, wanted="responses")
     check_model(body, model)
     check_metadata(body)
     _check_cache(body, model)
     _check_combinations(body, model)
     _check_tools(body, model)
+    modalities.check(body, model)
     turns.check(body["messages"], model)
 
 
@@ -40,6 +43,9 @@ def check_model(body: dict[str, Any], model: Model) -> None:
         raise Refusal("unsupported", param="reasoning_effort", value=effort, allowed=list(model.efforts))
     if body.get("max_tokens") is not None:
         raise Refusal("unsupported", param="max_tokens", instead="max_completion_tokens")
+    for name in ("prediction", "logit_bias"):  # whether it thinks or not: measured in public in August 2026
+        if body.get(name) is not None:
+            raise Refusal("unsupported", param=name)
     if body.get("stop") and "stop" not in model.accepts:
         raise Refusal("unsupported", param="stop")
     if not _is_thinking(body, model):
@@ -47,7 +53,7 @@ def check_model(body: dict[str, Any], model: Model) -> None:
     for name, default in SAMPLING.items():
         if body.get(name) not in (None, default):
             raise Refusal("unsupported", param=name, value=body[name], default=default)
-    for name in ("logprobs", "top_logprobs", "logit_bias"):
+    for name in ("logprobs", "top_logprobs"):
         if body.get(name):
             raise Refusal("unsupported", param=name)
 
@@ -112,12 +118,12 @@ def _check_tools(body: dict[str, Any], model: Model) -> None:
         if tool["type"] not in tool:
             raise Refusal("missing", param=f"tools[{index}].{tool['type']}")
     _check_choice(body.get("tool_choice"))
-    if _is_thinking(body, model) and "tools" not in model.accepts and any(t["type"] == "function" for t in body.get("tools") or []):
-        text = (
-            f"Function tools with reasoning_effort are not supported for {model.id} in /v1/chat/completions. "
-            "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
-        )
-        raise refused(text, "reasoning_effort")
+    if_unasked = "unasked_tools" in model.accepts  # then it may think while it calls, as long as the request does not say how much
+    if "tools" in model.accepts or not _is_thinking(body, model) or (if_unasked and body.get("reasoning_effort") is None):
+        return
+    if any(t["type"] == "function" for t in body.get("tools") or []):
+        advice = "Please use /v1/responses instead." if if_unasked else "To use function tools, use /v1/responses or set reasoning_effort to 'none'."
+        raise refused(f"Function tools with reasoning_effort are not supported for {model.id} in /v1/chat/completions. {advice}", "reasoning_effort")
 
 
 def _check_choice(choice: Any) -> None:

@@ -84,3 +84,20 @@ def test_a_custom_id_of_another_form_is_refused(client, id, words):
     with pytest.raises(anthropic.BadRequestError) as caught:
         client.messages.batches.create(requests=[request("a"), request(id)])
     assert caught.value.body["error"]["message"] == f"requests.1.custom_id: {words}"
+
+
+def test_a_list_of_batches_has_pages(client):
+    ids = [client.messages.batches.create(requests=[request("a")]).id for _ in range(5)][::-1]
+    first = client.messages.batches.list(limit=2)
+    assert [batch.id for batch in first.data] == ids[:2] and first.has_more and (first.first_id, first.last_id) == (ids[0], ids[1])
+    assert [batch.id for batch in client.messages.batches.list(limit=2)] == ids
+    before = client.messages.batches.list(limit=2, before_id=ids[3])
+    assert [batch.id for batch in before.data] == ids[1:3] and before.has_more
+    for wrong in ({"limit": 0}, {"limit": 1001}, {"after_id": "msgbatch_none"}):
+        with pytest.raises(anthropic.BadRequestError):
+            client.messages.batches.list(**wrong)
+
+
+def test_a_list_of_batches_names_an_api_version(gateway):
+    reply = httpx2.get(f"{gateway.base_url}/anthropic/v1/messages/batches", headers={"x-api-key": "any"})
+    assert reply.status_code == 400 and "anthropic-version" in reply.json()["error"]["message"]

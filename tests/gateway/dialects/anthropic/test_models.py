@@ -68,3 +68,4 @@ def test_a_refusal_for_the_rate_names_the_limits(gateway, client, still):
     headers = refused.value.response.headers
     assert (headers["anthropic-ratelimit-requests-limit"], headers["anthropic-ratelimit-requests-remaining"]) == ("1", "0")
     assert int(headers["anthropic-ratelimit-input-tokens-limit"]) > 0 and headers["anthropic-ratelimit-requests-reset"].endswith("Z")
+    assert headers["x-should-retry"] == "true" and int(headers["retry-after"]) > 0

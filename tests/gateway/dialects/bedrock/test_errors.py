@@ -81,7 +81,7 @@ def test_a_converse_body_that_does_not_do(bedrock, more, words):
         (LLAMA, {"max_tokens": 5}, "extraneous key [max_tokens] is not permitted"),
         (LLAMA, {"max_gen_len": "5"}, "#/max_gen_len: expected type: Integer, found: String"),
         (CLAUDE, {"anthropic_version": None}, "anthropic_version"),
-        (CLAUDE, {"anthropic_version": "2023-06-01"}, "bedrock-2023-05-31"),
+        (CLAUDE, {"anthropic_version": "2023-06-01"}, "Invalid API version: 2023-06-01"),
         (NOVA, {"messages": None}, "messages"),
     ],
 )
@@ -89,6 +89,40 @@ def test_an_invoke_body_that_does_not_do(bedrock, model, change, words):
     body = {name: value for name, value in (INVOKE[model] | change).items() if value is not None}
     text, _ = refused("ValidationException", bedrock.invoke_model, modelId=model, body=json.dumps(body))
     assert words in text
+
+
+def test_tools_that_anthropics_servers_run_are_not_on_bedrock(bedrock):
+    body = json.dumps({**INVOKE[CLAUDE], "tools": [{"type": "web_search_20250305", "name": "web_search"}]})
+    words = "tools.0: Input tag 'web_search_20250305' found using 'type' does not match any of the expected tags: 'bash_20250124', 'custom', "
+    for call in (
+        lambda: bedrock.count_tokens(modelId=CLAUDE, input={"invokeModel": {"body": body}}),
+        lambda: bedrock.invoke_model(modelId=CLAUDE, body=body),
+        lambda: bedrock.invoke_model_with_response_stream(modelId=CLAUDE, body=body),
+    ):
+        assert refused("ValidationException", call)[0].startswith(words)
+
+
+NOVA_TOO_LONG = "Input Tokens Exceeded: Number of input tokens exceeds maximum length. Please update the input to try again."
+
+
+def test_a_prompt_that_is_too_long_for_nova(bedrock):
+    long = said("word " * 301_000)
+    for operation in (bedrock.converse, bedrock.converse_stream):
+        assert refused("ValidationException", operation, modelId=NOVA, messages=long) == ("The model returned the following errors: " + NOVA_TOO_LONG, 400)
+    assert refused("ValidationException", bedrock.invoke_model, modelId=f"us.{NOVA}", body=json.dumps({"messages": long}))[0] == NOVA_TOO_LONG
+
+
+@pytest.mark.parametrize(
+    ("operation", "asked"),
+    [
+        ("list_async_invokes", {}),
+        ("get_async_invoke", {"invocationArn": "arn:aws:bedrock:us-east-1:123456789012:async-invoke/abcdefghijkl"}),
+        ("start_async_invoke", {"modelId": NOVA, "modelInput": {}, "outputDataConfig": {"s3OutputDataConfig": {"s3Uri": "s3://bucket"}}}),
+        ("invoke_guardrail_checks", {"messages": [{"role": "user", "content": [{"text": "Hello"}]}], "checks": {"contentFilter": {"categories": [{"category": "HATE"}]}}}),
+    ],
+)
+def test_what_the_service_has_and_the_gateway_has_not(bedrock, operation, asked):
+    assert refused("UnknownOperationException", getattr(bedrock, operation), **asked)[1] == 404
 
 
 def test_requests_a_minute(bedrock, gateway):

@@ -19,7 +19,7 @@ def bedrock(gateway):
     return client()
 
 
-@pytest.mark.parametrize("model", ["anthropic.claude-haiku-5-5", "anthropic.claude-sonnet-5-5"])
+@pytest.mark.parametrize("model", ["anthropic.claude-haiku-5-5", "anthropic.claude-sonnet-5-5", "anthropic.claude-haiku-4-5-20251001-v1:0"])
 def test_newer_models_of_anthropic_want_a_profile(bedrock, model):
     with pytest.raises(ClientError, match="on-demand throughput") as caught:
         bedrock.converse(modelId=model, messages=MESSAGES)
@@ -39,6 +39,8 @@ def test_newer_models_of_anthropic_want_a_profile(bedrock, model):
         ("eu-west-3", "global", True),
         ("ap-southeast-2", "global", True),
         ("ap-southeast-2", "us", False),
+        ("ca-central-1", "us", True),
+        ("us-gov-west-1", "us", False),
     ],
 )
 def test_a_profile_belongs_to_a_part_of_the_world(gateway, region, profile, taken):
@@ -49,6 +51,24 @@ def test_a_profile_belongs_to_a_part_of_the_world(gateway, region, profile, take
         return
     with pytest.raises(ClientError, match="model identifier is invalid"):
         bedrock.converse(**asked)
+
+
+@pytest.mark.parametrize("model", ["meta.llama3-1-8b-instruct-v1:0", "amazon.nova-lite-v1:0"])
+def test_llama_and_nova_have_profiles_too(bedrock, gateway, model):
+    by_profile = bedrock.converse(modelId=f"us.{model}", messages=MESSAGES)
+    assert by_profile["usage"]["inputTokens"] == bedrock.converse(modelId=model, messages=MESSAGES)["usage"]["inputTokens"]
+    assert bedrock.count_tokens(modelId=f"us.{model}", input={"converse": {"messages": MESSAGES}})["inputTokens"] == by_profile["usage"]["inputTokens"]
+    assert helpers.price(f"us.{model}", "bedrock").input == helpers.price(model, "bedrock").input
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{model}"
+    body = {"prompt": "Hello"} if "llama" in model else {"messages": MESSAGES}
+    assert json.loads(bedrock.invoke_model(modelId=arn, body=json.dumps(body))["body"].read())
+    with pytest.raises(ClientError, match="model identifier is invalid"):
+        boto3.client("bedrock-runtime", region_name="eu-west-1", config=ONCE).converse(modelId=f"us.{model}", messages=MESSAGES)
+
+
+def test_what_a_profile_does_not_reach_is_not_counted_either(gateway):
+    with pytest.raises(ClientError, match="model identifier is invalid"):
+        boto3.client("bedrock-runtime", region_name="eu-west-1", config=ONCE).count_tokens(modelId="us.anthropic.claude-haiku-5-5", input={"converse": {"messages": MESSAGES}})
 
 
 def test_a_region_costs_more_than_the_world():
@@ -88,7 +108,7 @@ def test_only_nova_reads_a_picture_out_of_s3(bedrock, model, taken):
     if taken:
         assert bedrock.converse(modelId=model, messages=messages)["output"]
         return
-    with pytest.raises(ClientError, match="s3Location"):
+    with pytest.raises(ClientError, match="This model doesn't support the s3Uri field. Remove s3Uri and try again."):
         bedrock.converse(modelId=model, messages=messages)
 
 

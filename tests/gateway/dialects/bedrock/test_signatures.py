@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from helpers import environment
 from helpers.gateway.dialects.bedrock import signatures
+from tests.gateway import http2_client
 from tests.gateway.dialects.bedrock.samples import MESSAGES, client
 
 CLAUDE, LLAMA = "us.anthropic.claude-haiku-5-5", "meta.llama3-1-8b-instruct-v1:0"
@@ -57,6 +58,25 @@ def test_a_wrong_secret_and_a_changed_byte_are_noticed(gateway):
     assert send(request).status_code == 403
     request = signed(gateway, path)
     assert send(request, **{"X-Amz-Date": "20200101T000000Z"}).status_code == 403
+
+
+def test_the_host_may_be_signed_as_http_2_calls_it(gateway, monkeypatch):
+    """As the JavaScript SDK does it, whose default that is."""
+
+    class Authority(SigV4Auth):
+        def headers_to_sign(self, request):
+            names = super().headers_to_sign(request)
+            names[":authority"] = names["host"]
+            del names["host"]
+            return names
+
+    for secret, status in ((environment.PLACEHOLDER, 200), ("another", 403)):
+        request = AWSRequest("POST", f"{gateway.base_url}/bedrock/model/{CLAUDE}/converse", data=BODY, headers={"Content-Type": "application/json"})
+        Authority(Credentials(environment.PLACEHOLDER, secret), "bedrock", "us-east-1").add_auth(request)
+        assert "SignedHeaders=:authority;" in request.headers["Authorization"]
+        monkeypatch.setattr(http2_client, "FIXED", [(":scheme", "http"), *((name.lower(), value) for name, value in request.headers.items())])
+        with http2_client.Client(gateway.port) as connection:
+            assert connection.get(f"/bedrock/model/{CLAUDE}/converse", BODY).status == status
 
 
 def test_boto3_says_what_is_wrong(gateway):

@@ -54,11 +54,24 @@ def refused(bedrock, *messages, **more):
 def test_the_roles_take_turns(bedrock, model):
     said = {"text": "Hello."}
     assert refused(bedrock, user(), user(), model=model).startswith("A conversation must alternate between user and assistant roles.")
-    assert refused(bedrock, assistant(said), model=model).startswith("A conversation must start with a user message.")
     empty = "The content field in the Message object at messages.1 is empty. Add a ContentBlock object to the content field and try again."
     assert refused(bedrock, user(), assistant(), user(), model=model) == empty
     blank = "The text field in the ContentBlock object at messages.0.content.0 is blank. Add text to the text field, and try again."
     assert refused(bedrock, user({"text": " \n"}), model=model) == blank
+
+
+@pytest.mark.parametrize(("model", "taken"), [(NEW, True), (OLD, True), (NOVA, False), (LLAMA, False)])
+def test_a_conversation_may_start_with_claude_and_with_nobody_else(bedrock, model, taken):
+    """As recorded with Claude Sonnet 4.5."""
+    messages = [assistant({"text": "Hello there!"}), user({"text": "Now say goodbye."})]
+    if taken:
+        assert ask(bedrock, *messages, model=model)["stopReason"] == "end_turn"
+        events = bedrock.converse_stream(modelId=model, messages=messages)["stream"]
+        assert next(event for event in events if "messageStop" in event)["messageStop"]["stopReason"] == "end_turn"
+        assert bedrock.count_tokens(modelId=model, input={"converse": {"messages": messages}})["inputTokens"] > 0
+        return
+    start = "A conversation must start with a user message. Try again with a conversation that starts with a user message."
+    assert refused(bedrock, *messages, model=model) == start
 
 
 @pytest.mark.parametrize(
@@ -128,12 +141,50 @@ def test_an_image_is_taken_by_models_that_see(bedrock, model):
     assert ask(bedrock, user(), assistant(call()), user(result("tooluse_a", image())), model=model, toolConfig=TOOLS)["stopReason"]
 
 
-@pytest.mark.parametrize(("model", "kind"), [(LLAMA, "image"), (LLAMA, "video"), (NEW, "video")])
+@pytest.mark.parametrize(("model", "kind"), [(LLAMA, "image"), (LLAMA, "video"), (NEW, "video"), (OLD, "video")])
 def test_a_model_that_does_not_see(bedrock, model, kind):
     block = image() if kind == "image" else {"video": {"format": "mp4", "source": {"bytes": b"film"}}}
     words = f"This model doesn't support the {kind} content block that you provided. Update the content block and try again."
     assert refused(bedrock, user(block, {"text": "What is this?"}), model=model) == words
     assert refused(bedrock, user(), assistant(call()), user(result("tooluse_a", block)), model=model, toolConfig=TOOLS) == words
+
+
+@pytest.mark.parametrize("model", [NEW, LLAMA, NOVA])
+def test_no_model_hears(bedrock, model):
+    words = "This model doesn't support the audio content block that you provided. Update the content block and try again."
+    assert refused(bedrock, user({"audio": {"format": "mp3", "source": {"bytes": b"sound"}}}), model=model) == words
+
+
+# ---- files in S3 ---------------------------------------------------------------------------------------------
+def stored(kind, form):
+    return {kind: {"format": form, "source": {"s3Location": {"uri": "s3://bucket/file"}}, **({"name": "File"} if kind == "document" else {})}}
+
+
+PICTURE, PAPER, FILM = stored("image", "png"), stored("document", "pdf"), stored("video", "mp4")
+NO_S3 = "This model doesn't support the s3Uri field. Remove s3Uri and try again."
+NO_FILM = "This model doesn't support the video content block that you provided. Update the content block and try again."
+NO_TOOL = CLAUDE_SAYS + "Malformed input request: #/messages/2/content/0: extraneous key [toolResult] is not permitted, please reformat your input and try again."
+
+
+@pytest.mark.parametrize(
+    ("model", "block", "in_message", "in_result"),
+    [
+        (NEW, PICTURE, NO_S3, NO_S3),
+        (OLD, PICTURE, NO_S3, NO_S3),
+        (OLD, PAPER, CLAUDE_SAYS + "messages.2.content.1.document.source.type: Field required", None),
+        (OLD, FILM, NO_FILM, NO_FILM),
+        (NOVA, PICTURE, None, None),
+        (NOVA, PAPER, None, NO_TOOL),
+        (NOVA, FILM, None, NO_TOOL),
+    ],
+)
+def test_what_stands_in_s3_is_taken_as_recorded(bedrock, model, block, in_message, in_result):
+    for last, message in ((user(result(), block), in_message), (user(result("tooluse_a", block)), in_result)):
+        turns = {"model": model, "toolConfig": TOOLS}
+        if message:
+            assert refused(bedrock, user(), assistant(call()), last, **turns) == message
+        else:
+            assert ask(bedrock, user(), assistant(call()), last, **turns)["stopReason"]
 
 
 AT = "messages.0.content.0.image.source.base64: "

@@ -1,5 +1,6 @@
 """Fixtures that several tests of this folder use."""
 
+import os
 
 import httpx2
 import pytest
@@ -30,6 +31,6 @@ def post(gateway):
 
     def post(body, method="generateContent", version="v1beta"):
         url = f"{gateway.base_url}/gemini/{version}/models/{MODEL}:{method}"
-        return httpx2.post(url, json=body, headers={"x-goog-api-key": "some-key"})
+        return httpx2.post(url, json=body, headers={"x-goog-api-key": os.environ["GEMINI_API_KEY"]})  # as the SDK's, which has files of its own
 
     return post

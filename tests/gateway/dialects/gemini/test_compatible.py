@@ -80,3 +80,16 @@ def test_a_tool_choice_that_is_none_is_refused(client, choice):
     with pytest.raises(openai.BadRequestError) as caught:
         ask(client, tools=[TOOL], tool_choice=choice)
     assert caught.value.body[0]["error"]["message"] == f"Invalid value: '{choice}'. Supported values are: 'none', 'auto', and 'required'."
+
+
+def test_models_are_listed_by_their_whole_names(gateway):
+    """As Google's page on OpenAI's SDK shows it; a model is found by either name."""
+    client = openai.OpenAI(base_url=f"{gateway.base_url}/gemini/v1beta/openai/", api_key="some-key")
+    names = [model.id for model in client.models.list()]
+    assert f"models/{MODEL}" in names and all(name.startswith("models/") for name in names)
+    for name in (MODEL, f"models/{MODEL}"):
+        found = client.models.retrieve(name)
+        assert (found.id, found.object, found.owned_by) == (f"models/{MODEL}", "model", "google")
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("gemini-9")
+    assert "is not found" in caught.value.response.json()[0]["error"]["message"], "in a list, of which the SDK makes nothing"

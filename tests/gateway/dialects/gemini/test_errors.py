@@ -98,3 +98,26 @@ def test_an_overloaded_model_is_a_server_error(ask, gateway):
     with pytest.raises(errors.ServerError) as caught:
         ask()
     assert (caught.value.code, caught.value.status) == (503, "UNAVAILABLE")
+
+
+@pytest.mark.parametrize("version", ["v1", "v1beta"])
+@pytest.mark.parametrize("fault", [None, "overloaded", "rate_limited"])
+def test_an_error_in_the_place_of_events_has_their_type_and_is_json(post, gateway, fault, version):
+    """As recorded: text/event-stream, and one JSON body, no event."""
+    if fault:
+        gateway.fault(fault, "gemini")
+    body = {"contents": contents(), "generationConfig": {"temperature": 1 if fault else 9}}
+    reply = post(body, "streamGenerateContent?alt=sse", version)
+    assert reply.headers["content-type"] == "text/event-stream" and reply.status_code >= 400
+    assert list(reply.json()) == ["error"] and reply.json()["error"]["code"] == reply.status_code
+    assert reply.text.startswith("{\n  "), "laid out as any other error"
+
+
+def test_the_sdk_reads_it(client, gateway):
+    gateway.fault("overloaded", "gemini")
+    with pytest.raises(errors.ServerError, match="high demand"):
+        list(client.models.generate_content_stream(model=MODEL, contents=PROMPT))
+
+
+def test_other_errors_are_json(post):
+    assert post({}, "generateContent?alt=sse").headers["content-type"] == "application/json; charset=UTF-8"

@@ -1,6 +1,7 @@
 """The Interactions API through Google's own SDK: create, go on, stream, get, delete, tools, errors, retries."""
 
 import json
+import time
 from base64 import b64encode
 
 import httpx2
@@ -39,7 +40,8 @@ def client(gateway):
 
 
 def ask(client, input=PROMPT, **more):
-    return client.interactions.create(**{"model": MODEL, "input": input, **more})
+    asked = {"model": MODEL, "input": input, **more}
+    return client.interactions.create(**{name: value for name, value in asked.items() if value is not None})
 
 
 def kinds(made):
@@ -191,7 +193,9 @@ def test_a_blocked_prompt_fails(client):
         ({"model": "gemini-9"}, "not found"),
         ({"generation_config": {"max_output_tokens": 0}}, "max_output_tokens"),
         ({"generation_config": {"thinking_level": "xhigh"}}, "XHIGH is not supported"),
-        ({"background": True}, "background"),
+        ({"background": True, "store": False}, "incompatible with `background`"),
+        ({"generation_config": {"tool_choice": "sometimes"}}, "tool_choice"),
+        ({"agent": "deep-research-pro-preview-12-2025", "model": None}, "no agents"),
         ({"tools": [{"type": "computer_use"}]}, "Unknown tool type"),
         ({"input": []}, "contents"),
         ({"extra_body": {"nonsense": 1}}, "nonsense"),
@@ -218,6 +222,119 @@ def test_a_reset_forgets_them(gateway, client):
         client.interactions.get(id=made.id)
 
 
+# ---- in the background -----------------------------------------------------------
+def until_over(client, made):
+    while (found := client.interactions.get(id=made.id)).status == "in_progress":
+        time.sleep(0.02)
+    return found
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, "What is a token, in a prompt that nobody recorded?"])
+def test_one_in_the_background_is_there_at_once_and_whole_later(gateway, client, prompt):
+    made = ask(client, prompt, background=True)
+    assert (made.status, made.steps, made.usage, made.model) == ("in_progress", None, None, MODEL)
+    found = until_over(client, made)
+    assert (found.id, found.status) == (made.id, "completed") and found.output_text
+    entry = gateway.meter.log()[0]
+    assert entry.usage.output_tokens == found.usage.total_output_tokens + found.usage.total_thought_tokens > 9, "it counts when it is over"
+    again = ask(client, "And now?", previous_interaction_id=made.id)
+    assert again.usage.total_input_tokens > found.usage.total_output_tokens
+
+
+def test_its_stream_can_be_read_from_any_event_on(client):
+    events = list(ask(client, background=True, stream=True))
+    numbers = [event.event_id for event in events]
+    assert numbers == [str(number + 1) for number in range(len(events))]
+    name = events[0].interaction.id
+    for after in (0, 3, len(events) - 1):
+        more = {"last_event_id": numbers[after - 1]} if after else {}
+        assert [event.event_id for event in client.interactions.get(id=name, stream=True, **more)] == numbers[after:]
+    assert events[-1].interaction.status == "completed"
+    with pytest.raises(Exception, match="no event"):
+        client.interactions.get(id=name, stream=True, last_event_id="999")
+    with pytest.raises(Exception, match="only be used if `stream`"):
+        client.interactions.get(id=name, last_event_id="1")
+
+
+@pytest.mark.parametrize("prompt", [PROMPT, "Kettles?", "Sum?", "A kettle?"])
+def test_one_that_is_over_can_be_read_as_events(client, prompt):
+    tools = {"Kettles?": [{"type": "google_search"}], "Sum?": [{"type": "code_execution"}], "A kettle?": [TOOL]}.get(prompt)
+    streamed = list(ask(client, prompt, tools=tools, stream=True))
+    again = list(client.interactions.get(id=streamed[0].interaction.id, stream=True))
+    assert again[0] == streamed[0] and again[-1] == streamed[-1]
+    starts = [[event.step for event in events if event.event_type == "step.start"] for events in (streamed, again)]
+    assert starts[0] == starts[1]
+    said = ["".join(event.delta.text for event in events if event.event_type == "step.delta" and event.delta.type == "text") for events in (streamed, again)]
+    assert said[0] == said[1]
+
+
+def test_the_client_of_its_stream_may_leave(gateway, client):
+    gateway.fault("stream_cut", "gemini", chunk=2)
+    names = []
+    with pytest.raises(Exception, match="."):
+        for event in ask(client, background=True, stream=True):
+            names += [event.interaction.id] if event.event_type == "interaction.created" else []
+    assert until_over(client, client.interactions.get(id=names[0])).output_text == ANSWER
+    assert list(client.interactions.get(id=names[0], stream=True, last_event_id="2"))[-1].interaction.status == "completed"
+
+
+@pytest.fixture
+def slowly(gateway):
+    gateway.in_loop(lambda: setattr(gateway, "pace", 30.0))
+    yield
+    gateway.in_loop(lambda: setattr(gateway, "pace", 0.0))
+
+
+def test_it_can_be_cancelled_as_long_as_it_runs(gateway, client, slowly):
+    made = ask(client, background=True)
+    assert client.interactions.get(id=made.id, include_input=True).status == "in_progress"
+    with pytest.raises(Exception, match="still in progress"):
+        ask(client, previous_interaction_id=made.id)
+    cancelled = client.interactions.cancel(id=made.id)
+    assert (cancelled.status, cancelled.id) == ("cancelled", made.id)
+    assert client.interactions.cancel(id=made.id).status == client.interactions.get(id=made.id).status == "cancelled"
+    events = list(client.interactions.get(id=made.id, stream=True))
+    assert (events[-1].event_type, events[-1].interaction.status) == ("interaction.completed", "cancelled")
+    assert gateway.meter.log()[0].usage.output_tokens == 0, "it had not begun to think"
+
+
+def test_what_is_over_or_has_a_reader_is_not_cancelled(client):
+    for made in (ask(client), until_over(client, ask(client, background=True))):
+        with pytest.raises(Exception, match="can be cancelled") as caught:
+            client.interactions.cancel(id=made.id)
+        assert caught.value.status_code == 400
+    with pytest.raises(Exception, match="not found"):
+        client.interactions.cancel(id="v1_none")
+
+
+def test_it_can_be_deleted_while_it_runs(gateway, client, slowly):
+    made = ask(client, background=True)
+    client.interactions.delete(id=made.id)
+    with pytest.raises(Exception, match="not found"):
+        client.interactions.get(id=made.id)
+    ask(client, background=True)
+    gateway.reset()
+
+
+def test_a_step_may_be_a_text_alone_as_in_googles_guide(client):
+    made = httpx2.post(
+        client._api_client._http_options.base_url.rstrip("/") + "/v1beta/interactions",
+        json={"model": MODEL, "input": [{"type": "user_input", "content": PROMPT}]},
+        headers={"x-goog-api-key": "some-key"},
+    ).json()
+    assert made["steps"][-1]["content"][0]["text"] == ANSWER
+    assert client.interactions.get(id=made["id"], include_input=True).input[0].content[0].text == PROMPT
+
+
+def test_a_function_can_be_forced_or_forbidden(client):
+    called = ask(client, "Which kettles, of which nobody spoke?", tools=[TOOL], generation_config={"tool_choice": "any", "max_output_tokens": 900})
+    assert (called.status, called.steps[-1].name) == ("requires_action", "get_stock")
+    one = {"allowed_tools": {"mode": "any", "tools": ["get_stock"]}}
+    assert ask(client, "Which ones?", tools=[TOOL], generation_config={"tool_choice": one, "max_output_tokens": 900}).status == "requires_action"
+    with pytest.raises(Exception, match="subset"):
+        ask(client, tools=[TOOL], generation_config={"tool_choice": {"allowed_tools": {"mode": "any", "tools": ["other"]}}})
+
+
 ODD = [None, 5, "x", [], {}, [5], [None], [{}], {"type": 5}, {"type": "text"}, {"type": "text", "text": 5}, [{"type": "text", "text": None}]]
 WRAPPED = [
     *(("input", value) for value in ODD),
@@ -227,7 +344,8 @@ WRAPPED = [
     *(("input", [{"type": "function_result", name: value}]) for name in ("name", "result", "call_id") for value in ODD),
     *((name, value) for name in ("model", "tools", "safety_settings", "response_format", "generation_config", "previous_interaction_id", "cached_content") for value in ODD),
     *(("tools", [{"type": "function", name: value}]) for name in ("name", "description", "parameters") for value in ODD),
-    *(("generation_config", {name: value}) for name in ("thinking_level", "stop_sequences", "temperature", "max_output_tokens") for value in ODD),
+    *((name, value) for name in ("background", "store") for value in ODD),
+    *(("generation_config", {name: value}) for name in ("tool_choice", "thinking_level", "stop_sequences", "temperature", "max_output_tokens") for value in ODD),
     *(("response_format", {"type": "text", name: value}) for name in ("mime_type", "schema") for value in ODD),
     *(("safety_settings", [{name: value}]) for name in ("type", "threshold") for value in ODD),
 ]

@@ -141,3 +141,46 @@ def test_a_whole_request_knows_no_ultra_high_resolution(gateway):
     with pytest.raises(errors.ClientError) as caught:
         client.models.generate_content(model=NEW, contents="Hello", config={"media_resolution": high})
     assert caught.value.message == f"Invalid value at 'generation_config.media_resolution' ({kind}), \"{high}\""
+
+
+def test_a_part_that_only_brings_back_a_signature_says_nothing(gateway):
+    """As clients keep the last piece of a stream."""
+    client = genai.Client()
+    signature = types.Part(thought_signature=b"signed")
+
+    def said(*parts):
+        turns = [user(), turn("model", *parts), user(types.Part(text="And again."))]
+        return client.models.generate_content(model=NEW, contents=turns).usage_metadata.prompt_token_count
+
+    text = types.Part(text="Hello.")
+    assert said(text, signature) == said(signature, text) == said(text, types.Part(thought=True, thought_signature=b"signed")) == said(text)
+    assert said(signature) == said(types.Part(text="")), "a turn with nothing else is one that says nothing"
+
+
+def test_a_signature_alone_is_no_answer_to_go_on_from(ask):
+    assert "ending with a model turn" in refused(ask, user(), turn("model", types.Part(thought_signature=b"signed")))
+    assert "one initialized field" in refused(ask, turn("user", types.Part(thought=True)))
+
+
+@pytest.mark.parametrize("model", [NEW, OLD])
+def test_calls_in_two_turns_are_answered_in_one(ask, model):
+    """As pydantic-ai sends them, in a recording of 2026."""
+    calls = turn("model", call()), turn("model", call())
+    assert ask(user(), *calls, user(result(), result()), model=model).candidates
+    assert refused(ask, user(), *calls, user(result()), model=model) == AS_MANY
+    assert refused(ask, user(), turn("model", types.Part(text="Well.")), turn("model", call()), user(result()), model=model) == AFTER_USER
+
+
+def test_how_to_read_a_video_may_stand_behind_it(gateway):
+    """As pydantic-ai sent it in 2025."""
+    video = types.Part.from_bytes(data=b"a film", mime_type="video/mp4")
+    how = types.Part(video_metadata=types.VideoMetadata(start_offset="2s", end_offset="10s"))
+    client = genai.Client()
+    counts = [client.models.count_tokens(model=NEW, contents=user(types.Part(text="Look."), *parts)).total_tokens for parts in ([video], [video, how])]
+    assert counts[0] == counts[1]
+
+
+def test_the_way_of_calling_may_stand_beside_tools_of_googles_own(gateway):
+    config = types.ToolConfig(function_calling_config=types.FunctionCallingConfig(mode="AUTO"), include_server_side_tool_invocations=True)
+    search = types.GenerateContentConfig(tools=[types.Tool(google_search=types.GoogleSearch())], tool_config=config, max_output_tokens=50)
+    assert genai.Client().models.generate_content(model=NEW, contents="Say hello.", config=search).candidates

@@ -61,7 +61,8 @@ def respond(openai_client):
 
 def test_a_response_calls_the_function_that_it_has_to_call(respond):
     answer = respond(tools=TOOLS, tool_choice=FORCED)
-    [call] = answer.output
+    thoughts, call = answer.output
+    assert thoughts.type == "reasoning"
     jsonschema.validate(json.loads(call.arguments), WEATHER)
     assert (call.type, call.name, call.status, answer.status) == ("function_call", "weather", "completed", "completed")
     assert call.id.startswith("fc_") and call.call_id.startswith("call_") and len(call.id) == len(answer.id) - 2
@@ -73,6 +74,7 @@ def test_a_streamed_call_comes_in_pieces_of_its_arguments(respond):
     assert [kind for kind, _ in groupby(event.type.removeprefix("response.") for event in events)] == [
         "created",
         "in_progress",
+        *("output_item.added", "output_item.done"),
         "output_item.added",
         "function_call_arguments.delta",
         "function_call_arguments.done",
@@ -80,11 +82,14 @@ def test_a_streamed_call_comes_in_pieces_of_its_arguments(respond):
         "completed",
     ]
     assert [event.sequence_number for event in events] == list(range(len(events)))
-    added, done = (next(e.item for e in events if e.type == f"response.output_item.{kind}") for kind in ("added", "done"))
+    added, done = ([e for e in events if e.type == f"response.output_item.{kind}"] for kind in ("added", "done"))
+    assert [(e.item.type, e.output_index) for e in added] == [(e.item.type, e.output_index) for e in done] == [("reasoning", 0), ("function_call", 1)]
+    assert {e.output_index for e in events if e.type.startswith("response.function_call_arguments")} == {1}
+    assert events[-1].response.output == [e.item for e in done]
+    added, done = added[1].item, done[1].item
     assert (added.arguments, added.status, added.call_id, added.id) == ("", "in_progress", done.call_id, done.id)
     pieces = [event.delta for event in events if event.type == "response.function_call_arguments.delta"]
     assert len(pieces) > 1 and "".join(pieces) == done.arguments == events[-3].arguments
-    assert events[-1].response.output == [done]
     jsonschema.validate(json.loads(done.arguments), WEATHER)
 
 
@@ -96,7 +101,7 @@ def test_a_streamed_call_comes_in_pieces_of_its_arguments(respond):
     ],
 )
 def test_a_response_calls_one_of_several_functions(respond, choice, names):
-    [call] = respond(tools=TOOLS, tool_choice=choice).output
+    call = respond(tools=TOOLS, tool_choice=choice).output[-1]
     assert call.name in names
     jsonschema.validate(json.loads(call.arguments), {"weather": WEATHER, "time": TIME}[call.name])
 
@@ -104,21 +109,21 @@ def test_a_response_calls_one_of_several_functions(respond, choice, names):
 @pytest.mark.parametrize("choice", [None, "auto", "none", {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "time"}]}])
 def test_a_response_speaks_where_it_need_not_call(respond, choice):
     more = {} if choice is None else {"tool_choice": choice}
-    assert [item.type for item in respond(tools=TOOLS, max_output_tokens=16, **more).output] == ["message"]
+    assert [item.type for item in respond(tools=TOOLS, max_output_tokens=16, **more).output] == ["reasoning", "message"]
 
 
 @pytest.mark.parametrize("by", ["previous_response_id", "input"])
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_full_round_with_a_function(respond, by, stream):
     first = respond(tools=TOOLS, tool_choice=FORCED)
-    output = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": '{"degrees": 7}'}
+    output = {"type": "function_call_output", "call_id": first.output[-1].call_id, "output": '{"degrees": 7}'}
     if by == "input":
         more = {"input": [{"role": "user", "content": PROMPT}, *first.output, output]}
     else:
         more = {"input": [output], "previous_response_id": first.id}
     second = respond(**more, tools=TOOLS, max_output_tokens=16, stream=stream)
     second = second[-1].response if stream else second
-    assert [item.type for item in second.output] == ["message"]
+    assert [item.type for item in second.output] == ["reasoning", "message"]
     assert second.usage.input_tokens > first.usage.input_tokens + 10, "the call and its output are in the conversation"
     third = respond("Thank you.", previous_response_id=second.id, tools=TOOLS, max_output_tokens=16)
     assert third.usage.input_tokens > second.usage.input_tokens
@@ -126,7 +131,7 @@ def test_a_full_round_with_a_function(respond, by, stream):
 
 def test_calls_and_outputs_go_in_pairs(respond):
     first = respond(tools=TOOLS, tool_choice="required")
-    call = first.output[0].call_id
+    call = first.output[-1].call_id
     output = {"type": "function_call_output", "call_id": "call_other", "output": "7"}
     for more, text in (
         ({"input": "And now?", "previous_response_id": first.id}, f"No tool output found for function call {call}."),
@@ -152,7 +157,7 @@ def test_the_sdk_parses_a_structured_answer(openai_client, stream):
 def test_the_sdk_parses_a_calls_arguments(openai_client):
     tool = openai.pydantic_function_tool(Report)
     flat = {"type": "function", **tool["function"]}
-    [call] = openai_client.responses.parse(model=THINKS, input=PROMPT, tools=[flat], tool_choice="required").output
+    call = openai_client.responses.parse(model=THINKS, input=PROMPT, tools=[flat], tool_choice="required").output[-1]
     Report.model_validate(call.parsed_arguments)
 
 
@@ -227,8 +232,8 @@ def test_a_limit_cuts_a_response(respond, gateway, kind, stream):
     if stream:
         assert answer[-1].type == "response.incomplete"
         answer = answer[-1].response
-    assert (answer.status, answer.incomplete_details.reason, answer.output[0].status) == ("incomplete", "max_output_tokens", "incomplete")
-    assert answer.output[0].type == kind
+    assert (answer.status, answer.incomplete_details.reason, answer.output[-1].status) == ("incomplete", "max_output_tokens", "incomplete")
+    assert [item.type for item in answer.output] == ["reasoning", kind]
     assert answer.usage.output_tokens == 16 == gateway.meter.log()[-1].usage.output_tokens
 
 
@@ -248,4 +253,4 @@ def test_a_batch_of_responses_can_call_functions(openai_client, gateway):
     batch = openai_client.batches.create(input_file_id=file.id, endpoint="/v1/responses", completion_window="24h")
     gateway.advance(hours=24)
     row = json.loads(openai_client.files.content(openai_client.batches.retrieve(batch.id).output_file_id).text)
-    assert row["response"]["body"]["output"][0]["type"] == "function_call"
+    assert [item["type"] for item in row["response"]["body"]["output"]] == ["reasoning", "function_call"]

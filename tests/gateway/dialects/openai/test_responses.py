@@ -64,8 +64,8 @@ def test_response_that_was_not_stored_cannot_be_continued(client):
 def test_a_stored_response_can_be_fetched_again_and_deleted(client, stream):
     asked = {"model": "gpt-6-luna", "input": HELLO, "metadata": {"chapter": "2"}}
     made = list(client.responses.create(**asked, stream=True))[-1].response if stream else client.responses.create(**asked)
-    assert client.responses.retrieve(made.id) == made
-    assert client.responses.with_raw_response.delete(made.id).http_response.json() == {"id": made.id, "object": "response", "deleted": True}
+    assert client.responses.retrieve(made.id, include=["reasoning.encrypted_content"]) == made
+    assert client.responses.with_raw_response.delete(made.id).http_response.json() == {"id": made.id, "object": "response.deleted", "deleted": True}
     with pytest.raises(openai.BadRequestError):
         client.responses.create(model="gpt-6-luna", input="And now goodbye.", previous_response_id=made.id)
 
