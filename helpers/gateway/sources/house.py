@@ -227,13 +227,14 @@ class HouseAnswer(Answer):
         choice = self.choices[index]
         choice.text += token.text
         choice.text_tokens += 1
+        choice.ids.append(token.id)
         self._count(self.usage)
         if token.finish:
             choice.finish = "call" if choice.function and token.finish == "stop" else token.finish
             choice.stop_sequence = token.stopped_by
         scores = self._scores(token)
         choice.scores += scores
-        return Piece(index, token.text, 0.0, choice.text_tokens, scores, is_last=token.finish is not None)
+        return Piece(index, token.text, 0.0, choice.text_tokens, scores, is_last=token.finish is not None, ids=(token.id,))
 
     def _count(self, usage: Usage) -> None:
         """Add a token to the usage. Under its own name, what came from the prefix cache and went into it is the engine's own too."""
