@@ -213,7 +213,7 @@ def live(gateway, tmp_path):
     def start(keys):
         budget = Decimal("0.05")
         started.append(Gateway(pace=0, recordings=tmp_path, upstream=Upstream("live", keys, budget_usd=budget)).start())
-        return f"{started[-1].url}/compatible"
+        return f"{started[-1].base_url}/compatible"
 
     yield start
     for one in started:
