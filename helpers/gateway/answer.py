@@ -40,6 +40,7 @@ class Choice:
     search: Search | None = None
     run: Run | None = None
     scores: list[TokenScore] = field(default_factory=list)
+    ids: list[int] = field(default_factory=list)  # of its tokens, where the house model wrote them
 
 
 class Piece(NamedTuple):
@@ -51,6 +52,7 @@ class Piece(NamedTuple):
     tokens_so_far: int
     scores: tuple[TokenScore, ...] = ()
     is_last: bool = False  # of its choice
+    ids: tuple[int, ...] = ()  # of its tokens, where the house model wrote them
 
 
 @dataclass

@@ -135,6 +135,7 @@ class Question:
     batch: bool = False
     background: bool = False  # whether its client does not wait: the answer is begun, and written on by itself
     tier: str = ""  # how it is served, where that has a price of its own: flex or priority
+    prompts: tuple[tuple[int, ...], ...] = ()  # token ids of the house model that are gone on with as they stand: no chat, and each by itself
     vectors: Vectors | None = None  # of an embedding model: each message is a text by itself, and each gets a vector
     counts_as: int = 1  # requests, towards the limits of the provider
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
@@ -148,6 +149,8 @@ class Question:
             meaning["schema"] = self.schema
         if self.must_call:
             meaning["must_call"] = list(self.must_call)
+        if self.prompts:
+            meaning["prompts"] = self.prompts
         if self.vectors:
             meaning["vectors"] = {"dimensions": self.vectors.dimensions, **dict(self.vectors.form)}
         return meaning
@@ -155,6 +158,8 @@ class Question:
     @lazy
     def prompt_tokens(self) -> int:
         """Tokens of the whole prompt as this model's tokenizer is taken to count them."""
+        if self.prompts:
+            return sum(map(len, self.prompts))
         if self.vectors and self.vectors.tokens is not None:
             return sum(self.vectors.tokens)
         per_message, per_prompt = (0, 0) if self.vectors else MESSAGE_OVERHEAD.get(self.provider, (0, 0))
@@ -189,7 +194,7 @@ MESSAGE_OVERHEAD = {"openai": (4, 3), "azure": (4, 3), "compatible": (4, 3), "an
 def key_of(meaning: dict[str, Any]) -> str:
     """A short stable name for a meaning, whatever the order of its fields."""
     fields = [meaning["provider"], meaning["model"], meaning["messages"], meaning["tools"]]
-    rare = [[name, json.dumps(meaning[name], sort_keys=True)] for name in ("schema", "must_call", "vectors", "shape") if name in meaning]
+    rare = [[name, json.dumps(meaning[name], sort_keys=True)] for name in ("schema", "must_call", "prompts", "vectors", "shape") if name in meaning]
     return hashlib.sha256(to_json([*fields, *rare])).hexdigest()[:16]
 
 

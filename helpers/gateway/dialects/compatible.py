@@ -12,15 +12,14 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects import adapters, vllm
+from helpers.gateway.dialects import adapters, vllm, vllm_completions, vllm_tokens
 from helpers.gateway.dialects.openai import chat, embeddings
 from helpers.gateway.dialects.openai.dialect import OpenAI
+from helpers.gateway.dialects.vllm_answer import FINGERPRINT, VERSION, last_usage, plain_usage
 from helpers.gateway.exchange import Question, Refusal, Vectors
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
 
-VERSION = "0.32.0"
-FINGERPRINT = f"vllm-{VERSION}-123ff4e6"
 MOST_ADAPTERS = 16
 # Fields at the end of a plain answer that are null unless a server is started, or asked, in special ways.
 LAST_FIELDS = ("prompt_logprobs", "prompt_token_ids", "prompt_text", "kv_transfer_params", "ec_transfer_params", "metrics")
@@ -41,6 +40,9 @@ class Compatible(OpenAI):
     def routes(self) -> list[Route]:
         return [
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
+            route("POST", "/v1/completions", "completions", read=self.read_completion, write=vllm_completions.write, stream=vllm_completions.stream, weigh=vllm_tokens.weigh),
+            route("POST", "/tokenize", "tokenize", handle=self.tokenize, weigh=vllm_tokens.weigh),
+            route("POST", "/detokenize", "detokenize", handle=self.detokenize, weigh=vllm_tokens.weigh),
             route("POST", "/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/health", "health", handle=self.health),
@@ -69,6 +71,19 @@ class Compatible(OpenAI):
             name = "max_completion_tokens" if "max_completion_tokens" in call.json else "max_tokens"
             raise Refusal("above_window", param=name, value=question.limit, maximum=question.model.context)
         return self.check_length(question)
+
+    def read_completion(self, call: Call) -> Question:
+        vllm_completions.check(call.json)
+        return vllm_completions.question(call.json, self._house(call), self.provider)
+
+    def _house(self, call: Call) -> models.Model:
+        """The house model, by its name, an adapter's, or none at all. Raises Refusal for another, whose tokenizer is not here."""
+        name = call.json.get("model")
+        model = self.model(adapters.BASE if name in (None, "") else name, call)
+        if model.id != adapters.BASE:
+            text = f"The course's gateway does not have the tokenizer of {model.id}, and serves {call.path} for the house model alone: ask for `{adapters.BASE}`."
+            raise Refusal("bad_value", text, param="model")
+        return model
 
     def read_embeddings(self, call: Call) -> Question:
         if "model" not in call.json:
@@ -104,10 +119,7 @@ class Compatible(OpenAI):
             }
             for index, choice in enumerate(answer.choices)
         ]
-        details = _prompt_details(answer)
-        details = details and {**details, "multimodal_tokens": None}
-        usage = {**_usage(answer), "prompt_tokens_details": details, "completion_tokens_details": None}
-        body = {**_head(answer, "chat.completion"), "choices": choices, "service_tier": None, "system_fingerprint": FINGERPRINT, "usage": usage}
+        body = {**_head(answer, "chat.completion"), "choices": choices, "service_tier": None, "system_fingerprint": FINGERPRINT, "usage": plain_usage(answer)}
         return compact({**body, **dict.fromkeys(LAST_FIELDS)})
 
     async def stream_chat(self, question: Question, answer: Answer) -> AsyncIterator[bytes]:
@@ -129,10 +141,16 @@ class Compatible(OpenAI):
             if index not in ended:
                 yield chat.frame({**head, "choices": [_piece(index, {"content": ""}, (), choice, question)]})
         if question.include_usage:
-            details = _prompt_details(answer)
-            usage = _usage(answer) | ({"prompt_tokens_details": details} if details else {})
-            yield chat.frame({**head, "choices": [], "usage": usage, "system_fingerprint": FINGERPRINT})
+            yield chat.frame({**head, "choices": [], "usage": last_usage(answer), "system_fingerprint": FINGERPRINT})
         yield chat.DONE
+
+    # ---- tokens ----------------------------------------------------------
+    def tokenize(self, call: Call) -> Response:
+        return self._json(vllm_tokens.tokenize(call.json, self._house(call)))
+
+    def detokenize(self, call: Call) -> Response:
+        self._house(call)
+        return self._json(vllm_tokens.detokenize(call.json))
 
     # ---- the rest --------------------------------------------------------
     async def list_models(self, call: Call) -> Response:
@@ -178,11 +196,20 @@ class Compatible(OpenAI):
 
     def error(self, refusal: Refusal, call: Call) -> Response:
         if refusal.kind == "no_route":
-            return self._json({"detail": "Not Found"}, 404)
+            return self._no_route(call)
         status, kind, message = vllm.words(refusal)
         response = self._json({"error": {"message": message, "type": kind, "param": vllm.param(refusal), "code": status}}, status)
         if refusal.kind == "no_recording":
             response.headers.append(("x-should-retry", "false"))
+        return response
+
+    def _no_route(self, call: Call) -> Response:
+        """As FastAPI says it: another method may be taken at this path."""
+        method = next((one.method for one in self.routes() if one.pattern.match(call.path)), None)
+        if method is None:
+            return self._json({"detail": "Not Found"}, 404)
+        response = self._json({"detail": "Method Not Allowed"}, 405)
+        response.headers.append(("allow", method))
         return response
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
@@ -226,19 +253,6 @@ def _piece(
 def _logprobs(scores: Sequence[TokenScore]) -> dict[str, Any] | None:
     """vLLM shows the token that ends the turn too."""
     return {"content": chat.logprobs(scores)["content"]} if scores else None
-
-
-def _usage(answer: Answer) -> dict[str, Any]:
-    usage = answer.usage
-    total = usage.input_tokens + usage.output_tokens
-    return {"prompt_tokens": usage.input_tokens, "total_tokens": total, "completion_tokens": usage.output_tokens}
-
-
-def _prompt_details(answer: Answer) -> dict[str, Any] | None:
-    """What came from the prefix cache and went into it, as vLLM says with --enable-prompt-tokens-details; None for a recorded model."""
-    if answer.question.model.tier != "house":
-        return None
-    return {"cached_tokens": answer.usage.cache_read_tokens, "created_cache_tokens": answer.usage.cache_write_tokens}
 
 
 def _model_body(model: models.Model) -> dict[str, Any]:

@@ -44,6 +44,7 @@ _check_fields = checker(shape("messages", **FIELDS))
 RANGES = {"presence_penalty": (-2, 2), "frequency_penalty": (-2, 2), "temperature": (0, 2), "top_p": (0, 1), "min_p": (0, 1)}
 PLACED = ("temperature", "top_p")
 MOST_LOGPROBS, MOST_CHOICES = 20, 16_384
+COLDEST = 1e-5  # a temperature below it is none: the likeliest token is taken
 PARTS = (
     "audio_embeds", "audio_url", "image_embeds", "image_pil", "image_url", "input_audio", "input_image", "input_text", "output_text",
     "prompt_embeds", "refusal", "text", "thinking", "tool_reference", "video_embeds", "video_url",
@@ -58,8 +59,8 @@ def check(body: dict[str, Any]) -> None:
     _check_combinations(body)
     _check_choice(body)
     _check_fields(body)
-    _check_sampling(body)
-    _check_schemas(body)
+    check_sampling(body)
+    check_schemas(body)
 
 
 def invalid(text: str, param: str | None = None, value: Any = None) -> Refusal:
@@ -69,11 +70,7 @@ def invalid(text: str, param: str | None = None, value: Any = None) -> Refusal:
 
 
 def _check_combinations(body: dict[str, Any]) -> None:
-    form = body.get("response_format")
-    if isinstance(form, dict) and form.get("type") == "json_schema" and form.get("json_schema") is None:
-        raise invalid("When response_format type is 'json_schema', the 'json_schema' field must be provided.", "response_format")
-    if body.get("stream_options") and not body.get("stream"):
-        raise invalid("Stream options can only be defined when `stream=True`.", "stream_options")
+    check_form(body)
     top = body.get("top_logprobs")
     if top is not None and not isinstance(top, int | float):
         raise invalid("`top_logprobs` must be an integer.", "top_logprobs", top)
@@ -83,6 +80,15 @@ def _check_combinations(body: dict[str, Any]) -> None:
         raise invalid("when using `top_logprobs`, `logprobs` must be set to true.", "top_logprobs")
     if body.get("tools") == []:
         raise invalid("`tools` must not be an empty array. Either provide at least one tool or omit the field entirely.", "tools")
+
+
+def check_form(body: dict[str, Any]) -> None:
+    """Raise a Refusal for a form of the answer that lacks its schema, and for options of a stream where there is none."""
+    form = body.get("response_format")
+    if isinstance(form, dict) and form.get("type") == "json_schema" and form.get("json_schema") is None:
+        raise invalid("When response_format type is 'json_schema', the 'json_schema' field must be provided.", "response_format")
+    if body.get("stream_options") and not body.get("stream"):
+        raise invalid("Stream options can only be defined when `stream=True`.", "stream_options")
 
 
 def _check_choice(body: dict[str, Any]) -> None:
@@ -110,8 +116,8 @@ def _check_choice(body: dict[str, Any]) -> None:
         raise invalid("The tool specified in `tool_choice` does not match any of the specified `tools`", "tool_choice")
 
 
-def _check_schemas(body: dict[str, Any]) -> None:
-    """The schemas of functions and of the answer, where they are none; the words are those of the library that OpenAI uses too."""
+def check_schemas(body: dict[str, Any]) -> None:
+    """Raise a Refusal for the schemas of functions and of the answer, where they are none; the words are those of the library that OpenAI uses too."""
     asked = (body.get("response_format") or {}).get("json_schema") or {}
     for schema in (asked.get("schema"), *(tool["function"].get("parameters") for tool in body.get("tools") or [])):
         wrong = json_schema.fault(schema, patterns=False) if schema else None
@@ -119,8 +125,8 @@ def _check_schemas(body: dict[str, Any]) -> None:
             raise invalid(f"Invalid JSON schema: {wrong}")
 
 
-def _check_sampling(body: dict[str, Any]) -> None:
-    """The ranges, in the order in which vLLM looks at them."""
+def check_sampling(body: dict[str, Any]) -> None:
+    """Raise a Refusal for what is out of its range, in the order in which vLLM looks at them."""
     n = body.get("n")
     if n is not None and not 1 <= n <= MOST_CHOICES:
         raise invalid(f"n must be at least 1, got {n}." if n < 1 else _too_many(n))
@@ -138,6 +144,8 @@ def _check_sampling(body: dict[str, Any]) -> None:
         raise invalid(f"top_k must be 0 (disable), or at least 1, got {body['top_k']}.")
     if "" in ([body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []):
         raise invalid("stop cannot contain an empty string.")
+    if (n or 1) > 1 and body.get("temperature") is not None and body["temperature"] < COLDEST:
+        raise invalid(f"n must be 1 when using greedy sampling, got {n}.")
     top = body.get("top_logprobs") or 0
     if not 0 <= top <= MOST_LOGPROBS:
         raise invalid(f"Requested sample logprobs of {top}, which is greater than max allowed: {MOST_LOGPROBS}", "logprobs", top)
@@ -224,6 +232,9 @@ def words(refusal: Refusal) -> tuple[int, str, str]:
         *most, last = [f"'{value}'" for value in facts["bound"] if value is not None]
         text = f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"
         return 400, "Bad Request", f"1 validation error:\n  {{'type': 'literal_error', 'loc': '{_place(param)}', 'msg': \"{text}\"}}"
+    if refusal.kind == "bad_value" and facts.get("rule") == "minimum":
+        text = f"Input should be greater than or equal to {facts['bound']}"
+        return 400, "Bad Request", f"1 validation error:\n  {{'type': 'greater_than_equal', 'loc': '{_place(param)}', 'msg': '{text}'}}"
     if refusal.kind == "above_window":
         text = f"{param}={facts['value']} cannot be greater than max_model_len={facts['maximum']}. Please request fewer output tokens."
         return 400, "BadRequestError", f"{text} (parameter={param}, value={facts['value']})"
@@ -254,7 +265,7 @@ def param(refusal: Refusal) -> str | None:
     """The param field: the place in the body for what is missing, input_tokens for a long prompt."""
     if refusal.kind in ("unknown_model", "too_long"):
         return "model" if refusal.kind == "unknown_model" else "input_tokens"
-    by_pydantic = refusal.kind in ("missing", "wrong_type") or refusal.facts.get("rule") == "enum"
+    by_pydantic = refusal.kind in ("missing", "wrong_type") or refusal.facts.get("rule") in ("enum", "minimum")
     return _place(refusal.param) if by_pydantic else refusal.param
 
 

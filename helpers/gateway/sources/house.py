@@ -65,18 +65,18 @@ class House:
     async def answer(self, question: Question, cached: Usage) -> HouseAnswer:
         """An answer that is generated while it is read. Raises Refusal for a schema that cannot be followed, or too long a prompt."""
         engine = self._engine or await self.in_turn(self._load)
-        ids = await self._work(ENCODING * question.prompt_tokens, _prompt, engine, question)
-        usage = replace(cached, input_tokens=len(ids)) if question.model.id == MODEL else replace(cached)
-        function, reading = await self._function(engine, ids, question)
+        prompts = question.prompts or (await self._work(ENCODING * question.prompt_tokens, _prompt, engine, question),)
+        usage = replace(cached, input_tokens=sum(map(len, prompts))) if question.model.id == MODEL else replace(cached)
+        function, reading = await self._function(engine, prompts[0], question)
         schema = _arguments(question, function) if function else question.schema
         seed = self._seed(question)
         first = await self._sampling(engine, question, seed, schema)
         samplings = [first.again(seed + 1_000_003 * index) if index else first for index in range(question.n)]
-        sequences = [engine.sequence(ids, sampling) for sampling in samplings]
+        sequences = [engine.sequence(list(ids), sampling) for ids in prompts for sampling in samplings]
         if schema is None or question.limit == 0 or await in_thread(None, _is_exact, schema):
             tokens = self.tokens(sequences)
         else:
-            tokens = _replayed([await self._fitting(sequence, engine, ids, schema) for sequence in sequences])
+            tokens = _replayed([await self._fitting(sequence, engine, schema) for sequence in sequences])
         return HouseAnswer(
             question,
             Provenance("house", detail="model on this machine"),
@@ -84,7 +84,7 @@ class House:
             usage,
             pace=1.0,
             tokens=tokens,
-            reading=reading or sequences[0],
+            reading=[reading] if reading else sequences[:: question.n],
             engine=engine,
         )
 
@@ -94,12 +94,12 @@ class House:
             return _sampling(engine, question, seed, None)
         return await in_thread(None, _sampling, engine, question, seed, schema)
 
-    async def _fitting(self, first: Sequence, engine: Engine, ids: list[int], schema: dict[str, Any]) -> list[Token]:
+    async def _fitting(self, first: Sequence, engine: Engine, schema: dict[str, Any]) -> list[Token]:
         """The tokens of a choice where a schema has keywords that constrained decoding does not know.
 
         It is made whole and checked, twice as freely each time. Raises Refusal when none fits.
         """
-        sampling, sequence = first.sampling.again(first.sampling.seed), first
+        sampling, sequence, ids = first.sampling.again(first.sampling.seed), first, list(first.ids)
         for attempt in range(1, TRIES + 1):
             tokens = [token async for _, token in self.tokens([sequence])]
             if tokens[-1].finish != "stop" or await in_thread(None, _fits, tokens, schema):
@@ -192,7 +192,7 @@ class HouseAnswer(Answer):
     """An answer whose choices and usage grow while it is streamed."""
 
     tokens: AsyncIterator[tuple[int, Token]]  # each with the number of its choice
-    reading: Sequence  # that reads the prompt first
+    reading: list[Sequence]  # those that read a prompt first
     engine: Engine
 
     @property
@@ -227,19 +227,21 @@ class HouseAnswer(Answer):
         choice = self.choices[index]
         choice.text += token.text
         choice.text_tokens += 1
+        choice.ids.append(token.id)
         self._count(self.usage)
         if token.finish:
             choice.finish = "call" if choice.function and token.finish == "stop" else token.finish
             choice.stop_sequence = token.stopped_by
         scores = self._scores(token)
         choice.scores += scores
-        return Piece(index, token.text, 0.0, choice.text_tokens, scores, is_last=token.finish is not None)
+        return Piece(index, token.text, 0.0, choice.text_tokens, scores, is_last=token.finish is not None, ids=(token.id,))
 
     def _count(self, usage: Usage) -> None:
         """Add a token to the usage. Under its own name, what came from the prefix cache and went into it is the engine's own too."""
         usage.output_tokens += 1
         if self.question.model.id == MODEL:
-            usage.cache_read_tokens, usage.cache_write_tokens = self.reading.reused, self.reading.kept
+            usage.cache_read_tokens = sum(sequence.reused for sequence in self.reading)
+            usage.cache_write_tokens = sum(sequence.kept for sequence in self.reading)
 
     def _scores(self, token: Token) -> tuple[TokenScore, ...]:
         if self.question.top_logprobs is None:

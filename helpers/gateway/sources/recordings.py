@@ -28,7 +28,7 @@ from helpers.gateway.lazy import lazy
 from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.wordings import ANY_TURNS, LONGEST, Wordings
 
-FORM = ("schema", "must_call", "vectors")  # what a question may ask of the form of its answer
+FORM = ("schema", "must_call", "prompts", "vectors")  # what a question may ask of the form of its answer
 FOLDER = Path(__file__).parents[2] / "recordings"
 VARIATIONS = "variations.jsonl"
 log = logging.getLogger("helpers.gateway")

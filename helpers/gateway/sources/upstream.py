@@ -40,7 +40,7 @@ HOSTS = {
     "gemini": "https://generativelanguage.googleapis.com",
 }
 TIMEOUT = httpx2.Timeout(600.0, connect=10.0)
-FREE_POSTS = ("count tokens", "moderations")
+FREE_POSTS = ("count tokens", "moderations", "tokenize", "detokenize")
 SENT = ("content-type", "accept", "anthropic-version", "anthropic-beta", "openai-beta", "user-agent", "x-amzn-bedrock-projectidentifier")
 # Failures before anything was sent: nobody can charge for these.
 UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.ProxyError)

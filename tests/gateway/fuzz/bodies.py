@@ -118,6 +118,24 @@ def compatible_chat(r: Random) -> Body:
     return {**chat(r, "compatible"), **some(r, top_k=r.choice((-1, 0, 5)), min_p=0.1, repetition_penalty=1.1)}
 
 
+def compatible_completion(r: Random) -> Body:
+    given = r.choice((text(r), [text(r), text(r)], [5, 6, 7], [[5], [6, 7]], [r.choice(NUMBERS)], "", []))
+    stream = {"stream": True, **some(r, 0.5, stream_options={"include_usage": True, "continuous_usage_stats": True})} if r.random() < 0.3 else {}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": chosen_schema(r)}}
+    plain = some(r, 0.1, echo=True, return_token_ids=True, logprobs=r.choice((0, 2, -1, 21)), n=2, stop=["a", "."], include_stop_str_in_output=True, seed=1)
+    rare = some(r, 0.03, suffix="x", prompt_logprobs=1, best_of=2, use_beam_search=True, prompt_embeds="abc", response_format=form)
+    return {"model": r.choice(("house",) * 9 + (r.choice(MODELS["compatible"]),)), "prompt": given, "max_tokens": limit(r), **stream, **plain, **rare}
+
+
+def tokenized(r: Random) -> Body:
+    said = {"messages": chat(r, "compatible")["messages"], **some(r, 0.2, add_generation_prompt=False, continue_final_message=True)}
+    return {"model": "house", **(said if r.random() < 0.5 else {"prompt": text(r)}), **some(r, 0.3, return_token_strs=True, add_special_tokens=False)}
+
+
+def detokenized(r: Random) -> Body:
+    return {"model": "house", "tokens": [r.choice((0, 1, 2, 5, 223, 3137, r.choice(NUMBERS))) for _ in range(r.randrange(9))]}
+
+
 def prompt(r: Random) -> Body:
     """For Ollama's own API, where a name may have a tag."""
     options = {"num_predict": limit(r), **some(r, temperature=0.5, seed=1, stop=["x"], num_ctx=r.choice((1, 8192)))}
