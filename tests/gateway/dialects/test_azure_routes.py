@@ -57,6 +57,7 @@ def test_a_response_that_has_not_ended_has_no_filters_yet(client):
 def test_responses_have_headers_of_another_service(client):
     headers = client.responses.with_raw_response.create(model=MODEL, input=HELLO).headers
     assert (headers["x-ms-served-model"], headers["x-ms-is-spilled-over"], headers["x-ratelimit-key"]) == (MODEL, "false", MODEL)
+    assert headers["x-ms-aoai-configured-data-retention-days"] == "30"
     assert not {"x-ms-deployment-name", "x-ms-rai-invoked", "azureml-model-session"} & set(headers)
 
 

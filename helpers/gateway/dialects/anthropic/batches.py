@@ -97,7 +97,7 @@ class AnthropicBatches:
         state = await _settle(call, batch)
         if _status(state) != "ended":
             raise Refusal("not_found", f"Message Batch {batch.id} has no available results.")
-        headers = [("Content-Type", "application/x-jsonl"), ("request-id", random_id("req_01", 22))]
+        headers = [("Content-Type", "application/x-jsonl"), ("request-id", random_id("req_01", 22)), *self._dialect.account]
         return Response(200, headers, await call.services.work(call.services.batches.size(batch), _results, batch))
 
     def _find(self, call: Call) -> Batch:

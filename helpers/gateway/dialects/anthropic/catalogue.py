@@ -62,7 +62,7 @@ def body(model: Model, today: date) -> dict[str, Any]:
             "batch": YES,
             "citations": NO,
             "code_execution": NO,
-            "context_management": NO,
+            "context_management": {**NO, "clear_thinking_20251015": NO, "clear_tool_uses_20250919": NO, "compact_20260112": NO},
             "effort": {**_support(weighs), **efforts},
             "image_input": YES,
             "pdf_input": YES,

@@ -19,7 +19,8 @@ from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, compact, model_headers, random_id, route
 
-ORGANIZATION = "00000000-0000-4000-8000-00000000c0de"
+# Whose key it is: in every answer recorded in August 2026 but that to a wrong key. The second is new in that month.
+ACCOUNT = (("anthropic-organization-id", "00000000-0000-4000-8000-00000000c0de"), ("anthropic-workspace-id", "wrkspc_01TheCourse0000000000000"))
 LARGEST_BODY = 32_000_000
 SKILLS = "skills-2025-10-02"
 
@@ -27,6 +28,7 @@ SKILLS = "skills-2025-10-02"
 class Anthropic(Dialect):
     provider = "anthropic"
     mount = "/anthropic"
+    account: tuple[tuple[str, str], ...] = ACCOUNT
 
     def routes(self) -> list[Route]:
         self._diagnoses = Diagnoses()
@@ -146,13 +148,13 @@ class Anthropic(Dialect):
 
     # ---- headers ---------------------------------------------------------
     def ok(self, body: Any, *more: tuple[str, str]) -> Response:
-        headers = [("Content-Type", "application/json"), ("request-id", random_id("req_01", 22)), *more]
+        headers = [("Content-Type", "application/json"), ("request-id", random_id("req_01", 22)), *self.account, *more]
         return Response(200, headers, compact(body))
 
     def headers(self, call: Call, question: Question, answer: Answer, levels: dict[str, Level]) -> Headers:
         return [
             ("request-id", random_id("req_01", 22)),
-            ("anthropic-organization-id", ORGANIZATION),
+            *self.account,
             *limit_headers(levels, call.services.clock.now()),
         ]
 
@@ -162,7 +164,8 @@ class Anthropic(Dialect):
             refusal.facts["details"] = threads.REPLAY  # in live mode: what is sent whole can be priced
         status, kind, text = words(refusal)
         request_id = random_id("req_01", 22)
-        headers = [("Content-Type", "application/json"), ("request-id", request_id)]
+        account = () if status == 401 else self.account
+        headers = [("Content-Type", "application/json"), ("request-id", request_id), *account]
         if status < 429:
             headers.append(("x-should-retry", "false"))
         if refusal.kind == "rate_limited":

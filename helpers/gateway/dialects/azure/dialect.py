@@ -130,7 +130,7 @@ class Azure(OpenAI):
         deployment = call.groups.get("deployment", question.model.id)
         common = [*self.base_headers(), ("x-ms-served-model", question.model.served_as), ("x-ms-is-spilled-over", "false"), *_limit_headers(levels, deployment)]
         if call.path.endswith("/responses"):  # these come from another service, which says less
-            return common
+            return [*common, ("x-ms-aoai-configured-data-retention-days", "30")]
         return [
             *common,
             ("x-ms-deployment-name", deployment),

@@ -19,6 +19,7 @@ class Foundry(Anthropic):
 
     mount = "/foundry/anthropic"
     has_upstream = False
+    account = ()
 
     def routes(self) -> list[Route]:
         return [one for one in super().routes() if one.operation in SERVED]

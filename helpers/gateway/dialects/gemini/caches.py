@@ -30,7 +30,7 @@ check_patch = checker(PATCH)
 class Cache:
     name: str
     model: Model
-    display_name: str | None
+    display_name: str
     held: bodies.Cached
     created: float
     updated: float
@@ -77,7 +77,7 @@ class GeminiCaches:
         held = self._hold(body, model)
         now = call.services.clock.now()
         name = random_id("cachedContents/", 40, "abcdefghijklmnopqrstuvwxyz0123456789")
-        cache = Cache(name, model, body.get("displayName"), held, now, now, _expiry(body, now, now + DEFAULT_TTL))
+        cache = Cache(name, model, body.get("displayName", ""), held, now, now, _expiry(body, now, now + DEFAULT_TTL))
         call.services.prompt_cache.explicit[name] = cache
         return self._dialect.ok(_body(cache))
 
@@ -149,11 +149,10 @@ def _within_time(end: float, now: float, param: str, body: dict[str, Any]) -> fl
 
 
 def _body(cache: Cache) -> dict[str, Any]:
-    named = {"displayName": cache.display_name} if cache.display_name else {}
     return {
         "name": cache.name,
         "model": f"models/{cache.model.id}",
-        **named,
+        "displayName": cache.display_name,
         "createTime": timestamp(cache.created),
         "updateTime": timestamp(cache.updated),
         "expireTime": timestamp(cache.expires),

@@ -156,6 +156,8 @@ def _bad_key() -> tuple[str, Details]:
 def _unknown_model(facts: dict[str, Any], call: Call | None) -> str:
     version = (call and call.groups.get("version")) or "v1beta"
     method = facts.get("method") or (_method(call) if call and ":" in call.path else "generateContent")
+    if method == "batchEmbedContents":  # it says what embedContent does, as recorded
+        method = "embedContent"
     return (
         f"models/{facts['model']} is not found for API version {version}, or is not supported for {method}. "
         "Call ListModels to see the list of available models and their supported methods."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -136,11 +137,18 @@ def item(answer: Answer, ids: dict[str, str]) -> Json:
     status = "incomplete" if choice.finish == "length" else "completed"
     if choice.function:
         return tools.call_item(ids["fc"], ids["call"], choice.function, choice.text, status)
-    return message(ids, text(choice.text, choice.scores), status)
+    return message(ids, text(choice.text, choice.scores), answer.question.model, status)
 
 
-def message(ids: dict[str, str], content: Json, status: str = "completed") -> Json:
-    return {"id": ids["msg"], "type": "message", "status": status, "content": [content], "phase": "final_answer", "role": "assistant"}
+def message(ids: dict[str, str], content: Json, model: Model, status: str = "completed") -> Json:
+    phase = {"phase": "final_answer"} if _has_phases(model) else {}
+    return {"id": ids["msg"], "type": "message", "status": status, "content": [content], **phase, "role": "assistant"}
+
+
+def _has_phases(model: Model) -> bool:
+    """From GPT-5.4 on, as recorded in 2026 of ten models; models of another name have none."""
+    found = re.match(r"gpt-(\d+)(?:\.(\d+))?\b", model.id)
+    return bool(found) and (int(found[1]), int(found[2] or 0)) >= (5, 4)
 
 
 def text(said: str, scores: Sequence[TokenScore] = ()) -> Json:

@@ -40,7 +40,7 @@ async def _text(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterato
     """The events of a message."""
     choice = answer.choices[0]
     here = {"item_id": ids["msg"], "output_index": place, "content_index": 0}
-    opened = {**bodies.message(ids, bodies.text("")), "status": "in_progress", "content": []}
+    opened = {**bodies.message(ids, bodies.text(""), answer.question.model), "status": "in_progress", "content": []}
     yield {"type": "response.output_item.added", "output_index": place, "item": opened}
     yield {"type": "response.content_part.added", **here, "part": bodies.text("")}
     async for piece in answer.stream():

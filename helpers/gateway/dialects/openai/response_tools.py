@@ -126,11 +126,12 @@ def top_logprobs(body: dict[str, Any], effort: str) -> int | None:
 
 
 def echoed(tool: dict[str, Any]) -> dict[str, Any]:
-    """A tool as the response repeats it: functions are strict unless the request says otherwise."""
+    """A tool as the response repeats it: functions are strict unless the request says otherwise; output_schema is there since July 2026."""
     if tool["type"] != "function":
         return tool
     strict = tool.get("strict") is not False
-    return {**tool, "description": tool.get("description"), "parameters": tool.get("parameters"), "strict": strict}
+    given = {name: tool.get(name) for name in ("description", "output_schema", "parameters")}
+    return {**tool, **given, "strict": strict}
 
 
 def echoed_text(body: dict[str, Any]) -> dict[str, Any]:
@@ -156,3 +157,10 @@ def check_calls(items: list[dict[str, Any]], waiting: frozenset[str]) -> None:
     for id in calls:
         if id not in answered:
             raise refused(f"No tool output found for function call {id}.", "input")
+
+
+def check_thoughts(items: list[dict[str, Any]]) -> None:
+    """Refuse a thought of a stored answer that is not followed by the item of that answer, which has an id too."""
+    for item, after in zip(items, [*items[1:], {}], strict=True):
+        if item.get("type") == "reasoning" and item.get("id") and not after.get("id"):
+            raise refused(f"Item '{item['id']}' of type 'reasoning' was provided without its required following item.", "input")

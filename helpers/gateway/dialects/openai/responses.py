@@ -126,6 +126,8 @@ class OpenAIResponses:
         asked = body["input"]
         listed = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
         messages = (*before.said, *(self._message(item, f"input[{i}]", model) for i, item in enumerate(listed)))
+        if body.get("store") is not False:  # else nothing is known of an id
+            tools.check_thoughts(listed)
         tools.check_calls(listed, before.calls)
         tools.check_json_word(body, messages)
         new = items.listed(listed)

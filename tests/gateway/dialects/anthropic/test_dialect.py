@@ -165,3 +165,19 @@ def test_bad_key(gateway):
 def test_unknown_path(client):
     with pytest.raises(anthropic.NotFoundError):
         client.get("/v1/nothing", cast_to=object)
+
+
+def test_every_answer_names_its_organisation_and_workspace(gateway, client):
+    """Recorded in 116 answers of August 2026: messages, counts, batches and files, a 400 too, but no 401."""
+    question = {"model": PLAIN, "messages": [{"role": "user", "content": "Hello!"}]}
+    url = f"{gateway.base_url}/anthropic/v1"
+
+    def ask(method, path, body=None, key="any"):
+        return httpx2.request(method, url + path, json=body, headers={"x-api-key": key, "anthropic-version": "2023-06-01"}).headers
+
+    batch = ask("POST", "/messages/batches", {"requests": [{"custom_id": "a", "params": {**question, "max_tokens": 9}}]})
+    told = [batch, ask("GET", "/models"), ask("POST", "/messages/count_tokens", question), ask("POST", "/messages", {**question, "max_tokens": 9})]
+    told += [ask("POST", "/messages", {**question, "max_tokens": 0.5}), ask("POST", "/messages", {**question, "max_tokens": 9, "stream": True})]
+    for headers in told:
+        assert headers["anthropic-organization-id"] and headers["anthropic-workspace-id"].startswith("wrkspc_")
+    assert not {"anthropic-organization-id", "anthropic-workspace-id"} & set(ask("POST", "/messages", question, "invalid"))

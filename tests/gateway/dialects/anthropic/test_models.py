@@ -69,3 +69,10 @@ def test_a_refusal_for_the_rate_names_the_limits(gateway, client, still):
     assert (headers["anthropic-ratelimit-requests-limit"], headers["anthropic-ratelimit-requests-remaining"]) == ("1", "0")
     assert int(headers["anthropic-ratelimit-input-tokens-limit"]) > 0 and headers["anthropic-ratelimit-requests-reset"].endswith("Z")
     assert headers["x-should-retry"] == "true" and int(headers["retry-after"]) > 0
+
+
+def test_context_management_names_its_strategies(client):
+    """As recorded in 2026-08; none has an effect here."""
+    found = client.models.retrieve(THINKS).capabilities.context_management.to_dict()
+    none = {"supported": False}
+    assert found == {**none, "clear_thinking_20251015": none, "clear_tool_uses_20250919": none, "compact_20260112": none}

@@ -71,3 +71,8 @@ def test_a_reset_forgets_caches(client, cache, gateway):
 def test_a_long_prompt_sent_twice_is_cached_by_itself(ask):
     assert ask(LONG).usage_metadata.cached_content_token_count is None
     assert ask(LONG).usage_metadata.cached_content_token_count > 4096
+
+
+def test_a_cache_without_a_name_to_show_says_so(client):
+    """Recorded in 2026-08: an empty text, not a missing field."""
+    assert client.caches.create(model=MODEL, config={"contents": LONG}).display_name == ""

@@ -111,3 +111,9 @@ def test_googles_compatible_endpoint(client, gateway):
     with pytest.raises(openai.BadRequestError) as caught:
         other.embeddings.create(model=NEWER, input=["a"] * 101)
     assert "at most 100 requests can be in one batch" in caught.value.response.text
+
+
+def test_the_404_of_a_batch_names_the_method_of_one(client):
+    """As recorded: of a model that there is not, batchEmbedContents says what embedContent does."""
+    with pytest.raises(errors.ClientError, match="is not found for API version v1(beta)?, or is not supported for embedContent. Call"):
+        embed(client, TEXTS, "gemini-embedding-9")

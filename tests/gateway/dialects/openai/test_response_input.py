@@ -141,3 +141,30 @@ def test_what_responses_refuse_in_their_input(client, body, param, code, text):
 )
 def test_what_responses_take(client, taken):
     client.post("/responses", body={"model": LUNA, "input": "Hi", "max_output_tokens": 16, **taken}, cast_to=object)
+
+
+THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAAAB"}
+USER = {"role": "user", "content": "Anything to add?"}
+
+
+@pytest.mark.parametrize("after", [[{"role": "assistant", "content": "It is 42."}, USER], [USER], []])
+def test_a_thought_of_a_stored_answer_stands_before_what_followed_it(client, after):
+    """Recorded with gpt-5: the message had lost its id, so that the service took it for another."""
+    param, code, words = refused(client, {"input": [USER, THOUGHT, *after]})
+    assert (param, code) == ("input", None)
+    assert words == "Item 'rs_1' of type 'reasoning' was provided without its required following item."
+
+
+@pytest.mark.parametrize(
+    ("thought", "after", "more"),
+    [
+        (THOUGHT, [{**CALL, "id": "fc_1"}, OUTPUT], {}),
+        (THOUGHT, [{**THOUGHT, "id": "rs_2"}, {**CALL, "id": "fc_1"}, OUTPUT], {}),
+        (THOUGHT, [CALL, OUTPUT], {"store": False}),
+        ({name: value for name, value in THOUGHT.items() if name != "id"}, [{"role": "assistant", "content": "It is 42."}, USER], {"store": False}),
+    ],
+)
+def test_a_thought_before_what_followed_it_is_taken(client, thought, after, more):
+    """As in 84 recordings; what is not stored has no ids to compare."""
+    body = {"model": LUNA, "input": [USER, thought, *after], "max_output_tokens": 16, **more}
+    assert client.post("/responses", body=body, cast_to=object)["object"] == "response"

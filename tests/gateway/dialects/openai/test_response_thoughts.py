@@ -92,3 +92,18 @@ def test_a_response_has_the_fields_of_the_recordings(client):
     answer = client.responses.create(model="gpt-6-luna", input=HELLO).to_dict()
     assert (answer["frequency_penalty"], answer["presence_penalty"], answer["moderation"]) == (0.0, 0.0, None)
     assert answer["reasoning"] == {"context": "all_turns", "effort": "medium", "mode": "standard", "summary": None}
+
+
+@pytest.mark.parametrize(("model", "phase"), [("gpt-4o", None), ("gpt-5-mini", None), ("gpt-5.2", None), ("gpt-5.4", "final_answer"), ("gpt-6-luna", "final_answer")])
+def test_a_message_has_a_phase_from_gpt_5_4_on(client, model, phase):
+    """Recorded of ten models in 2026, of none before."""
+    events = list(client.responses.create(model=model, input=HELLO, stream=True))
+    messages = [e.item for e in events if e.type.startswith("response.output_item") and e.item.type == "message"]
+    messages.append(client.responses.create(model=model, input=HELLO).output[-1])
+    assert [message.to_dict().get("phase") for message in messages] == [phase] * 3
+    assert all(("phase" in message.to_dict()) is bool(phase) for message in messages)
+
+
+def test_azures_message_has_a_phase_as_openais(gateway):
+    azure = AzureOpenAI(max_retries=0)
+    assert "phase" not in azure.responses.create(model="gpt-5-mini", input=HELLO).output[-1].to_dict()

@@ -254,3 +254,12 @@ def test_a_batch_of_responses_can_call_functions(openai_client, gateway):
     gateway.advance(hours=24)
     row = json.loads(openai_client.files.content(openai_client.batches.retrieve(batch.id).output_file_id).text)
     assert [item["type"] for item in row["response"]["body"]["output"]] == ["reasoning", "function_call"]
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "object", "properties": {}}])
+def test_a_function_is_repeated_with_the_schema_of_its_output(gateway, schema):
+    """Null where none was given: so recorded since July 2026, on Azure too."""
+    tool = {"type": "function", "name": "look", "parameters": {"type": "object", "properties": {}}, "strict": False}
+    asked = tool if schema is None else {**tool, "output_schema": schema}
+    response = OpenAI(max_retries=0).responses.create(model=PLAIN, input="Hello!", tools=[asked], max_output_tokens=16)
+    assert response.to_dict()["tools"] == [{**tool, "description": None, "output_schema": schema}]
