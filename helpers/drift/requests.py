@@ -38,7 +38,7 @@ def all_requests() -> list[Request]:
 
     from helpers.gateway.dialects.anthropic import messages as anthropic_messages
     from helpers.gateway.dialects.openai import chat as openai_chat
-    from helpers.gateway.dialects.openai import responses as openai_responses
+    from helpers.gateway.dialects.openai import response_fields as openai_responses
 
     return [
         Request("openai", "chat", schemas.of(chats.CompletionCreateParamsNonStreaming), openai_chat.FIELDS),

@@ -93,7 +93,7 @@ def test_a_field_that_is_left_out_is_missing_and_one_that_never_comes_is_unsent(
 
 # ---- requests ------------------------------------------------------------------------------------------------
 class Tool(TypedDict, total=False):
-    type: Required[Literal["search_20991231"]]
+    type: Required[Literal["telepathy_20991231"]]
     depth: int
 
 
@@ -109,7 +109,7 @@ def test_fields_and_kinds_that_the_dialect_does_not_know_are_found():
     assert {(found.kind, found.where) for found in requests.findings(known)} == {
         ("refused", "test: stop_words_of_2099"),
         ("own", "test: temperature_of_1999"),
-        ("unread", "test: tools[](type=search_20991231)"),
+        ("unread", "test: tools[](type=telepathy_20991231)"),
     }
     assert ("unread", "test: stop_words_of_2099") in {(found.kind, found.where) for found in requests.findings(Request("openai", "test", schemas.of(Ask)))}
 

@@ -130,7 +130,7 @@ LIMITED = {"limit": 7, "used": 7, "requested": 1, "model": "gpt-6-luna", "family
 
 def names(dialect, wait, **facts):
     """The seconds that a refusal names, by where it names them."""
-    answer = dialect.error(Refusal("rate_limited", wait=wait, **facts), SimpleNamespace(path="/model/a-model/converse"))
+    answer = dialect.error(Refusal("rate_limited", wait=wait, **facts), SimpleNamespace(path="/model/a-model/converse", query={}))
     headers = dict(answer.headers)
     found = {name: float(headers[name]) for name in ("retry-after",) if name in headers}
     if "retry-after-ms" in headers:

@@ -30,7 +30,6 @@ LISTED = {
     "anthropic": ["claude-sonnet-4-6", "claude-opus-5", "claude-opus-4-5-20251101", "claude-opus-4-8", "claude-fable-5-1", "claude-sonnet-5", "claude-mythos-5-2"],
     "gemini": ["gemini-2.5-pro", "gemini-2.5-flash-lite", "gemini-3.5-flash", "gemini-3.1-pro-preview", "gemini-3-flash-preview", "gemini-flash-latest", "gemini-4-hydrogen"],
     "bedrock": [
-        "us.amazon.nova-lite-v1:0",
         "amazon.nova-pro-v1:0",
         "global.amazon.nova-2-lite-v1:0",
         "us.anthropic.claude-sonnet-4-5-20250929-v1:0",

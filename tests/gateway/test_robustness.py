@@ -43,7 +43,6 @@ CHAT = {
     "stop": ["STOP"],
     "reasoning_effort": "none",
     "temperature": 0.5,
-    "logit_bias": {},
     "metadata": {"a": "b"},
     "response_format": {"type": "text"},
     "seed": 1,

@@ -383,7 +383,6 @@ UNPRICED = {
     ],
     "openai chat": [
         {"messages": [{"role": "user", "content": [{"type": "file", "file": {"file_id": "file-1"}}]}]},
-        {"web_search_options": {}},
     ],
     "anthropic": [
         {"messages": [{"role": "user", "content": [PDF]}]},

@@ -109,9 +109,9 @@ def reasons(answer: Answer) -> bool:
     return answer.usage.thinking_tokens > 0 or (answer.question.effort != "none" and not answer.is_silent)
 
 
-def reasoning(ids: dict[str, str], tokens: int = 0) -> Json:
-    """A reasoning item with its thoughts, which only their maker can read; without tokens, as it is when it begins."""
-    if tokens:
+def reasoning(ids: dict[str, str], tokens: int | None = None) -> Json:
+    """A reasoning item with its thoughts, which only their maker can read; without a number of tokens, as it is when it begins."""
+    if tokens is not None:
         ids.setdefault("thoughts", encrypted(tokens))
     return {"id": ids["rs"], "type": "reasoning", "content": [], "encrypted_content": ids.get("thoughts") or encrypted(0), "summary": []}
 

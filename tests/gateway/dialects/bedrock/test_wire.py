@@ -163,7 +163,7 @@ def test_invoke_speaks_with_the_models_own_words(bedrock, model, body, words):
     ("more", "words"),
     [
         ({"messages": [{"role": "nobody", "content": []}]}, ROLE),
-        ({"messages": [{"role": "assistant", "content": [{"text": "Hi"}]}]}, "A conversation must start with a user message."),
+        ({"messages": [{"role": "assistant", "content": [{"text": "Hi"}]}]}, FROM_MODEL + "This model does not support assistant message prefill."),
         ({"messages": [{"role": "user", "content": [{"text": "Hi"}, POINT] * 5}]}, FROM_MODEL + "A maximum of 4 blocks"),
         ({"additionalModelRequestFields": BUDGET}, FROM_MODEL + '"thinking.type.enabled" is not supported'),
         ({"additionalModelRequestFields": {"max_gen_len": 5}}, FROM_MODEL + "max_gen_len: Extra inputs are not permitted"),
