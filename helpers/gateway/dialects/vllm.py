@@ -44,7 +44,6 @@ _check_fields = checker(shape("messages", **FIELDS))
 RANGES = {"presence_penalty": (-2, 2), "frequency_penalty": (-2, 2), "temperature": (0, 2), "top_p": (0, 1), "min_p": (0, 1)}
 PLACED = ("temperature", "top_p")
 MOST_LOGPROBS, MOST_CHOICES = 20, 16_384
-COLDEST = 1e-5  # a temperature below it is none: the likeliest token is taken
 PARTS = (
     "audio_embeds", "audio_url", "image_embeds", "image_pil", "image_url", "input_audio", "input_image", "input_text", "output_text",
     "prompt_embeds", "refusal", "text", "thinking", "tool_reference", "video_embeds", "video_url",
@@ -144,8 +143,6 @@ def check_sampling(body: dict[str, Any]) -> None:
         raise invalid(f"top_k must be 0 (disable), or at least 1, got {body['top_k']}.")
     if "" in ([body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []):
         raise invalid("stop cannot contain an empty string.")
-    if (n or 1) > 1 and body.get("temperature") is not None and body["temperature"] < COLDEST:
-        raise invalid(f"n must be 1 when using greedy sampling, got {n}.")
     top = body.get("top_logprobs") or 0
     if not 0 <= top <= MOST_LOGPROBS:
         raise invalid(f"Requested sample logprobs of {top}, which is greater than max allowed: {MOST_LOGPROBS}", "logprobs", top)

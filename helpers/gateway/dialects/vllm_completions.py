@@ -19,6 +19,7 @@ from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.wire import compact, hex_id
 from helpers.models import Model
 
+COLDEST = 1e-5  # a temperature below it is none: the likeliest token is taken
 USUAL_LIMIT = 16  # tokens, where a request names none
 SHAPES = ("echo", "include_stop_str_in_output", "return_token_ids")  # fields that shape an answer, and so are part of what a recording answers
 LEAST = -9999.0  # vLLM writes no lower log-probability
@@ -61,6 +62,8 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
     prompts, scored = vllm_tokens.prompts(body["prompt"], model), body.get("logprobs")
     vllm.check_sampling({**body, "max_completion_tokens": None, "top_logprobs": len(vllm_tokens.tokenizer().bytes) if scored == -1 else scored})
     n, stop = body.get("n", 1), body.get("stop") or []
+    if n > 1 and body.get("temperature") is not None and body["temperature"] < COLDEST:
+        raise vllm.invalid(f"n must be 1 when using greedy sampling, got {n}.")
     if n * len(prompts) > vllm_tokens.MOST_PROMPTS:
         text = f"The course's gateway gives {vllm_tokens.MOST_PROMPTS} answers in a completion; these would be {n * len(prompts)}."
         raise Refusal("bad_value", text, param="n")

@@ -159,9 +159,9 @@ def test_a_long_prompt_is_refused(client):
             client.completions.create(model="house", prompt=prompt)
 
 
-def test_several_greedy_answers_are_refused_in_chat_too(client):
+def test_several_greedy_answers_are_refused(client):
     with pytest.raises(openai.BadRequestError, match="n must be 1 when using greedy sampling, got 2"):
-        client.chat.completions.create(model="house", messages=[{"role": "user", "content": "Hi"}], n=2, temperature=0)
+        client.completions.create(model="house", prompt="Hi", n=2, temperature=0)
 
 
 # ---- tokens --------------------------------------------------------------------------------------------------
