@@ -21,7 +21,7 @@ from helpers.exercises.exchanges import FOLDER, LEFT_OUT, MODELS, said
 
 NOTE = "From the course's gateway: real SDKs asked, the answers were written for the course (scripted). Keys, addresses and names are left out."
 # Headers whose values say who asked or who answered.
-TELLING = ("api-key", "azureml-model-session", "user-agent", "x-api-key", "x-goog-api-client", "x-goog-api-key", "x-ms-deployment-name", "x-ms-served-model", "x-ms-region")
+TELLING = ("api-key", "azureml-model-session", "user-agent", "x-api-key", "x-goog-api-client", "x-goog-api-key", "x-ms-deployment-name", "x-ms-served-model", "x-ms-region", "x-ratelimit-key")
 VALUES = re.compile(r'("(?:model|modelVersion|system_fingerprint)": ?)"[^"]+"')
 Raw = dict[str, Any]
 
