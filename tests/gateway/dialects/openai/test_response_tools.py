@@ -172,7 +172,7 @@ def test_a_response_repeats_what_was_asked(respond):
     answer = respond(model=PLAIN, tools=TOOLS, tool_choice="auto", text=text, parallel_tool_calls=False, top_logprobs=2).to_dict()
     assert answer["text"] == {"format": {**text["format"], "description": None}, "verbosity": "low"}
     assert (answer["tool_choice"], answer["top_logprobs"], answer["parallel_tool_calls"]) == ("auto", 2, False)
-    assert answer["tools"] == [TOOLS[0], {**TOOLS[1], "description": None, "strict": True}]
+    assert answer["tools"] == [{**TOOLS[0], "output_schema": None}, {**TOOLS[1], "description": None, "strict": True, "output_schema": None}]
 
 
 REFUSED = [
