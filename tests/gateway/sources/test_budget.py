@@ -340,7 +340,7 @@ FINE = {
     "chat: an image": chat({"role": "user", "content": [{"type": "image_url", "image_url": {"url": "data:image/png;base64," + PICTURE}}]}),
     "chat: the standard tier": chat(service_tier="default", store=False, prompt_cache_key="a", metadata={"service_tier": "priority"}),
     "responses: thoughts put back": responses(
-        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "A" * 500}, {"role": "assistant", "content": "Yes."}, *HELLO
+        {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "A" * 500}, {"id": "msg_1", "role": "assistant", "content": "Yes."}, *HELLO
     ),
     "responses: an output": output({"type": "input_text", "text": "x"}, INPUT_IMAGE),
     "claude: a result with an image": claude(*result(IMAGE)[0], **tools),
