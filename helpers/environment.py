@@ -130,9 +130,9 @@ def point_sdks_at(base_url: str, *, offline: bool = True) -> list[str]:
 def set_aside(base_url: str, why: str) -> None:
     """The same for an address that refuses everything, and says why, until `point_sdks_at`. `learners` has what was there."""
     theirs = dict(os.environ)
-    changes = {**changes(base_url, theirs, offline=True), "GOOGLE_APPLICATION_CREDENTIALS": f"({why})"}
-    _apply(changes, theirs)
-    _aside.update({name: (theirs.get(name), value) for name, value in changes.items()})
+    made = {**changes(base_url, theirs, offline=True), "GOOGLE_APPLICATION_CREDENTIALS": f"({why})"}
+    _apply(made, theirs)
+    _aside.update({name: (theirs.get(name), value) for name, value in made.items()})
 
 
 def learners() -> dict[str, str]:

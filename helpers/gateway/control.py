@@ -90,8 +90,6 @@ def _clear_faults(gateway: Gateway) -> dict[str, Any]:
 
 
 def _script(gateway: Gateway, **script: Any) -> dict[str, Any]:
-    if gateway.mode != "offline":
-        raise ValueError(f"in {gateway.mode} mode the provider answers: set answers offline")
     gateway.scripts.add(Script(**script))
     return {"set": script}
 

@@ -65,7 +65,7 @@ class Handler:
         self.prompt_cache = PromptCache(self.clock)
         self.batches = Batches(self.clock, speed=lambda: max(self.pace, 0.02))
         self.recordings = Recordings(recordings)
-        self.scripts = Scripts()
+        self.scripts = Scripts(self.mode)
         self.meter = Meter()
         self._broken = evidence.Broken()
         self.port = 0

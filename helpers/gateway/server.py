@@ -181,8 +181,6 @@ class Gateway(Handler):
         arguments. Answers that fit are given in the order in which they were set, before any recording; limits, stop sequences, pace and
         usage are as for every answer. Raises ValueError for what is no answer, and in live and record mode, where the provider gives it.
         """
-        if self.upstream:
-            raise ValueError(f"in {self.mode} mode the provider answers: set answers offline")
         script = Script(text, to, call, provider, times)
         self.in_loop(lambda: self.scripts.add(script))
 

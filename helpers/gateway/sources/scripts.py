@@ -40,7 +40,8 @@ class Script:
 class Scripts:
     """The answers that are set, in the order in which they were. A long question is compared with them in another thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, mode: str) -> None:
+        self._mode = mode
         self._set: list[Script] = []
         self._lock = threading.Lock()
 
@@ -48,7 +49,9 @@ class Scripts:
         return bool(self._set)
 
     def add(self, script: Script) -> None:
-        """Set an answer. Raises ValueError for what is none, saying what to do."""
+        """Set an answer. Raises ValueError for what is none, saying what to do, and where the providers themselves answer."""
+        if self._mode != "offline":
+            raise ValueError(f"in {self._mode} mode the provider answers: set answers offline")
         _check(script)
         with self._lock:
             if len(self._set) >= MOST:

@@ -2,6 +2,7 @@
 
 import json
 import os
+from decimal import Decimal
 
 import anthropic
 import boto3
@@ -11,7 +12,9 @@ import pytest
 from google import genai
 from google.genai import types
 
+from helpers.gateway.server import Gateway
 from helpers.gateway.sources import scripts
+from helpers.gateway.sources.upstream import Upstream
 
 ASKED = "Which shelf holds the blue lamp?"
 PROPERTIES = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
@@ -194,3 +197,13 @@ def test_other_programs_set_answers_over_http(gateway):
     order = {"call": ["weather", {"city": "Oslo"}], "to": "lamp", "provider": "openai", "times": None}
     assert httpx2.post(f"{gateway.base_url}/course/answers", json=order).json() == {"set": order}
     assert openai_call() == openai_call() == ("weather", {"city": "Oslo"})
+
+
+def test_where_the_providers_answer_none_is_set():
+    live = Gateway(upstream=Upstream("live", {}, budget_usd=Decimal(1), bases={})).start()
+    try:
+        with pytest.raises(ValueError, match="in live mode the provider answers"):
+            live.script("yes")
+        assert httpx2.post(f"{live.base_url}/course/answers", json={"text": "yes"}).status_code == 400
+    finally:
+        live.stop()
