@@ -6,7 +6,7 @@ import httpx2
 import pytest
 from google.genai import errors, types
 
-from tests.gateway.dialects.gemini.samples import MODEL, PROMPT
+from tests.gateway.dialects.gemini.samples import MODEL
 
 OLDER_KIND = {
     "file search": lambda client: client.file_search_stores.create(config={"display_name": "mine"}),
