@@ -160,6 +160,11 @@ class File:
         """SHA-256 of its bytes, in hexadecimal digits."""
         return hashlib.sha256(self.content).hexdigest()
 
+    @property
+    def size(self) -> int:
+        """Bytes that are kept of it, about: what its owner says of it may be long too."""
+        return len(self.content) + len(self.name) + len(self.purpose) + len(self.mime_type) + FILE_OVERHEAD
+
     def is_gone(self, now: float) -> bool:
         """Whether it has expired at a moment."""
         return self.expires is not None and now >= self.expires
@@ -172,7 +177,7 @@ class Batches:
         self.clock = clock
         self._speed = speed
         self._batches: Bounded[str, Batch] = Bounded(MOST_BATCHES, lambda _, batch: sum(item.size for item in batch.items))
-        self.files: Bounded[str, File] = Bounded(MOST_FILES, lambda _, file: len(file.content) + len(file.name) + FILE_OVERHEAD)
+        self.files: Bounded[str, File] = Bounded(MOST_FILES, lambda _, file: file.size)
 
     @property
     def pace(self) -> float:

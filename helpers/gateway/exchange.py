@@ -17,7 +17,7 @@ from helpers.gateway import tokens
 from helpers.gateway.lazy import lazy
 from helpers.models import Model
 
-IMAGE_TOKENS = 258  # of an image whose size or whose model's rule is not known, and of a file: what Gemini documents for one tile
+IMAGE_TOKENS = 258  # of an image whose size or whose model's rule is not known, and of a file that nobody reads: what Gemini documents for one tile
 
 
 # What is made anew for every request is not frozen: that would take four times as long.

@@ -40,7 +40,7 @@ from helpers.gateway.sources.scripts import Scripts
 from helpers.gateway.sources.upstream import Upstream
 from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route, model_headers
-from helpers.gateway.worker import LARGE, SMALL, Worker
+from helpers.gateway.worker import LARGE, Worker, whole_size
 
 TOKEN = 4  # bytes of text, about
 OURS = (HOUSE_MODEL, EMBEDDING_MODEL)  # by their own names they are on this machine in every mode, and answer in strict mode too
@@ -402,8 +402,7 @@ async def _knowing_models(action: Callable[[], Awaitable[T]]) -> T:
 
 def _size(route: Route, call: Call) -> int:
     """The bytes of a call, with those of what it names."""
-    size = len(call.body)
-    return size if size > SMALL or route.weigh is None else size + route.weigh(call)
+    return whole_size(len(call.body), lambda: route.weigh(call) if route.weigh else 0)
 
 
 class _Reset(Exception):

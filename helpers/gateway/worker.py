@@ -18,6 +18,11 @@ TURN = 0.0002  # seconds that who waits for Python's lock waits while large work
 T = TypeVar("T")
 
 
+def whole_size(size: int, named: Callable[[], int]) -> int:
+    """The size of a request, with that of what it names, which is looked up where the request is small: a large one is no work for the event loop anyway."""
+    return size + named() if size <= SMALL else size
+
+
 class Worker:
     """One thread for all large requests, one after the other: more would only take more of Python's lock from the event loop."""
 

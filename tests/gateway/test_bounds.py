@@ -330,7 +330,7 @@ def test_the_log_keeps_the_last_requests_and_counts_all(gateway, monkeypatch):
 
 
 def test_files_and_batches_have_a_bound(monkeypatch):
-    monkeypatch.setattr(gateway_batches, "MOST_FILES", 10 * (1000 + 1 + gateway_batches.FILE_OVERHEAD))
+    monkeypatch.setattr(gateway_batches, "MOST_FILES", 10 * File("", "x", "batch", b"1" * 1000, 0.0).size)
     kept = Batches(Clock(), speed=lambda: 1.0)
     for number in range(20):
         kept.files[str(number)] = File(str(number), "x", "batch", b"1" * 1000, 0.0)

@@ -14,6 +14,7 @@ from helpers.gateway.dialects.anthropic import paging
 from helpers.gateway.dialects.schema import OBJECT, checker, list_of, shape
 from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, compact, random_id, route
+from helpers.gateway.worker import whole_size
 
 MOST_REQUESTS = 100_000
 ONE = {"custom_id": {"type": "string", "maxLength": 64, "pattern": "^[a-zA-Z0-9_-]{1,64}$"}, "params": OBJECT}
@@ -119,7 +120,7 @@ class AnthropicBatches:
             return ready(replace(self._read(line), batch=True, stream=False))
 
         try:
-            size = item.size + self._weigh(line)
+            size = whole_size(item.size, lambda: self._weigh(line))
             answer = await call.services.answer(await call.services.work(size, question))
             item.ok, item.result = True, {"type": "succeeded", "message": bodies.message_body(answer, bodies.message_id())}
         except Refusal as refusal:

@@ -77,7 +77,7 @@ class _Reader:
             return {**block, "content": self._content(block["content"], f"{path}.content")}
         if kind == "container_upload" and isinstance(block.get("file_id"), str):
             self._find(block["file_id"])
-        if kind in KINDS and isinstance(source, dict) and isinstance(source.get("type"), str):
+        if isinstance(kind, str) and kind in KINDS and isinstance(source, dict) and isinstance(source.get("type"), str):
             return {**block, "source": self._source(source, kind, f"{path}.source")}
         return block
 
@@ -85,7 +85,7 @@ class _Reader:
         if source["type"] != "file":
             if source["type"] not in SOURCES[kind]:
                 raise unknown_tag(source["type"], path, (*SOURCES[kind], "file"))
-            return source
+            return {**source, "content": self._content(source["content"], f"{path}.content.content")} if "content" in source else source
         check_source(source, f"{path}.file")
         file = self._find(source["file_id"])
         if file is None:

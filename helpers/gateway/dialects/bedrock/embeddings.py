@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.bedrock.makers import is_cohere, is_titan
-from helpers.gateway.dialects.schema import BOOLEAN, INTEGER, STRING, checker, list_of, one_of, shape
+from helpers.gateway.dialects.schema import BOOLEAN, INTEGER, checker, list_of, one_of, shape
 from helpers.gateway.exchange import Message, Part, Question, Refusal, Usage, Vectors
 from helpers.gateway.wire import compact
 from helpers.models import Model

@@ -18,7 +18,7 @@ from helpers.gateway.dialects.gemini.times import timestamp
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, checker, list_of, shape
 from helpers.gateway.exchange import Question, Refusal, ready
 from helpers.gateway.wire import Call, Dialect, Read, Response, Route, compact, parse_json, random_id, route
-from helpers.gateway.worker import SMALL
+from helpers.gateway.worker import whole_size
 from helpers.models import Model
 
 WINDOW = 2 * DAY  # seconds: a job expires that "was running or pending for more than 48 hours" (Batch API guide, as of 2026-11)
@@ -128,7 +128,7 @@ class GeminiBatches:
             return ready(replace(self._read(call.with_json(request())), batch=True))
 
         try:
-            size = item.size + files.weight(call, compact(request())) if item.size <= SMALL else item.size
+            size = whole_size(item.size, lambda: files.weight(call, compact(request())))
             answer = await call.services.answer(await call.services.work(size, question))
             item.ok, item.result = True, {"response": bodies.response_body(answer), **named}
         except Refusal as refusal:

@@ -48,7 +48,7 @@ class GeminiFiles:
             return await self._go_on(call)
         if not uploads.is_start(call):
             raise Refusal("bad_value", "This gateway takes resumable uploads, as Google's SDK sends them: X-Goog-Upload-Protocol: resumable, X-Goog-Upload-Command: start.")
-        file = uploads.begun(call)
+        file = await call.services.work(len(call.body), uploads.begun, call)
         if file.name and not NAME.fullmatch(file.name):
             raise Refusal("bad_value", f"Invalid file name {file.name!r}: files/ and at most 40 lowercase letters, digits and dashes, none at the ends.")
         if file.name and _kept(call, file.name):

@@ -21,6 +21,7 @@ LOW_BEFORE = 64
 IMAGE, DOCUMENT, TEXT = "image", "document", "text"
 FAMILIES = ("image", "audio", "video", "text")
 PAGE = re.compile(rb"/Type\s*/Page\b")
+ANY_IMAGE = "image/*"
 YOUTUBE = ("youtube.com", "www.youtube.com", "m.youtube.com", "youtu.be")
 
 
@@ -52,9 +53,10 @@ def at(resolution: str, given: Part, model: Model) -> Part:
 
 def kind_of(address: str) -> str:
     """The MIME type of a file that is named without one, by its address: a video on YouTube, by its ending, else an image."""
-    if urlsplit(address).hostname in YOUTUBE:
-        return "video/mp4"
-    return guess_type(address)[0] or "image/*"
+    try:
+        return "video/mp4" if urlsplit(address).hostname in YOUTUBE else guess_type(address)[0] or ANY_IMAGE
+    except ValueError:  # no address, though it looks like one
+        return ANY_IMAGE
 
 
 def modality(given: Part, model: Model) -> str:

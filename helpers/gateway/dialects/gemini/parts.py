@@ -55,7 +55,7 @@ def _in_result(file: dict[str, Any], model: Model) -> Part:
     blob = next(value for name in FILES if isinstance(value := file.get(name), dict))
     data = images.decoded(str(blob.get("data", "")).replace("-", "+").replace("_", "/"))
     kind = blob.get("mimeType", blob.get("mime_type"))
-    return media.part(file, data, kind if isinstance(kind, str) else "image/*", model)
+    return media.part(file, data, kind if isinstance(kind, str) else media.ANY_IMAGE, model)
 
 
 def _is_file(part: Any) -> bool:

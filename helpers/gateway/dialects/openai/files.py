@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.gateway.batches import DAY, File
-from helpers.gateway.dialects.openai import multipart
+from helpers.gateway.dialects import multipart
 from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.schema import STRING, between, checker, one_of, shape
 from helpers.gateway.exchange import Refusal

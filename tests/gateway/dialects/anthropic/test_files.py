@@ -248,6 +248,24 @@ def test_a_conversation_that_is_held_keeps_the_file(client):
         thread.send(*user("And now?"))
 
 
+def test_a_file_stands_in_the_content_of_a_document_too(client):
+    by_id, inline = inlines(client)[2]
+    held = [{"type": "document", "source": {"type": "content", "content": [one]}} for one in (by_id, inline)]
+    assert count(client, held[0]) == count(client, held[1])
+    with pytest.raises(NotFoundError, match="File not found: file_none"):
+        count(client, {"type": "document", "source": {"type": "content", "content": [image("file_none")]}})
+
+
+@pytest.mark.parametrize("odd", [["x"], {}, 7, None])
+def test_a_block_of_no_type_in_a_result_is_refused(client, odd):
+    called = {"role": "assistant", "content": [{"type": "tool_use", "id": "toolu_1", "name": "look", "input": {}}]}
+    result = {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "toolu_1", "content": [{"type": odd}]}]}
+    messages = [*user("Look."), called, result]
+    for act in (client.messages.count_tokens, lambda **asked: client.messages.create(max_tokens=9, **asked)):
+        with pytest.raises(BadRequestError):
+            act(model=THINKS, messages=messages, tools=[{"name": "look", "input_schema": {"type": "object"}}])
+
+
 def test_an_unknown_file_is_not_found(client):
     for block in (document("file_none"), image("file_none")):
         for act in (ask, count):

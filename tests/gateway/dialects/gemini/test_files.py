@@ -271,6 +271,12 @@ def test_an_upload_can_be_given_up(client, upload_raw):
     assert upload_raw(address, b"", "query").status_code == 404
 
 
+def test_what_is_said_of_a_file_takes_its_room_too(gateway, upload_raw):
+    before = gateway.batches.files.held
+    assert upload_raw(content=json.dumps({"file": {"display_name": "n" * 1_000_000}}).encode()).status_code == 200
+    assert gateway.batches.files.held - before > 1_000_000
+
+
 def test_a_file_that_is_too_large_is_refused_before_it_comes(upload_raw):
     reply = upload_raw(**{"x-goog-upload-header-content-length": str(3 * 10**9)})
     assert reply.status_code == 400 and "at most" in reply.json()["error"]["message"]

@@ -102,3 +102,10 @@ def test_a_file_in_a_result_is_counted_as_what_it_is(ask):
     turns = [types.Content(role=role, parts=[part]) for role, part in (("user", types.Part(text=PROMPT)), ("model", call), ("user", types.Part(function_response=response)))]
     found = [counts(ask(turns, model=model).usage_metadata.prompt_tokens_details) for model in (OLDER, MODEL)]
     assert found[0]["DOCUMENT"] == 3 * 258 and found[1]["IMAGE"] == 3 * 560
+
+
+@pytest.mark.parametrize("method", ["generateContent", "countTokens"])
+@pytest.mark.parametrize("address", ["http://[", "//[::1", "http://a]b/", ""])
+def test_an_address_that_is_none_is_that_of_an_image(post, address, method):
+    """Nothing is fetched, so that nobody finds out."""
+    assert post({"contents": [{"parts": [{"fileData": {"fileUri": address}}, {"text": PROMPT}]}]}, method).status_code in (200, 400)
