@@ -45,6 +45,7 @@ LONG = " ".join(map(str, range(150_000)))  # some 400,000 tokens, 1 MB
 TURNS = [{"role": role, "content": f"{role} {number}"} for number in range(12_000) for role in ("user", "assistant")] + HELLO
 BLOCKS = [{"role": turn["role"], "content": [{"text": turn["content"]}]} for turn in TURNS]
 CONTENTS = [{"role": "model" if turn["role"] == "assistant" else "user", "parts": [{"text": turn["content"]}]} for turn in TURNS]
+SAID = [{"type": "text", "text": turn["content"]} for turn in TURNS]
 LONG_CONTENT = [{"parts": [{"text": LONG}]}]
 NAMES = [f"function_{number}" for number in range(20_000)]
 CHAT, SHORT = "/openai/v1/chat/completions", {"model": "gpt-6-luna", "max_completion_tokens": 1}
@@ -102,6 +103,8 @@ LARGE = {
             "max_output_tokens": 16,
         },
     ),
+    "responses, streamed": ("/openai/v1/responses", lambda: {"model": "gpt-6-luna", "input": TURNS, "max_output_tokens": 16, "stream": True}),
+    "responses, in the background": ("/openai/v1/responses", lambda: {"model": "gpt-6-luna", "input": TURNS, "max_output_tokens": 16, "background": True}),
     "responses, counted": ("/openai/v1/responses/input_tokens", lambda: {"model": "gpt-6-luna", "input": TURNS}),
     "azure": (AZURE, lambda: {"messages": TURNS, "max_completion_tokens": 1}),
     "compatible": ("/compatible/v1/chat/completions", lambda: {"model": "house", "messages": TURNS}),
@@ -118,6 +121,9 @@ LARGE = {
     ),
     "generateContent, a long field name": (GEMINI + ":generateContent", lambda: {"contents": CONTENTS[:1], "aB" * 1_000_000: 1}),
     "countTokens": (GEMINI + ":countTokens", lambda: {"contents": CONTENTS}),
+    "interactions, streamed": ("/gemini/v1beta/interactions", lambda: {"model": GEMINI.rpartition("/")[2], "input": SAID, "stream": True}),
+    "interactions, in the background": ("/gemini/v1beta/interactions", lambda: {"model": GEMINI.rpartition("/")[2], "input": SAID, "background": True}),
+    "a file's beginning": ("/gemini/upload/v1beta/files", lambda: {"file": {"displayName": "x", "source": ["a b"] * 1_000_000}}),
     "cachedContents": ("/gemini/v1beta/cachedContents", lambda: {"model": "models/gemini-3.5-flash-lite", "contents": CONTENTS}),
     "batchGenerateContent": (
         GEMINI + ":batchGenerateContent",
@@ -142,7 +148,8 @@ LARGE = {
 def send(port, method, path, body=None):
     """Status and body of one request."""
     raw = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
-    headers = {**HEADERS, **({"content-type": "multipart/form-data; boundary=X"} if path.endswith("/files") else {})}
+    headers = {**HEADERS, **({"content-type": "multipart/form-data; boundary=X"} if path.endswith("v1/files") else {})}
+    headers |= {"x-goog-upload-protocol": "resumable", "x-goog-upload-command": "start"} if "/upload/" in path else {}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
     try:
         connection.request(method, path, raw, headers)

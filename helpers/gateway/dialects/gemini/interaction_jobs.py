@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from helpers.gateway.answer import Answer
+from helpers.gateway.dialects.frames import Frames
 from helpers.gateway.dialects.gemini import interaction_events as events
 from helpers.gateway.dialects.gemini.errors import interaction_error
 from helpers.gateway.dialects.gemini.interaction_steps import usage_body
@@ -25,11 +26,9 @@ class Job:
     def __init__(self, head: Json, answer: Answer, *, background: bool) -> None:
         self.whole: Json = {**head, "status": "in_progress"}
         self.background = background
-        self.frames: list[bytes] = []
+        self.frames = Frames()
         self._answer = answer
-        self._news = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self.is_over = False
 
     def begin(self, finish: Callable[[], Json], ended: Callable[[], None]) -> None:
         """Write the answer. `finish` gives the whole body; `ended` is called in any case, with whatever was written."""
@@ -39,9 +38,8 @@ class Job:
                 self._answer.stop()
                 self.whole.update(status="cancelled", usage=usage_body(self._answer))
                 self._add(events.closing(self.whole))
-            self.frames.append(events.DONE)
-            self.is_over = True
-            self._tell()
+            self.frames.add(events.DONE)
+            self.frames.end()
             ended()
 
         self._task = asyncio.get_running_loop().create_task(self._write(finish))
@@ -81,22 +79,10 @@ class Job:
         """The interaction as it is now."""
         return pretty(self.whole)
 
-    async def stream(self, after: int = 0) -> AsyncIterator[bytes]:
-        """The events after the first so many, those of the past at once."""
-        place = after
-        while True:
-            while place < len(self.frames):
-                yield self.frames[place]
-                place += 1
-            if self.is_over:
-                return
-            await self._news.wait()
+    def stream(self, after: int = 0) -> AsyncIterator[bytes]:
+        """The events after the first so many."""
+        return self.frames.stream(after)
 
     def _add(self, event: Json) -> None:
         numbered = {**event, "event_id": str(len(self.frames) + 1)} if self.background else event
-        self.frames.append(events.frame(numbered))
-        self._tell()
-
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self.frames.add(events.frame(numbered))

@@ -36,6 +36,7 @@ class Stored:
     body: Json
     input: list[Json]
     contents: list[Json]
+    held: int  # bytes of what was put in and said, measured where it was read: that takes time in proportion to it
     frames: tuple[bytes, ...] = ()  # of one that ran in the background
 
 
@@ -44,7 +45,7 @@ class GeminiInteractions:
 
     def __init__(self, dialect: Dialect, ask: Ask) -> None:
         self._dialect, self._ask = dialect, ask
-        self._stored: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: weight((kept.body, kept.input, kept.contents, kept.frames)))
+        self._stored: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: kept.held + weight((kept.body, kept.frames)))
         self._writing: dict[str, Job] = {}
 
     def forget(self) -> None:
@@ -74,7 +75,8 @@ class GeminiInteractions:
         turns.check_end(asked["contents"], model)
         question = self._dialect.check_length(self._ask(asked, model, call))
         created = call.services.clock.now()
-        echo = {**question.echo, "sse": True, "body": body, "contents": asked["contents"], "created": created}
+        put_in, contents = given.steps_of(body["input"]), asked["contents"]
+        echo = {**question.echo, "sse": True, "body": body, "put_in": put_in, "contents": contents, "held": weight((put_in, contents)), "created": created}
         if body.get("background"):
             self._check_background(body)
         return replace(question, stream=bool(body.get("stream")), background=bool(body.get("background")), echo=echo)
@@ -123,7 +125,7 @@ class GeminiInteractions:
         def ended() -> None:
             settle()
             if self._writing.pop(head["id"], None) is job and job.background:
-                self._keep(job.whole, question, tuple(job.frames))
+                self._keep(job.whole, question, job.frames.all())
 
         job.begin(lambda: self._finished(head, answer), ended)
         return job
@@ -152,10 +154,10 @@ class GeminiInteractions:
         return whole
 
     def _keep(self, whole: Json, question: Question, frames: tuple[bytes, ...] = ()) -> None:
-        body = question.echo["body"]
-        if body.get("store") is not False:
-            said = [*question.echo["contents"], *content_of(whole.get("steps", []))]
-            self._stored[whole["id"]] = Stored(whole, given.steps_of(body["input"]), said, frames)
+        asked = question.echo
+        if asked["body"].get("store") is not False:
+            said = [*asked["contents"], *content_of(whole.get("steps", []))]
+            self._stored[whole["id"]] = Stored(whole, asked["put_in"], said, asked["held"], frames)
 
     # ---- what is stored --------------------------------------------------
     async def get(self, call: Call) -> Response:

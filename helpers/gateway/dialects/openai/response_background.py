@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from helpers.gateway.answer import Answer
+from helpers.gateway.dialects.frames import Frames
 from helpers.gateway.dialects.openai import response_body as bodies
 from helpers.gateway.dialects.openai import response_events as events
 from helpers.gateway.dialects.openai.errors import words
@@ -27,10 +28,8 @@ class Job:
     def __init__(self, response: Json, *, is_streamed: bool, grown: Callable[[int], None]) -> None:
         """`grown` is told how many bytes an event takes that is kept: those of a response that was asked for as a stream."""
         self.response, self.is_streamed, self._grown = response, is_streamed, grown
-        self._frames: list[bytes] = []
-        self._news = asyncio.Event()
+        self._frames = Frames()
         self._task: asyncio.Task[None] | None = None
-        self.is_over = False
 
     def begin(self, answer: Answer, ids: dict[str, str], finish: Callable[[], None], ended: Callable[[], None]) -> None:
         """Write the answer, then `finish` its body. `ended` is called in any case, with whatever was written."""
@@ -38,8 +37,7 @@ class Job:
         def over(task: asyncio.Task[None]) -> None:
             if task.cancelled():
                 answer.stop()
-            self.is_over = True
-            self._tell()
+            self._frames.end()
             ended()
 
         self._task = asyncio.get_running_loop().create_task(self._write(answer, ids, finish))
@@ -47,7 +45,7 @@ class Job:
 
     def cancel(self) -> None:
         """Write no more."""
-        if not self.is_over and self._task is not None:
+        if not self._frames.is_over and self._task is not None:
             self.response["status"] = "cancelled"
             self._task.cancel()
 
@@ -79,31 +77,17 @@ class Job:
         """The response as it is now."""
         return pretty(self.response)
 
-    async def stream(self, after: int = -1) -> AsyncIterator[bytes]:
-        """The events after a number, those of the past at once; the end of the stream where it is cancelled."""
-        place = after + 1
-        while True:
-            for frame in self._frames[place:]:
-                yield frame
-                place += 1
-            if place < len(self._frames):
-                continue
-            if self.is_over:
-                return
-            await self._news.wait()
+    def stream(self, after: int = -1) -> AsyncIterator[bytes]:
+        """The events after a number; the end of the stream where it is cancelled."""
+        return self._frames.stream(after + 1)
 
     def _add(self, event: Json) -> None:
         """Keep an event for whoever reads it now or later."""
         if not self.is_streamed:
             return
         frame = events.frame(event, len(self._frames))
-        self._frames.append(frame)
+        self._frames.add(frame)
         self._grown(len(frame))
-        self._tell()
-
-    def _tell(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
 
 
 def queued(answer: Answer, ids: dict[str, str]) -> Json:

@@ -25,6 +25,7 @@ class Stored:
     body: Json = field(default_factory=dict)
     said: tuple[Message, ...] = ()
     items: tuple[Json, ...] = ()  # of the input, with those of the responses that it goes on from
+    held: int = 0  # bytes of what was said and put in, measured where it was read: that takes time in proportion to it
     calls: frozenset[str] = frozenset()  # the ids of those that wait for their output
     shows_thoughts: bool = False  # whether its encrypted thoughts were asked for
     expires: float | None = None  # by the course's clock
@@ -35,7 +36,7 @@ class Store:
     """The stored responses, and those that are being written in the background."""
 
     def __init__(self) -> None:
-        self._kept: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: weight(kept))
+        self._kept: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: kept.held + weight(kept.body))
         self._running: dict[str, Job] = {}
 
     def clear(self) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from helpers.gateway.answer import Answer
+from helpers.gateway.bounded import weight
 from helpers.gateway.dialects.openai import chat, rules, schema
 from helpers.gateway.dialects.openai import response_background as background
 from helpers.gateway.dialects.openai import response_body as bodies
@@ -85,7 +86,7 @@ class OpenAIResponses:
             sampling=chat.sampling(body),
             caches_marks_only=chat.caches_marks_only(body),
             tier=chat.tier(body, self._dialect.provider),
-            echo={**body, "put_in": put_in, "new": new, "asked_at": call.services.clock.now()},
+            echo={**body, "put_in": put_in, "new": new, "held": weight((messages, put_in)), "asked_at": call.services.clock.now()},
         )
         if body.get("truncation") == "auto":
             question = unserved.truncated(question)
@@ -220,7 +221,7 @@ class OpenAIResponses:
         """What is kept of a response before its answer. Instructions hold for one response only; all that was in the input stays."""
         said = question.messages[1 if question.echo.get("instructions") else 0 :]
         shows = bodies.THOUGHTS in (question.echo.get("include") or [])
-        return Stored(response, said, question.echo["put_in"], shows_thoughts=shows)
+        return Stored(response, said, question.echo["put_in"], question.echo["held"], shows_thoughts=shows)
 
     # ---- what is stored --------------------------------------------------
     def get(self, call: Call) -> Response:
