@@ -130,7 +130,7 @@ class Answer:
 
 def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Answer:
     """Apply the request's limits to a draft. `cached` holds the input side of the usage."""
-    choices = [_choice(question, draft, draft.texts[i % len(draft.texts)]) for i in range(question.n)]
+    choices = [_choice(question, draft, draft.texts[i % len(draft.texts)]) for i in range(question.n * max(1, len(question.prompts)))]
     thinking = sum([choice.thinking_tokens for choice in choices])
     ran = [_run_tokens(question, choice.run) for choice in choices if choice.run]
     usage = Usage(

@@ -68,11 +68,12 @@ class Bounded(MutableMapping[K, V]):
         return found[1] if found else 0
 
     def grow(self, key: K, size: int) -> None:
-        """Take note that an entry has become larger by `size` bytes."""
+        """Take note that an entry has become larger by `size` bytes. It counts as put in anew: what is in use does not go first."""
         with self._lock:
             if key in self._kept:
                 value, before = self._kept[key]
                 self._kept[key] = value, before + size
+                self._kept.move_to_end(key)
                 self.held += size
                 self._make_room()
 

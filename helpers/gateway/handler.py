@@ -26,11 +26,11 @@ from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
 from helpers.gateway.harm import ORDERED
-from helpers.gateway.request import Request
 from helpers.gateway.keys import Keys
 from helpers.gateway.meter import Entry, Meter
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level, Quotas
+from helpers.gateway.request import Request
 from helpers.gateway.sources.embedder import MODEL as EMBEDDING_MODEL
 from helpers.gateway.sources.embedder import Embedder
 from helpers.gateway.sources.house import MODEL as HOUSE_MODEL

@@ -300,7 +300,7 @@ def test_a_bounded_mapping_forgets_what_was_put_in_first():
     kept["d"] = "1"
     assert list(kept) == ["b", "c", "d"] and kept.held == 7 and kept.size("b") == 4 and kept.size("a") == 0
     kept.grow("c", 4)
-    assert list(kept) == ["c", "d"] and kept.held == 7
+    assert list(kept) == ["d", "c"] and kept.held == 7  # what has grown is in use, and goes last
     kept["e"] = "1" * 99
     assert kept.values() == ["1" * 99]  # the newest stays, whatever its size
     del kept["e"]

@@ -22,6 +22,7 @@ from helpers.models import Model
 COLDEST = 1e-5  # a temperature below it is none: the likeliest token is taken
 USUAL_LIMIT = 16  # tokens, where a request names none
 SHAPES = ("echo", "include_stop_str_in_output", "return_token_ids")  # fields that shape an answer, and so are part of what a recording answers
+NO_PIECE = Piece(0, "", 0.0, 0, is_last=True)
 LEAST = -9999.0  # vLLM writes no lower log-probability
 AS_IN_CHAT = (
     *("frequency_penalty", "presence_penalty", "temperature", "top_p", "min_p", "repetition_penalty", "max_tokens"),
@@ -127,6 +128,9 @@ async def stream(question: Question, answer: Answer) -> AsyncIterator[bytes]:
         if piece.is_last and not question.include_usage:
             chunk["system_fingerprint"] = FINGERPRINT
         yield chat.frame(chunk)
+    for choice, streamed in zip(answer.choices, choices, strict=True):
+        if streamed.is_new:  # a text that has no piece ends all the same
+            yield chat.frame({**head, "choices": [streamed.chunk(NO_PIECE, choice)]})
     if question.include_usage:
         yield chat.frame({**head, "choices": [], "usage": last_usage(answer), "system_fingerprint": FINGERPRINT})
     yield chat.DONE
@@ -138,13 +142,14 @@ class _Streamed:
     def __init__(self, question: Question, index: int) -> None:
         self._question, self._index = question, index
         self._prompt = question.prompts[index // question.n]
-        self._offset, self._is_new = 0, True
+        self._offset = 0
+        self.is_new = True  # nothing of it was shown yet
 
     def chunk(self, piece: Piece, choice: Choice) -> dict[str, Any]:
         asked, finish = self._question.echo, chat.finish_reason(choice, self._question) if piece.is_last else None
         scores = _logprobs(piece.scores, self._question, self._offset)
         self._offset = scores["text_offset"][-1] + len(scores["tokens"][-1]) if scores and scores["tokens"] else self._offset
-        shows_prompt, self._is_new = self._is_new and bool(asked.get("echo") or asked.get("return_token_ids")), False
+        shows_prompt, self.is_new = self.is_new and bool(asked.get("echo") or asked.get("return_token_ids")), False
         return {
             "index": self._index,
             "text": (_echoed(self._question, self._index) if shows_prompt else "") + piece.text + (_stop_shown(choice, self._question) if finish else ""),

@@ -241,3 +241,19 @@ def test_live_mode_without_a_server_has_the_house_model_alone(live):
     for path, body in ASKED[1:]:
         answer = httpx2.post(base + path, json=body)
         assert answer.status_code >= 400 and "COMPATIBLE_BASE_URL" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("order", ["script", "blocked"])
+def test_each_prompt_has_its_answer_whoever_gives_it(client, gateway, order):
+    for _ in range(2):
+        gateway.script("") if order == "script" else gateway.fault("blocked", "compatible")
+    asked = {"model": "house", "prompt": ["A", "B", "C"], "n": 2}
+    assert [choice.index for choice in client.completions.create(**asked).choices] == list(range(6))
+    ended = [choice for chunk in client.completions.create(**asked, stream=True) for choice in chunk.choices if choice.finish_reason]
+    assert sorted(choice.index for choice in ended) == list(range(6))
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "completions"])
+def test_fields_that_are_not_vllms_mean_nothing(gateway, path):
+    body = {"model": "house", "messages": [{"role": "user", "content": "Hi"}], "prompt": "Hi", "max_tokens": 2, "put_in": 1, "given": {"new": []}}
+    assert httpx2.post(f"{gateway.base_url}/compatible/v1/{path}", json=body).status_code == 200

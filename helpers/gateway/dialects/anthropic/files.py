@@ -12,8 +12,8 @@ from typing import Any
 
 from helpers.gateway.batches import File
 from helpers.gateway.clock import moment
-from helpers.gateway.dialects.anthropic import paging
 from helpers.gateway.dialects import multipart
+from helpers.gateway.dialects.anthropic import paging
 from helpers.gateway.dialects.schema import STRING, between, checker, shape
 from helpers.gateway.exchange import Refusal
 from helpers.gateway.wire import Call, Dialect, Response, Route, random_id, route

@@ -12,7 +12,6 @@ from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.exchange import Question
 from helpers.gateway.wire import Call, Route
 
-
 # Not compact, nor conversations: whether Azure has them is not known.
 SERVED = ("responses", "count tokens", "response", "delete response", "cancel response", "input items")
 

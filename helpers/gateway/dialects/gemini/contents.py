@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects.gemini import fields, media, parts, safety, turns
-from helpers.gateway.dialects.gemini import server_tools
+from helpers.gateway.dialects.gemini import fields, media, parts, safety, server_tools, turns
 from helpers.gateway.dialects.gemini import tools as gemini_tools
 from helpers.gateway.dialects.schema import checker
 from helpers.gateway.exchange import Function, Message, Question, Refusal, Usage

@@ -11,6 +11,7 @@ from helpers.gateway.dialects.gemini import contents as bodies
 from helpers.gateway.dialects.gemini import server_tools
 from helpers.gateway.dialects.gemini import tools as gemini_tools
 from helpers.gateway.dialects.gemini.interaction_input import turn
+
 Json = dict[str, Any]
 LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789"
 

@@ -197,7 +197,7 @@ class GeminiInteractions:
             raise Refusal("not_ready", "Only interactions that run in the background, and are still running, can be cancelled.")
         return self._dialect.ok(found)
 
-    def delete(self, call: Call) -> Response:
+    async def delete(self, call: Call) -> Response:
         job = self._writing.pop(call.groups["id"], None)
         if job is not None:
             job.cancel()

@@ -16,6 +16,7 @@ from helpers.gateway.dialects.openai.completions import OpenAICompletions
 from helpers.gateway.dialects.openai.errors import go_duration, words
 from helpers.gateway.dialects.openai.files import OpenAIFiles, batch_file
 from helpers.gateway.dialects.openai.moderations import OpenAIModerations
+from helpers.gateway.dialects.openai.response_store import Given
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.dialects.openai.stored import StoredChats
 from helpers.gateway.exchange import Question, Refusal, Usage
@@ -59,7 +60,7 @@ class OpenAI(Dialect):
         ]
 
     def admit(self, call: Call, question: Question) -> None:
-        if question.vectors is None and "put_in" in question.echo:
+        if Given.of(question):
             self._responses.admit(question)
 
     def batch_file(self, call: Call) -> File | None:

@@ -45,7 +45,7 @@ class Job:
 
     def cancel(self) -> None:
         """Write no more."""
-        if not self._frames.is_over and self._task is not None:
+        if self._task is not None and not self._task.done():
             self.response["status"] = "cancelled"
             self._task.cancel()
 

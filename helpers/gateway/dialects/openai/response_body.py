@@ -122,13 +122,14 @@ def encrypted(tokens: int) -> str:
     return base64.urlsafe_b64encode(b"\x80\0\0\0\0" + int(time.time()).to_bytes(4, "big") + os.urandom(size - 9)).decode()
 
 
-def without_thoughts(response: Json) -> Json:
+def without_thoughts(item: Json) -> Json:
+    """A reasoning item as it is shown to who has not asked for its thoughts; any other item as it is."""
+    return {name: value for name, value in item.items() if name not in ("content", "encrypted_content")} if item["type"] == "reasoning" else item
+
+
+def fetched(response: Json) -> Json:
     """The response as it is fetched later: thoughts come along where they were asked for alone."""
-    shown = [
-        {name: value for name, value in one.items() if name not in ("content", "encrypted_content")} if one["type"] == "reasoning" else one
-        for one in response["output"]
-    ]
-    return {**response, "output": shown}
+    return {**response, "output": [without_thoughts(one) for one in response["output"]]}
 
 
 def item(answer: Answer, ids: dict[str, str]) -> Json:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from helpers.gateway.answer import Answer
@@ -11,7 +11,8 @@ from helpers.gateway.bounded import Bounded
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.openai import response_body as bodies
 from helpers.gateway.dialects.openai.errors import refused
-from helpers.gateway.dialects.openai.response_input import ITEM
+from helpers.gateway.dialects.openai.response_input import ITEM, as_items
+from helpers.gateway.dialects.openai.response_store import Given
 from helpers.gateway.dialects.schema import ANY, STRING, checker, nullable, shape
 from helpers.gateway.exchange import Message, Part, Question
 from helpers.gateway.wire import Call, Route, pretty, route
@@ -50,13 +51,12 @@ class Compaction:
         body = call.json
         _check_names(body)
         _check_fields(body)
-        said = body.get("input") or []
-        said = [{"role": "user", "content": said}] if isinstance(said, str) else said
+        said = as_items(body.get("input") or [])
         return self._read(call.with_json({**body, "input": [*said, {"role": "user", "content": ASKED}]}))
 
     def write(self, question: Question, answer: Answer) -> bytes:
         ids = bodies.new_ids()
-        users = [item for item in question.echo["put_in"][:-1] if item["type"] == "message" and item["role"] == "user"]
+        users = [item for item in Given.of(question).put_in[:-1] if item["type"] == "message" and item["role"] == "user"]
         shown = bodies.encrypted(answer.usage.output_tokens)
         self._summaries[shown] = answer.choices[0].text
         return pretty(
@@ -72,13 +72,17 @@ class Compaction:
     # ---- what comes back -------------------------------------------------
     def message(self, item: Json) -> Message:
         """What a compaction item says to the model."""
-        return Message("assistant", (Part(self._summaries.get(item.get("encrypted_content"), "")),))
+        return Message("assistant", (Part(self._summary(item) or ""),))
 
-    def check(self, items: list[Json]) -> None:
+    def _summary(self, item: Json) -> str | None:
+        shown = item.get("encrypted_content")
+        return self._summaries.get(shown) if isinstance(shown, str) else None
+
+    def check(self, items: Sequence[Json]) -> None:
         """Raise a Refusal for a compaction that was not made here."""
         for item in items:
-            shown = item.get("encrypted_content")
-            if item.get("type") == "compaction" and shown not in self._summaries:
+            if item.get("type") == "compaction" and self._summary(item) is None:
+                shown = item.get("encrypted_content")
                 brief = f"{str(shown)[:4]}...{str(shown)[-4:]}"
                 text = f"The encrypted content {brief} could not be verified. Reason: Encrypted content could not be decrypted or parsed."
                 raise refused(text, None, "invalid_encrypted_content")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,8 +43,10 @@ class Conversation:
 class OpenAIConversations:
     """The routes under /v1/conversations."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, check: Callable[[Sequence[Json]], None]) -> None:
+        """`check` raises a Refusal for items that no response would take."""
         self._dialect = dialect
+        self._check = check
         self._kept: Bounded[str, Conversation] = Bounded(MOST_KEPT, lambda _, kept: weight(kept))
 
     def clear(self) -> None:
@@ -105,15 +108,22 @@ class OpenAIConversations:
         conversation = self.named(call.groups["id"])
         _check_items(call.json)
         added = self._items(call.json["items"])
-        self.add(conversation.id, added)
+        size = weight(added)
+        self.check_room(conversation.id, size)
+        self.add(conversation.id, added, size)
         return self._dialect.ok(items.page(added, {"order": "asc", "limit": str(MOST_ADDED), **_include(call)}))
 
-    def add(self, id: str, added: list[Json]) -> None:
-        """Add what was said; nothing where the conversation is gone."""
+    def check_room(self, id: str, size: int) -> None:
+        """Raise Refusal where so many bytes more would make a conversation larger than all may be together."""
+        if self._kept.size(id) + size > MOST_KEPT:
+            raise Refusal("bad_value", f"This gateway keeps conversations of at most {MOST_KEPT:,} bytes: begin another one.", param="conversation", code=None)
+
+    def add(self, id: str, added: list[Json], size: int) -> None:
+        """Add what was said, and its size in bytes; nothing where the conversation is gone."""
         conversation = self._kept.get(id)
         if conversation is not None:
             conversation.items += added
-            self._kept.grow(id, weight(added))
+            self._kept.grow(id, size)
 
     def list_items(self, call: Call) -> Response:
         return self._dialect.ok(items.page(self.named(call.groups["id"]).items, call.query))
@@ -123,7 +133,7 @@ class OpenAIConversations:
 
     def delete_item(self, call: Call) -> Response:
         conversation, gone = self.named(call.groups["id"]), self._item(call)
-        conversation.items = [item for item in conversation.items if item is not gone]
+        del conversation.items[next(place for place, item in enumerate(conversation.items) if item is gone)]  # a response may be adding some meanwhile
         self._kept.grow(conversation.id, -weight(gone))
         return self._dialect.ok(conversation.body())
 
@@ -138,6 +148,7 @@ class OpenAIConversations:
         model = models.of(self._dialect.provider)[0]
         for place, item in enumerate(asked or []):
             given.message(item, f"items[{place}]", model)
+        self._check(asked or [])
         return list(items.listed(asked or []))
 
 

@@ -55,6 +55,11 @@ def message(item: dict[str, Any], path: str, model: Model) -> Message:
     return Message("tool", (Part(json.dumps(item, sort_keys=True), "tool_result"),))
 
 
+def as_items(asked: str | list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """An input as items: a text is what a user says."""
+    return [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+
+
 def called(name: str, arguments: str) -> str:
     """A function call as the text that identifies it."""
     return f"{name}({arguments})"

@@ -11,11 +11,29 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.dialects.openai import response_background as background
 from helpers.gateway.dialects.openai.response_background import Job
-from helpers.gateway.exchange import Message, Refusal
+from helpers.gateway.exchange import Message, Question, Refusal
 
 Json = dict[str, Any]
+GIVEN = "given"  # where it stands in a question's echo
 MOST_STORED = 200_000_000  # bytes of stored responses, each with all that was said before it; the oldest go first
 KEPT_FOR_POLLING = 600.0  # seconds; a response in the background that is not to be stored (OpenAI's guide, November 2026: about 10 minutes)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a request for a response was read as, beside its body. Sizes are in bytes: to measure takes time in proportion to what is said."""
+
+    new: tuple[Json, ...]  # items of this request
+    put_in: tuple[Json, ...]  # all items that it is made of
+    at: float  # when it was asked, by the course's clock
+    new_size: int
+    size: int  # of all that is kept of it but the answer
+
+    @classmethod
+    def of(cls, question: Question) -> Given | None:
+        """That of a question to Responses; None for any other, whatever its client writes into its body."""
+        found = question.echo.get(GIVEN)
+        return found if isinstance(found, cls) else None
 
 
 @dataclass
@@ -25,7 +43,7 @@ class Stored:
     body: Json = field(default_factory=dict)
     said: tuple[Message, ...] = ()
     items: tuple[Json, ...] = ()  # of the input, with those of the responses that it goes on from
-    held: int = 0  # bytes of what was said and put in, measured where it was read: that takes time in proportion to it
+    size: int = 0  # bytes, but for its answer's
     calls: frozenset[str] = frozenset()  # the ids of those that wait for their output
     shows_thoughts: bool = False  # whether its encrypted thoughts were asked for
     expires: float | None = None  # by the course's clock
@@ -36,7 +54,7 @@ class Store:
     """The stored responses, and those that are being written in the background."""
 
     def __init__(self) -> None:
-        self._kept: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: kept.held + weight(kept.body))
+        self._kept: Bounded[str, Stored] = Bounded(MOST_STORED, lambda _, kept: kept.size + weight(kept.body["output"]))
         self._running: dict[str, Job] = {}
 
     def clear(self) -> None:

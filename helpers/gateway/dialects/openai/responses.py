@@ -22,7 +22,7 @@ from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.openai.response_background import WAITING, Job
 from helpers.gateway.dialects.openai.response_compact import Compaction
 from helpers.gateway.dialects.openai.response_conversations import OpenAIConversations
-from helpers.gateway.dialects.openai.response_store import KEPT_FOR_POLLING, Store, Stored
+from helpers.gateway.dialects.openai.response_store import GIVEN, KEPT_FOR_POLLING, Given, Store, Stored
 from helpers.gateway.exchange import Message, Part, Question, Refusal
 from helpers.gateway.wire import Call, Dialect, Response, Route, pretty, route
 from helpers.models import Model
@@ -37,7 +37,7 @@ class OpenAIResponses:
         self._dialect = dialect
         self._store = Store()
         self._compaction = Compaction(self.read)
-        self._conversations = OpenAIConversations(dialect)
+        self._conversations = OpenAIConversations(dialect, self._compaction.check)
 
     def forget(self) -> None:
         """Forget all responses, and end those in the background."""
@@ -52,7 +52,7 @@ class OpenAIResponses:
             self._compaction.route("/v1/responses", self.weigh),
             route("GET", one, "response", handle=self.get, weigh=self._weigh_named),
             route("DELETE", one, "delete response", handle=self.delete),
-            route("POST", one + "/cancel", "cancel response", handle=self.cancel, weigh=self._weigh_named),
+            route("POST", one + "/cancel", "cancel response", handle=self.cancel),
             route("GET", one + "/input_items", "input items", handle=self.list_input, weigh=self._weigh_named),
             *self._conversations.routes("/v1/conversations"),
         ]
@@ -69,7 +69,7 @@ class OpenAIResponses:
         rules.check_metadata(body)
         if body.get("stream_options") is not None and not body.get("stream"):
             raise refused("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
-        messages, new, put_in = self._said(call, model)
+        messages, said = self._said(call, model)
         question = Question(
             provider=self._dialect.provider,
             model=model,
@@ -86,7 +86,7 @@ class OpenAIResponses:
             sampling=chat.sampling(body),
             caches_marks_only=chat.caches_marks_only(body),
             tier=chat.tier(body, self._dialect.provider),
-            echo={**body, "put_in": put_in, "new": new, "held": weight((messages, put_in)), "asked_at": call.services.clock.now()},
+            echo={**body, GIVEN: said},
         )
         if body.get("truncation") == "auto":
             question = unserved.truncated(question)
@@ -100,7 +100,10 @@ class OpenAIResponses:
         """Raise Refusal for what OpenAI might do, and the gateway by itself does not."""
         unserved.check(question.echo, question.model)
         unserved.check_management(question, question.echo.get("context_management"))
-        self._compaction.check(question.echo["new"])
+        said = Given.of(question)
+        self._compaction.check(said.new)
+        if question.echo.get("conversation") is not None:
+            self._conversations.check_room(bodies.conversation_id(question.echo["conversation"]), said.new_size)
         if question.background:
             self._store.admit()
 
@@ -120,20 +123,22 @@ class OpenAIResponses:
             refusal.facts["status"] = 400
             raise
 
-    def _said(self, call: Call, model: Model) -> tuple[tuple[Message, ...], tuple[Json, ...], tuple[Json, ...]]:
-        """All that a request says to the model, the items that are new in it, and all that it is made of."""
+    def _said(self, call: Call, model: Model) -> tuple[tuple[Message, ...], Given]:
+        """All that a request says to the model, and what it is made of."""
         body = call.json
         before = self._before(call, model)
-        asked = body["input"]
-        listed = [{"role": "user", "content": asked}] if isinstance(asked, str) else asked
+        listed = given.as_items(body["input"])
         messages = (*before.said, *(self._message(item, f"input[{i}]", model) for i, item in enumerate(listed)))
         if body.get("store") is not False:  # else nothing is known of an id
             tools.check_thoughts(listed)
         tools.check_calls(listed, before.calls)
         tools.check_json_word(body, messages)
         new = items.listed(listed)
-        all_items = (*before.items, *before.body.get("output", ()), *new)
-        return ((Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages), new, all_items
+        put_in = (*before.items, *before.body.get("output", ()), *new)
+        told = {name: value for name, value in body.items() if name != "input"}
+        size = weight((put_in, messages, told)) if _is_kept(body) else 0
+        messages = (Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages
+        return messages, Given(new, put_in, call.services.clock.now(), weight(new) if _is_kept(body) else 0, size)
 
     def _message(self, item: Json, path: str, model: Model) -> Message:
         return self._compaction.message(item) if item.get("type") == "compaction" else given.message(item, path, model)
@@ -191,7 +196,7 @@ class OpenAIResponses:
         ids = bodies.new_ids()
         response = background.queued(answer, ids)
         stored = self._stored(response, question)
-        stored.expires = None if response["store"] else question.echo["asked_at"] + KEPT_FOR_POLLING
+        stored.expires = None if response["store"] else Given.of(question).at + KEPT_FOR_POLLING
         return self._store.begin(stored, answer, ids, partial(self._fill, stored, answer, ids), settle)
 
     def _fill(self, stored: Stored, answer: Answer, ids: dict[str, str]) -> None:
@@ -202,7 +207,8 @@ class OpenAIResponses:
         stored.said = (*stored.said, Message("assistant", (part,)))
         stored.calls = frozenset([ids["call"]] if choice.function else [])
         if "conversation" in stored.body:
-            self._conversations.add(stored.body["conversation"]["id"], [*answer.question.echo["new"], *stored.body["output"]])
+            said, output = Given.of(answer.question), stored.body["output"]
+            self._conversations.add(stored.body["conversation"]["id"], [*said.new, *output], said.new_size + weight(output))
 
     def _finish(self, response: Json, answer: Answer, ids: dict[str, str]) -> None:
         """Fill in the output, the status and the usage, and keep the response."""
@@ -219,39 +225,39 @@ class OpenAIResponses:
 
     def _stored(self, response: Json, question: Question) -> Stored:
         """What is kept of a response before its answer. Instructions hold for one response only; all that was in the input stays."""
-        said = question.messages[1 if question.echo.get("instructions") else 0 :]
+        said, asked = question.messages[1 if question.echo.get("instructions") else 0 :], Given.of(question)
         shows = bodies.THOUGHTS in (question.echo.get("include") or [])
-        return Stored(response, said, question.echo["put_in"], question.echo["held"], shows_thoughts=shows)
+        return Stored(response, said, asked.put_in, asked.size, shows_thoughts=shows)
 
     # ---- what is stored --------------------------------------------------
     def get(self, call: Call) -> Response:
         """A response as it is now, or the events of one that was begun as a stream in the background."""
         stored = self._named(call)
-        query = items.checked(call.query, items.RETRIEVE)
+        query = items.RETRIEVE.read(call.query)
         if query.get("stream"):
             return self._dialect.ok_stream(self._job(stored).stream(query.get("starting_after", -1)))
         if "starting_after" in query:
             raise refused("The 'starting_after' parameter is only allowed when 'stream' is enabled.", "starting_after")
         shows = stored.shows_thoughts or bodies.THOUGHTS in items.included(call.query)
-        return self._dialect.ok(stored.body if shows else bodies.without_thoughts(stored.body))
+        return self._dialect.ok(stored.body if shows else bodies.fetched(stored.body))
 
     def _job(self, stored: Stored) -> Job:
         if stored.job is None or not stored.job.is_streamed:
             raise refused("This response cannot be streamed: it was not created with 'background' and 'stream' set to true.", "stream")
         return stored.job
 
-    def delete(self, call: Call) -> Response:
+    async def delete(self, call: Call) -> Response:
         """Those that went on from it keep what was said."""
         self._store.remove(self._named(call))
         return self._dialect.ok({"id": call.groups["id"], "object": "response.deleted", "deleted": True})
 
-    def cancel(self, call: Call) -> Response:
-        """End a response in the background. One that is over stays as it is."""
+    async def cancel(self, call: Call) -> Response:
+        """End a response in the background, in the event loop, where it is written. One that is over stays as it is."""
         stored = self._named(call)
         if stored.job is None:
             raise refused("Cannot cancel a synchronous response.")
         stored.job.cancel()
-        return self._dialect.ok(bodies.without_thoughts(stored.body))
+        return await call.services.work(self._weigh_named(call), lambda: self._dialect.ok(bodies.fetched(stored.body)))
 
     def list_input(self, call: Call) -> Response:
         return self._dialect.ok(items.page(self._named(call).items, call.query))
@@ -262,3 +268,8 @@ class OpenAIResponses:
     def count(self, call: Call) -> Response:
         question = self.read(call)
         return self._dialect.ok({"object": "response.input_tokens", "input_tokens": question.prompt_tokens})
+
+
+def _is_kept(body: Json) -> bool:
+    """Whether anything is kept of a request for a response once it is answered: in the background, for some minutes."""
+    return body.get("store") is not False or bool(body.get("background"))

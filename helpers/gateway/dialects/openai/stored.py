@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 from helpers.gateway.answer import Answer
 from helpers.gateway.bounded import Bounded, weight
-from helpers.gateway.dialects.openai import chat, rules
-from helpers.gateway.dialects.schema import between, checker, nullable, one_of, shape
+from helpers.gateway.dialects.openai import chat, paging, rules
+from helpers.gateway.dialects.schema import checker, nullable, shape
 from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Dialect, Response, Route, route
 
 MOST_STORED = 100_000_000  # bytes of completions with their messages; the oldest go first
-MOST_LISTED = 100
 DEFAULTS = {"temperature": 1.0, "top_p": 1.0, "presence_penalty": 0.0, "frequency_penalty": 0.0}
 check_update = checker(shape("metadata", closed=True, metadata=nullable(chat.METADATA)))
-check_page = checker(shape(limit=between("integer", 0, MOST_LISTED), order=one_of("asc", "desc")))
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ class StoredChats:
             for kept in self._kept.values()
             if model in (None, kept.asked, kept.body["model"]) and all(kept.body["metadata"].get(name) == value for name, value in wanted.items())
         ]
-        return self._dialect.ok(_page(rows, call))
+        return self._dialect.ok(paging.page(rows, call.query, "asc"))
 
     def get(self, call: Call) -> Response:
         return self._dialect.ok(self._named(call).body)
@@ -111,7 +109,7 @@ class StoredChats:
 
     def messages(self, call: Call) -> Response:
         kept = self._named(call)
-        return self._dialect.ok(_page([_message(f"{kept.body['id']}-{place}", said) for place, said in enumerate(kept.messages)], call))
+        return self._dialect.ok(paging.page([_message(f"{kept.body['id']}-{place}", said) for place, said in enumerate(kept.messages)], call.query, "asc"))
 
     def _named(self, call: Call) -> Stored:
         kept = self._kept.get(call.groups["id"])
@@ -130,22 +128,3 @@ def _message(id: str, said: dict[str, Any]) -> dict[str, Any]:
     content = said.get("content")
     is_list = isinstance(content, list)
     return {**said, "id": id, "content": None if is_list else content, "name": said.get("name"), "content_parts": content if is_list else None}
-
-
-def _page(rows: Sequence[dict[str, Any]], call: Call) -> dict[str, Any]:
-    """A part of the rows, the oldest first unless told otherwise. Raises Refusal."""
-    asked = {name: _number(value) if name == "limit" else value for name, value in call.query.items() if name in ("limit", "order")}
-    check_page(asked)
-    rows = rows[::-1] if asked.get("order") == "desc" else rows
-    after = call.query.get("after")
-    if after is not None:
-        places = [place for place, row in enumerate(rows) if row["id"] == after]
-        rows = rows[places[0] + 1 :] if places else []
-    page = rows[: asked.get("limit", 20)]
-    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
-    return {"object": "list", "data": page, **ends, "has_more": len(page) < len(rows)}
-
-
-def _number(value: str) -> int | str:
-    """A whole number of a query; what is none stays as it is, and is refused by its type."""
-    return int(value) if value.removeprefix("-").isdecimal() and len(value) < 18 else value

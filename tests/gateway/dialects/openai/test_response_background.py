@@ -1,5 +1,6 @@
 """Responses in the background: queued, fetched, streamed from any place, cancelled."""
 
+import threading
 import time
 from contextlib import suppress
 
@@ -151,3 +152,12 @@ def test_azure_answers_in_the_background_too(gateway):
     client = AzureOpenAI(api_version="2025-04-01-preview", max_retries=0)
     whole = finished(client, client.responses.create(**ASKED).id)
     assert whole.output_text == HELLO_ANSWER and whole.to_dict()["content_filters"]
+
+
+def test_a_long_response_is_cancelled_where_it_is_written(paced, gateway, monkeypatch):
+    """Its size sends other work to another thread; a task ends in the thread that it runs in alone."""
+    told = []
+    monkeypatch.setattr(response_background.Job, "cancel", lambda job, cancel=response_background.Job.cancel: told.append(threading.current_thread().name) or cancel(job))
+    made = paced.responses.create(model="gpt-4o", input="word " * 20_000, background=True)
+    assert paced.responses.cancel(made.id).status == "cancelled" and finished(paced, made.id).status == "cancelled"
+    assert told == ["llm-gateway"]

@@ -1,9 +1,11 @@
 """Conversations and compaction through OpenAI's SDK: what is kept under a name, and what becomes of it in fewer tokens."""
 
+import httpx2
 import openai
 import pytest
 from openai import OpenAI
 
+from helpers.gateway.dialects.openai import response_conversations
 from tests.gateway.dialects.openai.samples import HELLO, HELLO_ANSWER
 
 MODEL = "gpt-6-luna"
@@ -127,3 +129,22 @@ def test_what_cannot_be_compacted_is_refused(client, change, param):
     with pytest.raises(openai.BadRequestError) as caught:
         client.post("/responses/compact", body=body, cast_to=object)
     assert caught.value.param == param
+
+
+def test_a_conversation_has_a_size_and_the_one_in_use_stays(client, monkeypatch):
+    made = client.conversations.create()
+    monkeypatch.setattr(response_conversations, "MOST_KEPT", 50_000)
+    client.conversations.items.create(made.id, items=[{"role": "user", "content": "x" * 30_000}])
+    for grow in (lambda text: client.conversations.items.create(made.id, items=[text]), lambda text: client.responses.create(model=MODEL, input=[text], conversation=made.id)):
+        with pytest.raises(openai.BadRequestError, match="conversations of at most 50,000 bytes"):
+            grow({"role": "user", "content": "y" * 30_000})
+    assert len(texts(client, made.id)) == 1
+
+
+@pytest.mark.parametrize("content", [["x"], {}, 7, None, "x"])
+def test_a_compaction_that_was_not_made_here_is_refused(client, content):
+    item = {"type": "compaction", "encrypted_content": content}
+    with pytest.raises(openai.BadRequestError):
+        client.responses.create(model=MODEL, input=[item, USER])
+    with pytest.raises(openai.BadRequestError):
+        client.conversations.create(items=[item])

@@ -58,6 +58,7 @@ def test_calls_their_outputs_and_pictures_are_items(client):
     ("query", "code"),
     [
         ({"limit": 0}, "integer_below_min_value"),
+        ({"limit": "--5"}, "invalid_type"),
         ({"limit": 101}, "integer_above_max_value"),
         ({"limit": "many"}, "invalid_type"),
         ({"order": "up"}, "invalid_value"),

@@ -63,7 +63,7 @@ def test_the_list_has_pages_and_filters(client):
 
 
 @pytest.mark.parametrize(
-    ("wrong", "code"), [({"limit": 101}, "integer_above_max_value"), ({"limit": -1}, "integer_below_min_value"), ({"limit": "x"}, "invalid_type"), ({"order": "up"}, "invalid_value")]
+    ("wrong", "code"), [({"limit": 101}, "integer_above_max_value"), ({"limit": -1}, "integer_below_min_value"), ({"limit": "--5"}, "invalid_type"), ({"order": "up"}, "invalid_value"), ({"after": "none"}, None)]
 )
 def test_a_list_that_is_asked_wrongly_is_refused(client, wrong, code):
     with pytest.raises(openai.BadRequestError) as caught:
