@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -397,6 +398,24 @@ def test_a_limit_is_set(gateway):
         ask()
 
 
+def test_the_clock_stands_still_and_goes_on(gateway):
+    assert control(gateway, "POST", "stop_clock") == (200, {"now": gateway.clock.now()})
+    stood = gateway.clock.now()
+    assert control(gateway, "POST", "advance", minutes=1, hours=1)[1] == {"now": stood + 3660}
+    assert control(gateway, "POST", "start_clock")[0] == 200
+    time.sleep(0.01)
+    assert gateway.clock.now() > stood + 3660
+
+
+def test_a_key_is_revoked_and_not_said_again(gateway):
+    assert control(gateway, "POST", "revoke", key="sk-an-old-one") == (200, {"revoked": True})
+    with pytest.raises(openai.AuthenticationError):
+        openai.OpenAI(max_retries=0, api_key="sk-an-old-one").chat.completions.create(**HELLO)
+    assert ask().choices
+    assert control(gateway, "POST", "reset")[0] == 200
+    assert openai.OpenAI(max_retries=0, api_key="sk-an-old-one").chat.completions.create(**HELLO).choices
+
+
 @pytest.mark.parametrize(
     "path, arguments, says",
     [
@@ -410,7 +429,13 @@ def test_a_limit_is_set(gateway):
         ("advance", {"seconds": -1}, "forward"),
         ("advance", {"seconds": 1e300}, "century"),
         ("advance", {"seconds": "x"}, "numbers"),
-        ("advance", {"hours": 1}, "hours"),
+        ("advance", {"hours": "1"}, "hours"),
+        ("advance", {}, "seconds, minutes"),
+        ("advance", {"days": 1}, "it takes seconds, minutes, hours"),
+        ("stop_clock", {"seconds": 1}, "no arguments"),
+        ("revoke", {}, "key is missing"),
+        ("revoke", {"key": ""}, "not empty"),
+        ("revoke", {"key": 5}, "not empty"),
         ("limits", {"provider": "opneai", "family": "requests", "per_minute": 1}, "opneai"),
         ("limits", {"provider": "openai", "family": "input-tokens", "per_minute": 1}, "requests, tokens"),
         ("limits", {"provider": "openai", "family": "requests", "per_minute": 0}, "at least 1"),

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from helpers.gateway.clock import Clock
 from helpers.gateway.faults import Fault, Faults
+from helpers.gateway.keys import Keys
 from helpers.gateway.meter import Meter
 from helpers.gateway.quotas import PER_DAY, Quotas
 from helpers.gateway.sources.scripts import Script, Scripts
@@ -24,6 +25,7 @@ class Gateway(Protocol):
     pace: float
     clock: Clock
     faults: Faults
+    keys: Keys
     meter: Meter
     quotas: Quotas
     scripts: Scripts
@@ -94,9 +96,26 @@ def _script(gateway: Gateway, **script: Any) -> dict[str, Any]:
     return {"set": script}
 
 
-def _advance(gateway: Gateway, seconds: float) -> dict[str, Any]:
-    gateway.clock.advance(seconds=seconds)
+def _advance(gateway: Gateway, **step: float) -> dict[str, Any]:
+    if not step:
+        raise ValueError("seconds is missing; it takes seconds, minutes and hours, at least one of them")
+    gateway.clock.advance(**step)
     return {"now": gateway.clock.now()}
+
+
+def _stop_clock(gateway: Gateway) -> dict[str, Any]:
+    gateway.clock.stop()
+    return {"now": gateway.clock.now()}
+
+
+def _start_clock(gateway: Gateway) -> dict[str, Any]:
+    gateway.clock.go_on()
+    return {"now": gateway.clock.now()}
+
+
+def _revoke(gateway: Gateway, key: str) -> dict[str, Any]:
+    gateway.keys.revoke(key)
+    return {"revoked": True}  # without the key, which is not to stand in anybody's log
 
 
 def _limit(gateway: Gateway, provider: str, family: str, per_minute: int | None = None, per_day: int | None = None) -> dict[str, Any]:
@@ -121,7 +140,10 @@ ACTIONS = {
     ("POST", "/course/faults"): (_add_fault, "kind", "provider times seconds chunk"),
     ("DELETE", "/course/faults"): (_clear_faults, "", ""),
     ("POST", "/course/answers"): (_script, "", "text to call provider times"),
-    ("POST", "/course/advance"): (_advance, "seconds", ""),
+    ("POST", "/course/advance"): (_advance, "", "seconds minutes hours"),
+    ("POST", "/course/stop_clock"): (_stop_clock, "", ""),
+    ("POST", "/course/start_clock"): (_start_clock, "", ""),
     ("POST", "/course/limits"): (_limit, "provider family", "per_minute per_day"),
+    ("POST", "/course/revoke"): (_revoke, "key", ""),
     ("POST", "/course/reset"): (_reset, "", ""),
 }

@@ -342,8 +342,9 @@ GOOD = {
     "faults": {"kind": "slow", "provider": "openai", "times": 1, "seconds": 1, "chunk": 3},
     "advance": {"seconds": 1},
     "limits": {"provider": "openai", "family": "requests", "per_minute": 5},
+    "revoke": {"key": "x"},
 }
-TAKEN = {("faults", "provider", None), ("faults", "times", None), ("faults", "seconds", 1.5), ("advance", "seconds", 1.5), ("faults", "times", 2**63), ("faults", "chunk", 2**63)}
+TAKEN = {("faults", "provider", None), ("faults", "times", None), ("faults", "seconds", 1.5), ("advance", "seconds", 1.5), ("revoke", "key", "x"), ("faults", "times", 2**63), ("faults", "chunk", 2**63)}
 ORDERS = [(path, name, value) for path, good in GOOD.items() for name in good for value in ODD]
 
 

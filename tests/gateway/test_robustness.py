@@ -149,7 +149,8 @@ ROUTES = {
     "/bedrock/model/amazon.nova-lite-v1:0/invoke-with-response-stream": NOVA,
     "/course/faults": {"kind": "slow", "provider": "compatible", "times": 1, "seconds": 0.0, "chunk": 1},
     "/course/answers": {"text": "Yes.", "to": "words that nobody says", "provider": "compatible", "times": 1},
-    "/course/advance": {"seconds": 1},
+    "/course/advance": {"seconds": 1, "minutes": 1, "hours": 1},
+    "/course/revoke": {"key": "a key that nobody has"},
     "/course/limits": {"provider": "openai", "family": "requests", "per_minute": 10**9},
 }
 # The keys that an error of each provider has, at the top and inside.

@@ -93,7 +93,9 @@ def large(r: Random) -> Scene:
 # ---- the gateway's own controls ------------------------------------------------------------------------------
 def clock(r: Random) -> Scene:
     seconds = r.choice((1, 60, 600, 0, -1, None, "", "1e3", "nan", [], 1e308, 10**30, True))
-    yield post("/course/advance", r.choice(({"seconds": seconds}, {"seconds": seconds}, {}, {"hours": 1}, [seconds])))
+    yield post("/course/advance", r.choice(({"seconds": seconds}, {"seconds": seconds}, {}, {"hours": 1}, {"minutes": seconds}, [seconds])))
+    yield post(r.choice(("/course/stop_clock", "/course/start_clock")), r.choice(({}, {"seconds": seconds})))
+    yield post("/course/start_clock", {})
 
 
 def faults(r: Random) -> Scene:
@@ -138,6 +140,7 @@ def unlimited(r: Random) -> Scene:
 
 def reset(r: Random) -> Scene:
     yield Request("GET", "/course/log")
+    yield post("/course/revoke", {"key": r.choice(("a key that nobody has", "", None, [], 5, "\ud800"))})
     yield Request("POST", "/course/reset")
     yield from unlimited(r)
 
