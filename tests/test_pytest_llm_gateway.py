@@ -8,9 +8,13 @@ import sys
 import zipfile
 from pathlib import Path
 
+import httpx2
 import pytest
 
+from helpers.gateway.control import ACTIONS
+
 ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "etc/site/own_tests.md").read_text()
 PROJECT = ROOT / "tests/another_project"
 # What a developer's shell may hold. None of it may reach a test.
 SHELL = {"OPENAI_API_KEY": "sk-a-real-one", "OPENAI_BASE_URL": "https://llm.example.com/v1", "ANTHROPIC_AUTH_TOKEN": "a-real-one", "GOOGLE_API_KEY": "a-real-one"}
@@ -109,9 +113,27 @@ def test_it(llm_gateway):
 
 
 def test_the_page_on_it_shows_what_works(project):
-    shown = re.search(r"```python\n(.*?)```", (ROOT / "etc/site/own_tests.md").read_text(), re.DOTALL)[1]
+    shown = re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1]
     write(project, "", test_it=shown)
     assert "2 passed" in (told := run_tests(project)), told
+
+
+# The requests and the bodies of each row of the page's table of orders, and those of its curl commands.
+ROWS = [(re.findall(r"`([A-Z]+) (/course/\w+)`", row), re.findall(r"`({.*?})`", row) or [""]) for row in PAGE.splitlines() if row.startswith("|") and "/course/" in row]
+COMMANDS = [([("POST", path)], [body]) for path, body in re.findall(r"curl -s localhost:8080(\S+) -d '(.*)'", PAGE)]
+
+
+@pytest.mark.parametrize(("requests", "bodies"), ROWS + COMMANDS)
+def test_an_order_over_http_is_taken_as_the_page_has_it(gateway, requests, bodies):
+    for method, path in requests:
+        for body in bodies:
+            answer = httpx2.request(method, gateway.base_url + path, content=body)
+            assert answer.status_code == 200, answer.text
+
+
+def test_the_page_has_every_order_over_http():
+    assert {request for requests, _ in ROWS for request in requests} == set(ACTIONS)
+    assert len(COMMANDS) == 2
 
 
 @pytest.mark.parametrize("name", ["helpers.py", "helpers/__init__.py"])
