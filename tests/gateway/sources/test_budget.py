@@ -276,6 +276,8 @@ ODD = {
     "converse: a limit of the model's own": converse(additionalModelRequestFields={"max_tokens": 60_000}),
     # text and thoughts that are stored, and work at the provider
     "responses: an item by its id": responses({"type": "item_reference", "id": "msg_1"}),
+    "responses: an item by its id alone": responses({"id": "msg_1"}),
+    "responses: an item by its id, without a type": responses({"type": None, "id": "msg_1"}),
     "responses: a conversation made short": responses({"type": "compaction", "encrypted_content": "A"}),
     "responses: in the background": responses(background=True),
     "responses: another mode of thinking": responses(reasoning={"mode": "pro"}),
