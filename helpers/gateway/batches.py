@@ -154,6 +154,7 @@ class File:
     mime_type: str = ""
     owner: str = ""  # whose it is, where the provider keeps files apart by key
     ready: float = 0.0  # the moment from which it can be used
+    shown: str = ""  # a name for people, where the provider has one beside its own
 
     @lazy
     def digest(self) -> str:
@@ -163,7 +164,7 @@ class File:
     @property
     def size(self) -> int:
         """Bytes that are kept of it, about: what its owner says of it may be long too."""
-        return len(self.content) + len(self.name) + len(self.purpose) + len(self.mime_type) + FILE_OVERHEAD
+        return len(self.content) + sum(map(len, (self.name, self.purpose, self.mime_type, self.shown))) + FILE_OVERHEAD
 
     def is_gone(self, now: float) -> bool:
         """Whether it has expired at a moment."""

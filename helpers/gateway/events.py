@@ -9,6 +9,17 @@ Events = AsyncIterator[bytes]
 BLANK_LINE = re.compile(rb"\r?\n\r?\n")  # ends a server-sent event
 
 
+class Sent:
+    """What has gone of a stream: its first piece, and its last."""
+
+    def __init__(self) -> None:
+        self.first = self.last = b""
+
+    def note(self, piece: bytes) -> None:
+        self.first = self.first or piece
+        self.last = piece
+
+
 async def whole(chunks: Events, headers: list[tuple[str, str]]) -> Events:
     """A stream cut where its events end: what a real server sent was cut anywhere on its way.
 

@@ -347,45 +347,44 @@ class Handler:
                 return await request.answer_half(response.status, response.headers, response.body)
             return await request.answer(response.status, response.headers, response.body)
         await request.start(response.status, response.headers)
+        gone = events.Sent()
         try:
             if fault and fault.kind in IN_ANSWER:
-                await self._send_until(fault, request, response, entry, dialect)
+                await self._send_until(fault, request, response, entry, gone)
             else:
-                await self._send_whole(request, response.stream)
+                await self._send_whole(request, response.stream, gone)
         except Refusal as refusal:  # an answer that cannot go on
-            entry.note = str(refusal)[:LONGEST_NOTE]
-            await self._end(refusal, request, response, dialect)
+            entry.note = entry.note if fault else str(refusal)[:LONGEST_NOTE]
+            content_type = next((value for name, value in response.headers if name.lower() == "content-type"), dialect.stream_type)
+            await request.write(dialect.stream_end(refusal, content_type, entry.operation, gone))
+            await request.finish()
 
-    async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes]) -> None:
+    async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes], gone: events.Sent) -> None:
         async with aclosing(chunks) as stream:
             async for chunk in stream:
                 await request.write(chunk)
+                gone.note(chunk)
         await request.finish()
 
-    async def _send_until(self, fault: Fault, request: Request, response: Response, entry: Entry, dialect: Dialect) -> None:
-        """Send as many events as a fault lets through, and then do what it does."""
+    async def _send_until(self, fault: Fault, request: Request, response: Response, entry: Entry, gone: events.Sent) -> None:
+        """Send as many events as a fault lets through, and then do what it does: raise a Refusal where it ends the stream with an error."""
         sent, entry.evidence.was_broken = 0, True
         if response.said:
             self._broken.add(entry.number, response.said())
         async with aclosing(response.stream) as chunks, aclosing(events.whole(chunks, response.headers)) as whole:
             async for event in events.until(whole, fault.chunk):
                 await request.write(event)
+                gone.note(event)
                 sent += 1
             if sent < fault.chunk:
                 entry.note = f"the stream is short: it struck before its last event, after {sent}"
             if fault.kind == "overloaded_in_stream":
-                return await self._end(Refusal("overloaded"), request, response, dialect)
+                raise Refusal("overloaded")
             if fault.kind == "stream_ended":  # properly, as a proxy may do: no error on the connection, and no end of the answer
                 return await request.finish()
             if fault.kind == "stalled":
                 await asyncio.sleep(STALL)
             request.close()
-
-    async def _end(self, refusal: Refusal, request: Request, response: Response, dialect: Dialect) -> None:
-        """End a stream with an error."""
-        content_type = next((value for name, value in response.headers if name.lower() == "content-type"), dialect.stream_type)
-        await request.write(dialect.stream_error(refusal, content_type, first=not request.has_sent))
-        await request.finish()
 
 
 async def _knowing_models(action: Callable[[], Awaitable[T]]) -> T:

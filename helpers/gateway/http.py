@@ -52,7 +52,6 @@ class Http1Request(Request):
 
     async def write(self, piece: bytes) -> None:
         if piece:  # an empty chunk would be the end
-            self.has_sent = True
             if not self._in_chunks:
                 await self._connection.send(piece)
             elif len(piece) <= PIECE:

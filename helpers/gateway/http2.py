@@ -73,7 +73,6 @@ class Http2Request(Request):
 
     async def write(self, piece: bytes) -> None:
         if piece:
-            self.has_sent = True
             await self._connection.send(self, piece)
 
     async def finish(self) -> None:

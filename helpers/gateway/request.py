@@ -23,7 +23,6 @@ class Request(ABC):
         self.target = ""
         self.headers: dict[str, str] = {}
         self._body = bytearray()
-        self.has_sent = False  # a piece of an answer
 
     # ---- what was asked --------------------------------------------------
     @lazy

@@ -20,6 +20,7 @@ from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import Batches, File
 from helpers.gateway.clock import Clock
+from helpers.gateway.events import Sent
 from helpers.gateway.exchange import Provenance, Question, Refusal, Usage
 from helpers.gateway.faults import Faults
 from helpers.gateway.lazy import lazy
@@ -157,6 +158,10 @@ class Dialect:
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         """A refusal that arrives inside a stream of this type, which began with 200; `first` where nothing stands before it."""
         raise NotImplementedError
+
+    def stream_end(self, refusal: Refusal, content_type: str, operation: str, gone: Sent) -> bytes:
+        """How a stream of an operation, of which something has gone, ends with a refusal."""
+        return self.stream_error(refusal, content_type, first=not gone.first)
 
     def admit(self, call: Call, question: Question) -> None:
         """Raise Refusal for what the provider would refuse of a question, and nobody but the gateway can offline: in live mode this is not asked."""

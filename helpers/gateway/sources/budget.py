@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from threading import Lock
 
-from helpers import costs
+from helpers import costs, models
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.sources.charges import Bound, bound
 
@@ -28,6 +28,7 @@ DEARER = {
 # What no answer says: Azure's data zones cost 1.1 times as much as its global deployments, Llama and Nova on Bedrock up to
 # 1.68 times as much as in us-east-1 (litellm 1.109.1, sa-east-1); for Claude, genai-prices has the price of each profile.
 UNSAID = {"azure": Decimal("1.1"), "bedrock": Decimal("1.7")}
+SHOWN = 3  # models that are named in the place of another
 log = logging.getLogger("helpers.gateway")
 
 
@@ -102,8 +103,7 @@ def most(question: Question, body: bytes) -> tuple[Bound, Decimal]:
     if question.provider == "compatible":
         return Bound(0, 0), Decimal(0)
     if not question.model.is_checked:
-        text = f"This call was not sent: {question.model.id} is not in helpers/models.toml, and a price that the course did not check bounds nothing."
-        raise Refusal("over_budget", text, model=question.model.id)
+        raise _not_checked(question)
     asked = json.loads(body)
     charge = bound(question, asked)
     given, made = charge.input_tokens, charge.output_tokens
@@ -119,6 +119,16 @@ def most(question: Question, body: bytes) -> tuple[Bound, Decimal]:
     except costs.UnknownPrice as error:
         raise Refusal("over_budget", f"This call was not sent: {error}.", model=question.model.id) from None
     return charge, listed * _dearest(question, asked) * _unsaid(question)
+
+
+def _not_checked(question: Question) -> Refusal:
+    """The refusal of a model that other tables list, with some that can be called."""
+    known = [model.id for model in models.of(question.provider, question.model.kind) if not model.is_retired(_today())]
+    text = (
+        f"This call was not sent: {question.model.id} is not in helpers/models.toml, and a price that the course did not check bounds nothing. "
+        f"Ask a model that is: {', '.join(known[:SHOWN])}."
+    )
+    return Refusal("over_budget", text, model=question.model.id)
 
 
 def _dearest(question: Question, asked: dict[str, object]) -> Decimal:

@@ -150,6 +150,8 @@ def _block(block: Any, found: Found) -> None:
     kind = named.get("type")
     if kind is not None and kind not in BLOCK_TYPES:
         raise unpriced(f"{json.dumps(kind)[:60]} in the prompt")
+    if {name for name, value in named.items() if value is not None} == {"id"}:
+        raise unpriced("an item by its id alone in the prompt")
     if kind in IMAGE_TYPES:
         found.images += 1
         found.image_data += _data(named.get("imageUrl") or named.get("source"))

@@ -161,6 +161,7 @@ def response(r: Random) -> Body:
     call = {"type": "function_call", "call_id": CALL_ID, "name": TOOL, "arguments": "{}"}
     items = [{"role": "user", "content": seen if r.random() < 0.2 else text(r)}]
     items += [call, {"type": "function_call_output", "call_id": CALL_ID, "output": "7"}] * (r.random() < 0.2)
+    items += [{"id": "msg_1", **some(r, 0.7, type="item_reference")}] * (r.random() < 0.05)
     tool = {"type": "function", "name": TOOL, "parameters": chosen_schema(r), **some(r, strict=True)}
     form = r.choice(({"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "name": "n", "schema": chosen_schema(r)}))
     given = some(r, instructions="Be brief.", stream=True, store=r.random() < 0.5, reasoning={"effort": r.choice(EFFORTS)}, tools=[tool])
@@ -260,7 +261,7 @@ def contents(r: Random) -> Body:
     form = {"responseMimeType": "application/json", r.choice(("responseSchema", "responseJsonSchema")): chosen_schema(r)} if r.random() < 0.15 else {}
     thinking = some(r, 0.3, thinkingBudget=r.choice((0, -1, 100)), thinkingLevel=r.choice(("low", "HIGH")), includeThoughts=True)
     more = some(r, 0.06, stopSequences=[" a"], candidateCount=2, temperature=0.5, topK=3, seed=7, thinkingConfig=thinking)
-    more |= some(r, 0.04, responseLogprobs=True, logprobs=2)
+    more |= some(r, 0.04, responseLogprobs=True, logprobs=2, responseModalities=[r.choice(("TEXT", "text", "IMAGE", "AUDIO", "x"))])
     calling = {"functionCallingConfig": {"mode": r.choice(("AUTO", "ANY", "NONE")), **some(r, allowedFunctionNames=[TOOL])}}
     declared = {"functionDeclarations": [{"name": TOOL, r.choice(("parameters", "parametersJsonSchema")): chosen_schema(r)}]}
     tools = {"tools": [declared], **some(r, 0.5, toolConfig=calling)} if r.random() < 0.2 else {}

@@ -44,7 +44,9 @@ def kept_response(r: Random) -> Scene:
     yield Request("GET", f"/openai/v1/responses/{id}{odd}")
     page = r.choice(("", "?limit=1", "?limit=0", "?order=asc", "?order=up", "?after=none", "?limit=99999999999999999999"))
     for path in (f"responses/{id}/input_items", f"conversations/{conversation}/items", f"conversations/{conversation}"):
-        yield Request("GET", f"/openai/v1/{path}{page}")
+        named = read_of((yield Request("GET", f"/openai/v1/{path}{page}")), "first_id")
+        request = post("/openai/v1/responses", {**bodies.response(r), "input": [{"type": "item_reference", "id": named}]})
+        yield spoilt(r, request) if r.random() < 0.3 else request
     yield post(f"/openai/v1/conversations/{conversation}/items", {"items": [{"role": "user", "content": "Hi"}]})
     yield post(f"/openai/v1/responses/{id}/cancel", {})
     for path in (f"responses/{id}", f"conversations/{conversation}/items/none", f"conversations/{conversation}"):

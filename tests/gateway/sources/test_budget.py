@@ -276,6 +276,8 @@ ODD = {
     "converse: a limit of the model's own": converse(additionalModelRequestFields={"max_tokens": 60_000}),
     # text and thoughts that are stored, and work at the provider
     "responses: an item by its id": responses({"type": "item_reference", "id": "msg_1"}),
+    "responses: an item by its id alone": responses({"id": "msg_1"}),
+    "responses: an item by its id, without a type": responses({"type": None, "id": "msg_1"}),
     "responses: a conversation made short": responses({"type": "compaction", "encrypted_content": "A"}),
     "responses: in the background": responses(background=True),
     "responses: another mode of thinking": responses(reasoning={"mode": "pro"}),
@@ -333,6 +335,42 @@ def test_the_budget_does_not_rely_on_what_the_dialects_refuse(name):
     question = Question(provider, model or models.get(body["model"], provider), (), limit=limit)
     with pytest.raises(Refusal, match="This call was not sent"):
         Budget(Decimal(TIGHT)).reserve(question, json.dumps(body).encode())
+
+
+# ---- a model that other tables list, and the course does not ------------------
+OTHER = {
+    "chat": ("/openai/v1/chat/completions", {"model": "gpt-4.1", "max_tokens": 5, "messages": HELLO}, LUNA),
+    "chat, streamed": ("/openai/v1/chat/completions", {"model": "gpt-4.1", "max_tokens": 5, "messages": HELLO, "stream": True}, LUNA),
+    "responses": ("/openai/v1/responses", {"model": "gpt-5", "max_output_tokens": 16, "input": "Hi"}, LUNA),
+    "azure": ("/azure/openai/deployments/gpt-4.1/chat/completions?api-version=2024-10-21", {"max_tokens": 5, "messages": HELLO}, LUNA),
+    "azure's v1": ("/azure/openai/v1/chat/completions", {"model": "gpt-4.1", "max_tokens": 5, "messages": HELLO}, LUNA),
+    "claude": ("/anthropic/v1/messages", {"model": "claude-sonnet-4-6", "max_tokens": 5, "messages": HELLO}, CLAUDE),
+    "gemini": ("/gemini/v1beta/models/gemini-3.5-flash:generateContent", gemini()[1], GEMINI),
+    "gemini, streamed": ("/gemini/v1beta/models/gemini-3.5-flash:streamGenerateContent?alt=sse", gemini()[1], GEMINI),
+    "converse": ("/bedrock/model/us.meta.llama3-3-70b-instruct-v1:0/converse", converse()[1], PROFILE),
+    "converse, streamed": ("/bedrock/model/global.anthropic.claude-sonnet-4-6/converse-stream", converse()[1], PROFILE),
+    "invoke": ("/bedrock/model/global.anthropic.claude-sonnet-4-6/invoke", invoke()[1], PROFILE),
+}
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_a_model_that_the_course_did_not_check_is_not_called_and_the_refusal_says_what_can_be(live, provider, name):
+    path, body, instead = OTHER[name]
+    gateway = live("5")
+    answer = post(gateway, path, body)
+    assert answer.status_code == 400, answer.text
+    said = answer.json()
+    said = said[0] if isinstance(said, list) else said
+    words = said["message"] if "message" in said else said["error"]["message"]
+    assert "This call was not sent" in words and "is not in helpers/models.toml" in words and instead in words
+    assert provider.got == [] and gateway.upstream.spent_usd == gateway.upstream.reserved_usd == 0
+    [entry] = gateway.meter.log()
+    assert entry.status == 400 and entry.facts, "the log says whose facts are not checked"
+
+
+def test_a_model_that_no_table_knows_is_not_found_in_live_mode_either(live, provider):
+    answer = post(live("5"), "/openai/v1/chat/completions", {"model": "gpt-4.1-nova", "max_tokens": 5, "messages": HELLO})
+    assert answer.status_code == 404 and provider.got == []
 
 
 FINE = {

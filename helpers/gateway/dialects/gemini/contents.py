@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects.gemini import fields, media, parts, safety, server_tools, turns
+from helpers.gateway.dialects.gemini import fields, media, modalities, parts, safety, server_tools, turns
 from helpers.gateway.dialects.gemini import tools as gemini_tools
 from helpers.gateway.dialects.schema import checker
 from helpers.gateway.exchange import Function, Message, Question, Refusal, Usage
@@ -60,6 +60,7 @@ def counted(body: dict[str, Any]) -> dict[str, Any]:
 def question(body: dict[str, Any], model: Model, cached: Cached | None = None) -> Question:
     """The neutral question of a checked body. Raises Refusal for what this model refuses."""
     config = body.get("generationConfig", {})
+    modalities.check(config)
     if any(config.get(name) for name in PENALTIES):
         raise Refusal("unsupported", f"Penalty is not enabled for models/{model.id}", param="generationConfig")
     effort, budget = thinking(config.get("thinkingConfig", {}), model)

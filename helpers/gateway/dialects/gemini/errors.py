@@ -50,6 +50,7 @@ TYPES = {
     "value": MESSAGES + "Schema",
     "mode": MESSAGES + "FunctionCallingConfig.Mode",
     "media_resolution": MESSAGES + "GenerationConfig.MediaResolution",
+    "response_modalities": MESSAGES + "GenerationConfig.Modality",
     "category": MESSAGES + "HarmCategory",
     "threshold": MESSAGES + "SafetySetting.HarmBlockThreshold",
     "ttl": "type.googleapis.com/google.protobuf.Duration",

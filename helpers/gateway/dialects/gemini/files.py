@@ -174,12 +174,12 @@ def _whole(call: Call, begun: File) -> File:
 
 
 def _body(call: Call, file: File) -> dict[str, Any]:
-    """What is said of a file. Of an uploaded one `purpose` holds the name that is shown."""
+    """What is said of a file."""
     address = f"{call.base_url}/v1beta/{file.id}"
     is_generated, is_ready = file.purpose == GENERATED, call.services.clock.now() >= file.ready
     return {
         "name": file.id,
-        **({"displayName": file.purpose} if file.purpose and not is_generated else {}),
+        **({"displayName": file.shown} if file.shown else {}),
         "mimeType": file.mime_type,
         "sizeBytes": str(len(file.content)),
         "createTime": timestamp(file.created),

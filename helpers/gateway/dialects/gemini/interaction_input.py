@@ -7,6 +7,7 @@ from datetime import UTC
 from typing import Any
 
 from helpers.gateway.clock import moment
+from helpers.gateway.dialects.gemini import modalities
 from helpers.gateway.dialects.schema import ANY, BOOLEAN, INTEGER, NUMBER, OBJECT, STRING, between, checker, list_of, nullable, shape
 from helpers.gateway.exchange import Refusal
 
@@ -44,7 +45,7 @@ FIELDS = shape(
     safety_settings=nullable(list_of(shape(type=STRING, threshold=STRING))),
     response_format={**FORMAT, "items": FORMAT},
     response_mime_type=nullable(STRING),
-    response_modalities=ANY,
+    response_modalities=nullable(list_of(STRING)),
     cached_content=nullable(STRING),
     service_tier=nullable(STRING),
     labels=nullable(OBJECT),
@@ -97,7 +98,8 @@ def _format(body: Json) -> Json:
     """The form of the answer: one format, or a list of which that of text counts."""
     asked = body.get("response_format")
     formats = [one for one in (asked if isinstance(asked, list) else [asked]) if isinstance(one, dict)]
-    text = next((one for one in formats if one.get("type", "text") == "text"), {})
+    modalities.check_text_alone([*(body.get("response_modalities") or ()), *(one.get("type") or "text" for one in formats)])
+    text = formats[0] if formats else {}
     kind = text.get("mime_type") or body.get("response_mime_type")
     if not kind:
         return {}

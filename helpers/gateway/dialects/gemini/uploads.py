@@ -33,7 +33,7 @@ def begun(call: Call) -> File:
     _check_size(int(size) if size.isdecimal() and len(size) < 19 else 0)
     kind = call.headers.get("x-goog-upload-header-content-type") or asked.get("mimeType", "application/octet-stream")
     shown, now = asked.get("displayName", ""), call.services.clock.now()
-    return File(random_id("", 64), asked.get("name", ""), shown, b"", now, provider=PENDING, mime_type=kind, owner=owner(call))
+    return File(random_id("", 64), asked.get("name", ""), "", b"", now, provider=PENDING, mime_type=kind, owner=owner(call), shown=shown)
 
 
 def with_piece(call: Call, file: File) -> File:

@@ -11,6 +11,7 @@ from helpers import models
 from helpers.gateway.answer import Answer
 from helpers.gateway.batches import File
 from helpers.gateway.dialects.openai import chat, embeddings, modalities, moderations, rules, schema
+from helpers.gateway.dialects.openai import response_events as events
 from helpers.gateway.dialects.openai.batches import OpenAIBatches
 from helpers.gateway.dialects.openai.completions import OpenAICompletions
 from helpers.gateway.dialects.openai.errors import go_duration, words
@@ -19,6 +20,7 @@ from helpers.gateway.dialects.openai.moderations import OpenAIModerations
 from helpers.gateway.dialects.openai.response_store import Given
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.dialects.openai.stored import StoredChats
+from helpers.gateway.events import Sent
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import PER_DAY, Level
 from helpers.gateway.wire import Call, Dialect, Headers, Response, Route, hex_id, model_headers, pretty, route
@@ -178,6 +180,12 @@ class OpenAI(Dialect):
         """The param field; an unknown model has none on chat, and has one on Responses, as has one that does not chat."""
         unknown = refusal.kind in ("unknown_model", "retired_model") and refusal.facts.get("status") != 400
         return None if unknown or refusal.facts.get("wanted") == "embedding" else refusal.param
+
+    def stream_end(self, refusal: Refusal, content_type: str, operation: str, gone: Sent) -> bytes:
+        if operation != "responses":
+            return super().stream_end(refusal, content_type, operation, gone)
+        _, kind, code, text = words(refusal, hex_id("req_", 32))
+        return events.failure({"type": kind, "code": code, "message": text, "param": None}, gone)
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         _, kind, code, text = words(refusal, hex_id("req_", 32))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.dialects.openai import chat, rules
 from helpers.gateway.dialects.openai import response_input as given
 from helpers.gateway.dialects.openai import response_items as items
+from helpers.gateway.dialects.openai.response_references import References, among, check_once
 from helpers.gateway.dialects.schema import checker, list_of, nullable, shape
 from helpers.gateway.exchange import Refusal
 from helpers.gateway.wire import Call, Dialect, Response, Route, hex_id, route
@@ -43,10 +44,11 @@ class Conversation:
 class OpenAIConversations:
     """The routes under /v1/conversations."""
 
-    def __init__(self, dialect: Dialect, check: Callable[[Sequence[Json]], None]) -> None:
-        """`check` raises a Refusal for items that no response would take."""
+    def __init__(self, dialect: Dialect, check: Callable[[Sequence[Json]], None], references: References) -> None:
+        """`check` raises a Refusal for items that no response would take; `references` are told of what is kept here."""
         self._dialect = dialect
-        self._check = check
+        self._check, self._references = check, references
+        references.look_in(self)
         self._kept: Bounded[str, Conversation] = Bounded(MOST_KEPT, lambda _, kept: weight(kept))
 
     def clear(self) -> None:
@@ -57,27 +59,44 @@ class OpenAIConversations:
         """The bytes that are kept under a name; 0 for what is none."""
         return self._kept.size(id) if isinstance(id, str) else 0
 
+    @property
+    def held(self) -> int:
+        """The bytes of all conversations."""
+        return self._kept.held
+
+    def find(self, ids: Set[str], now: float) -> dict[str, Json]:
+        """The items of these ids; of two with one id that of the conversation that was used last."""
+        found: dict[str, Json] = {}
+        for kept in self._kept.values():
+            found |= among(tuple(kept.items), ids)
+        return found
+
     def routes(self, place: str) -> list[Route]:
         one, all_items = place + "/(?P<id>[^/]+)", place + "/(?P<id>[^/]+)/items"
         item = all_items + "/(?P<item>[^/]+)"
         known = {"weigh": lambda call: self.size(call.groups["id"])}
         return [
-            route("POST", place, "create conversation", handle=self.create),
+            route("POST", place, "create conversation", handle=self.create, weigh=self._weigh_items),
             route("GET", one, "conversation", handle=self.get),
             route("POST", one, "update conversation", handle=self.update),
             route("DELETE", one, "delete conversation", handle=self.delete),
-            route("POST", all_items, "add items", handle=self.add_items),
+            route("POST", all_items, "add items", handle=self.add_items, weigh=self._weigh_items),
             route("GET", all_items, "conversation items", handle=self.list_items, **known),
             route("GET", item, "conversation item", handle=self.get_item, **known),
             route("DELETE", item, "delete item", handle=self.delete_item, **known),
         ]
+
+    def _weigh_items(self, call: Call) -> int:
+        """The bytes that are looked through for the items of a request, and of the conversation to which they are added."""
+        return self._references.weigh(call.json.get("items") if call.body else None) + self.size(call.groups.get("id"))
 
     # ---- one conversation ------------------------------------------------
     def create(self, call: Call) -> Response:
         body = call.json if call.body else {}
         _check_create(body)
         rules.check_metadata(body)
-        made = Conversation(hex_id("conv_", 48), int(call.services.clock.now()), body.get("metadata") or {}, self._items(body.get("items")))
+        now = call.services.clock.now()
+        made = Conversation(hex_id("conv_", 48), int(now), body.get("metadata") or {}, self._items(body.get("items") or [], now))
         self._kept[made.id] = made
         return self._dialect.ok(made.body())
 
@@ -107,7 +126,7 @@ class OpenAIConversations:
     def add_items(self, call: Call) -> Response:
         conversation = self.named(call.groups["id"])
         _check_items(call.json)
-        added = self._items(call.json["items"])
+        added = self._items(call.json["items"], call.services.clock.now(), conversation.items)
         size = weight(added)
         self.check_room(conversation.id, size)
         self.add(conversation.id, added, size)
@@ -143,13 +162,15 @@ class OpenAIConversations:
                 return item
         raise Refusal("not_found", f"Item with id '{call.groups['item']}' not found in conversation with id '{call.groups['id']}'.")
 
-    def _items(self, asked: list[Json] | None) -> list[Json]:
+    def _items(self, asked: list[Json], now: float, before: Sequence[Json] = ()) -> list[Json]:
         """Items with ids of their own. Raises Refusal for what a response would not take either."""
         model = models.of(self._dialect.provider)[0]
-        for place, item in enumerate(asked or []):
+        asked = self._references.resolved(asked, now, path="items")
+        for place, item in enumerate(asked):
             given.message(item, f"items[{place}]", model)
-        self._check(asked or [])
-        return list(items.listed(asked or []))
+        self._check(asked)
+        check_once([*before, *asked], "items")
+        return list(items.listed(asked))
 
 
 def _include(call: Call) -> dict[str, str]:

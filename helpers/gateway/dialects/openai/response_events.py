@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,14 +11,39 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.dialects.openai import chat
 from helpers.gateway.dialects.openai import response_body as bodies
 from helpers.gateway.dialects.openai import response_tools as tools
+from helpers.gateway.events import Sent
 from helpers.gateway.wire import compact
 
 Json = dict[str, Any]
+NUMBER = re.compile(rb'"sequence_number": ?(\d+)')  # in a text it has its quotes escaped
+DATA = re.compile(rb"^data: ?(.*)$", re.MULTILINE)
 
 
 def frame(event: Json, number: int) -> bytes:
     """An event as it is sent."""
     return b"event: " + event["type"].encode() + b"\ndata: " + compact({**event, "sequence_number": number}) + b"\n\n"
+
+
+def failure(error: Json, gone: Sent) -> bytes:
+    """The end of a stream that fails: an error, and the response that it fails. As recorded in November 2025 (vercel/ai, openai-error.1)."""
+    numbers = NUMBER.findall(gone.last)
+    number = int(numbers[-1]) + 1 if numbers else 0
+    frames = frame({"type": "error", "error": error}, number)
+    begun = _begun(gone.first)
+    if begun:
+        response = {**begun, "status": "failed", "error": {"code": error["code"] or "server_error", "message": error["message"]}}
+        frames += frame({"type": "response.failed", "response": response}, number + 1)
+    return frames
+
+
+def _begun(piece: bytes) -> Json | None:
+    """The response in the first event of a stream, of ours or of a real server's; None where it cannot be read."""
+    found = DATA.search(piece)
+    try:
+        event = json.loads(found[1]) if found else None
+        return event["response"] if isinstance(event["response"], dict) else None
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 async def output(answer: Answer, ids: dict[str, str]) -> AsyncIterator[Json]:

@@ -10,7 +10,6 @@ from helpers.gateway.dialects.openai import response_tools as tools
 from helpers.gateway.dialects.schema import (
     ANY,
     BOOLEAN,
-    INTEGER,
     STRING,
     between,
     checker,
@@ -25,7 +24,7 @@ FIELDS = {
     "input": {"type": ["string", "array"], "items": given.ITEM, "minItems": 1},
     "instructions": nullable(STRING),
     "max_output_tokens": nullable(between("integer", 16)),
-    "max_tool_calls": nullable(INTEGER),
+    "max_tool_calls": nullable(between("integer", 1, 2**63 - 1)),
     "previous_response_id": nullable(STRING),
     "reasoning": nullable(shape(effort=nullable(one_of(*chat.EFFORTS)), mode=nullable(STRING), context=nullable(STRING), summary=nullable(STRING))),
     "stream": nullable(BOOLEAN),
@@ -44,7 +43,7 @@ FIELDS = {
     "truncation": nullable(one_of("auto", "disabled")),
     "background": nullable(BOOLEAN),
     "background_options": nullable(shape(completion_window=nullable(STRING), continuation_id=nullable(STRING))),
-    "context_management": nullable(list_of(shape("type", type=STRING, compact_threshold=nullable(INTEGER)))),
+    "context_management": nullable(list_of(shape("type", closed=True, type=STRING, compact_threshold=nullable(between("integer", 1000))), minItems=1)),
     **dict.fromkeys("access_programs conversation image moderation prompt prompt_cache_options prompt_cache_retention".split(), ANY),
 }
 _check_names = checker(shape("model input", closed=True, **dict.fromkeys(FIELDS, ANY)))

@@ -17,7 +17,7 @@ from helpers.models import Model
 SHORT = {**STRING, "maxLength": 64}
 CONTENT = shape("type", type=STRING, text=STRING, refusal=STRING, detail=nullable(one_of("low", "high", "auto", "original")))
 ITEM = shape(
-    type=STRING,
+    type=nullable(STRING),
     id=nullable(SHORT),
     call_id=nullable(SHORT),
     role=one_of("user", "assistant", "system", "developer"),
@@ -35,7 +35,7 @@ HIDDEN = ("id", "status", "encrypted_content")  # of thoughts: new every time, a
 
 def message(item: dict[str, Any], path: str, model: Model) -> Message:
     """An item as a message. Ids are new in every conversation, so they do not count. Raises Refusal."""
-    kind = item.get("type", "message")
+    kind = item.get("type") or "message"
     if kind in PREFIXES and item.get("id") and not item["id"].startswith(PREFIXES[kind]):
         text = f"Invalid '{path}.id': '{item['id']}'. Expected an ID that begins with '{PREFIXES[kind]}'."
         raise Refusal("bad_value", text, param=f"{path}.id")

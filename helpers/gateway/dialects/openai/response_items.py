@@ -22,7 +22,7 @@ def listed(asked: Sequence[Json]) -> tuple[Json, ...]:
 
 
 def _item(item: Json) -> Json:
-    kind = item.get("type", "message")
+    kind = item.get("type") or "message"
     found = {"id": hex_id(PREFIXES.get(kind, "item") + "_", 48), "type": kind, **{name: value for name, value in item.items() if value is not None}}
     if kind in ("message", "function_call", "function_call_output"):
         found.setdefault("status", "completed")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -11,6 +11,7 @@ from helpers.gateway.answer import Answer
 from helpers.gateway.bounded import Bounded, weight
 from helpers.gateway.dialects.openai import response_background as background
 from helpers.gateway.dialects.openai.response_background import Job
+from helpers.gateway.dialects.openai.response_references import among
 from helpers.gateway.exchange import Message, Question, Refusal
 
 Json = dict[str, Any]
@@ -49,6 +50,9 @@ class Stored:
     expires: float | None = None  # by the course's clock
     job: Job | None = None
 
+    def is_there(self, now: float) -> bool:
+        return self.expires is None or now < self.expires
+
 
 class Store:
     """The stored responses, and those that are being written in the background."""
@@ -71,7 +75,7 @@ class Store:
     def get(self, id: str, now: float) -> Stored | None:
         """A response that is kept at a moment of the course's clock."""
         kept = self._kept.get(id)
-        return None if kept is None or (kept.expires is not None and now >= kept.expires) else kept
+        return kept if kept is not None and kept.is_there(now) else None
 
     def named(self, id: str, now: float) -> Stored:
         """The same. Raises Refusal for one that is not there."""
@@ -79,6 +83,22 @@ class Store:
         if kept is None:
             raise Refusal("not_found", f"Response with id '{id}' not found.")
         return kept
+
+    def find(self, ids: Set[str], now: float) -> dict[str, Json]:
+        """The items of these ids that were put into kept responses or came out of them; the newest ones are looked at first."""
+        found: dict[str, Json] = {}
+        for kept in reversed(self._kept.values()):
+            if kept.is_there(now):
+                for id, item in among((*kept.items, *kept.body["output"]), ids).items():
+                    found.setdefault(id, item)
+            if len(found) == len(ids):
+                break
+        return found
+
+    @property
+    def held(self) -> int:
+        """The bytes of all that is kept."""
+        return self._kept.held
 
     def keep(self, stored: Stored) -> None:
         self._kept[stored.body["id"]] = stored

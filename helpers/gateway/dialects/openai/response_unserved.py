@@ -47,10 +47,10 @@ def check_prompt(prompt: Any) -> None:
 
 def check_management(question: Question, asked: Any) -> None:
     """Raise a Refusal where the conversation would have to be compacted now, by `context_management`. Below its threshold nothing has to be done."""
-    for index, entry in enumerate(asked or []):
+    for entry in asked or []:
         threshold = entry.get("compact_threshold")
         if entry["type"] != "compaction":
-            raise Refusal("bad_value", param=f"context_management[{index}].type", rule="enum", value=entry["type"], bound=["compaction"])
+            raise refused(f"Unsupported context_management type: '{entry['type']}'.", "context_management")
         if threshold is not None and question.prompt_tokens >= threshold:
             raise Refusal("unsupported", param="context_management", instead="/v1/responses/compact")
 

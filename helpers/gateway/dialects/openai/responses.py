@@ -22,6 +22,7 @@ from helpers.gateway.dialects.openai.errors import refused
 from helpers.gateway.dialects.openai.response_background import WAITING, Job
 from helpers.gateway.dialects.openai.response_compact import Compaction
 from helpers.gateway.dialects.openai.response_conversations import OpenAIConversations
+from helpers.gateway.dialects.openai.response_references import References, check_once
 from helpers.gateway.dialects.openai.response_store import GIVEN, KEPT_FOR_POLLING, Given, Store, Stored
 from helpers.gateway.exchange import Message, Part, Question, Refusal
 from helpers.gateway.wire import Call, Dialect, Response, Route, pretty, route
@@ -37,7 +38,8 @@ class OpenAIResponses:
         self._dialect = dialect
         self._store = Store()
         self._compaction = Compaction(self.read)
-        self._conversations = OpenAIConversations(dialect, self._compaction.check)
+        self._references = References(self._store)
+        self._conversations = OpenAIConversations(dialect, self._compaction.check, self._references)
 
     def forget(self) -> None:
         """Forget all responses, and end those in the background."""
@@ -108,9 +110,9 @@ class OpenAIResponses:
             self._store.admit()
 
     def weigh(self, call: Call) -> int:
-        """The bytes of the conversation that a call goes on with."""
-        conversation = bodies.conversation_id(call.json.get("conversation"))
-        return self._store.size(call.json.get("previous_response_id")) + self._conversations.size(conversation)
+        """The bytes of the conversation that a call goes on with, and of what is looked through for items that it names."""
+        before = self._store.size(call.json.get("previous_response_id")) + self._conversations.size(bodies.conversation_id(call.json.get("conversation")))
+        return before + self._references.weigh(call.json.get("input"))
 
     def _weigh_named(self, call: Call) -> int:
         return self._store.size(call.groups["id"])
@@ -127,7 +129,7 @@ class OpenAIResponses:
         """All that a request says to the model, and what it is made of."""
         body = call.json
         before = self._before(call, model)
-        listed = given.as_items(body["input"])
+        listed = self._listed(call, before)
         messages = (*before.said, *(self._message(item, f"input[{i}]", model) for i, item in enumerate(listed)))
         if body.get("store") is not False:  # else nothing is known of an id
             tools.check_thoughts(listed)
@@ -139,6 +141,14 @@ class OpenAIResponses:
         size = weight((put_in, messages, told)) if _is_kept(body) else 0
         messages = (Message("system", (Part(body["instructions"]),)), *messages) if body.get("instructions") else messages
         return messages, Given(new, put_in, call.services.clock.now(), weight(new) if _is_kept(body) else 0, size)
+
+    def _listed(self, call: Call, before: Stored) -> list[Json]:
+        """The input as items, each once. In live mode nothing is known here of what is named, and its price is refused."""
+        listed = given.as_items(call.json["input"])
+        if call.services.mode == "offline":
+            listed = self._references.resolved(listed, call.services.clock.now(), stores=call.json.get("store") is not False)
+            check_once((*before.items, *before.body.get("output", ()), *listed))
+        return listed
 
     def _message(self, item: Json, path: str, model: Model) -> Message:
         return self._compaction.message(item) if item.get("type") == "compaction" else given.message(item, path, model)

@@ -285,3 +285,16 @@ def test_a_file_that_is_too_large_is_refused_before_it_comes(upload_raw):
 @pytest.mark.parametrize("length", ["x", "-1", "9" * 30, ""])
 def test_a_length_that_is_none_says_nothing(upload_raw, length):
     assert upload_raw(**{"x-goog-upload-header-content-length": length}).status_code == 200
+
+
+def test_the_name_that_is_shown_says_nothing_of_what_a_file_is(client, gateway):
+    file = upload(client, line("a"), display_name="batch_output")
+    assert (file.display_name, file.source.name, file.download_uri) == ("batch_output", "UPLOADED", None)
+    assert "Only generated files can be downloaded" in refused(400, "INVALID_ARGUMENT", client.files.download, file=file.name)
+    assert gateway.batches.files[file.name].purpose == ""
+
+
+def test_the_name_that_is_shown_is_measured(client, gateway):
+    short, long = upload(client, "x", display_name="a"), upload(client, "x", display_name="a" * 300)
+    sizes = [gateway.batches.files.size(file.name) for file in (short, long)]
+    assert sizes[1] - sizes[0] == 299

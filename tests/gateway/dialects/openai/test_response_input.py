@@ -168,3 +168,55 @@ def test_a_thought_before_what_followed_it_is_taken(client, thought, after, more
     """As in 84 recordings; what is not stored has no ids to compare."""
     body = {"model": LUNA, "input": [USER, thought, *after], "max_output_tokens": 16, **more}
     assert client.post("/responses", body=body, cast_to=object)["object"] == "response"
+
+
+ENTRY = "context_management[0]"
+BELOW = "integer_below_min_value"
+
+
+@pytest.mark.parametrize(
+    ("body", "param", "code", "words"),
+    [
+        ({"max_tool_calls": 0}, "max_tool_calls", BELOW, "Invalid 'max_tool_calls': integer below minimum value. Expected a value >= 1, but got 0 instead."),
+        ({"max_tool_calls": -1}, "max_tool_calls", BELOW, "Invalid 'max_tool_calls': integer below minimum value. Expected a value >= 1, but got -1 instead."),
+        (
+            {"max_tool_calls": 2**63},
+            *("max_tool_calls", "integer_above_max_value"),
+            "Invalid 'max_tool_calls': integer above maximum value. Expected a value <= 9223372036854775807, but got 9223372036854775808 instead.",
+        ),
+        ({"max_tool_calls": "x"}, "max_tool_calls", "invalid_type", "Invalid type for 'max_tool_calls': expected an integer, but got a string instead."),
+        ({"max_output_tokens": 0}, "max_output_tokens", BELOW, "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got 0 instead."),
+        ({"max_output_tokens": -1}, "max_output_tokens", BELOW, "Invalid 'max_output_tokens': integer below minimum value. Expected a value >= 16, but got -1 instead."),
+        ({"top_logprobs": -1}, "top_logprobs", BELOW, "Invalid 'top_logprobs': integer below minimum value. Expected a value >= 0, but got -1 instead."),
+        (
+            {"top_logprobs": 21},
+            *("top_logprobs", "integer_above_max_value"),
+            "Invalid 'top_logprobs': integer above maximum value. Expected a value <= 20, but got 21 instead.",
+        ),
+        (
+            {"context_management": [{"type": "compaction", "compact_threshold": 999}]},
+            *(ENTRY + ".compact_threshold", BELOW),
+            f"Invalid '{ENTRY}.compact_threshold': integer below minimum value. Expected a value >= 1000, but got 999 instead.",
+        ),
+        (
+            {"context_management": [{"type": "compaction", "compact_threshold": -1}]},
+            *(ENTRY + ".compact_threshold", BELOW),
+            f"Invalid '{ENTRY}.compact_threshold': integer below minimum value. Expected a value >= 1000, but got -1 instead.",
+        ),
+        (
+            {"context_management": []},
+            *("context_management", "empty_array"),
+            "Invalid 'context_management': empty array. Expected an array with minimum length 1, but got an empty array instead.",
+        ),
+        ({"context_management": [{"type": "foo"}]}, "context_management", None, "Unsupported context_management type: 'foo'."),
+        ({"context_management": [{"type": "compaction", "foo": 1}]}, ENTRY + ".foo", "unknown_parameter", f"Unknown parameter: '{ENTRY}.foo'."),
+    ],
+)
+def test_a_number_out_of_its_range_is_refused(client, body, param, code, words):
+    """As two public test suites measured it in 2026."""
+    assert refused(client, body) == (param, code, words)
+
+
+@pytest.mark.parametrize("body", [{"max_tool_calls": 1}, {"max_tool_calls": 2**63 - 1}, {"context_management": [{"type": "compaction", "compact_threshold": 1000}]}])
+def test_a_number_at_the_end_of_its_range_is_taken(client, body):
+    assert client.responses.create(model=LUNA, input="Hi", max_output_tokens=16, **body).output

@@ -47,7 +47,7 @@ def test_a_batch_refuses_such_a_tool_too(client, gateway):
     assert row["response"]["status_code"] == 400 and "Hosted tool" in row["response"]["body"]["error"]["message"]
 
 
-COMPACT = {"type": "compaction", "compact_threshold": 1}
+COMPACT = {"type": "compaction", "compact_threshold": 1000}
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,8 @@ COMPACT = {"type": "compaction", "compact_threshold": 1}
     [
         ({"tools": [{"type": "crystal_ball"}]}, "tools[0].type", "invalid_value"),
         ({"moderation": {"model": "omni-moderation-latest"}}, "moderation", "unsupported_parameter"),
-        ({"context_management": [COMPACT]}, "context_management", "unsupported_parameter"),
-        ({"context_management": [{"type": "forget"}]}, "context_management[0].type", "invalid_value"),
+        ({"input": "word " * 1_000, "context_management": [COMPACT]}, "context_management", "unsupported_parameter"),
+        ({"context_management": [{"type": "forget"}]}, "context_management", None),
         ({"context_management": [{}]}, "context_management[0].type", "missing_required_parameter"),
         ({"background": "yes"}, "background", "invalid_type"),
         ({"background": True, "background_options": {"completion_window": "8h"}}, "background_options.completion_window", "unsupported_value"),
