@@ -91,7 +91,7 @@ def question(body: dict[str, Any], model: Model, provider: str, *, version: str 
         tool_marks=tuple(blocks.cache_ttl(tool.get("cache_control")) for tool in body.get("tools") or []),
         functions=tools.functions(body),
         must_call=tools.must_call(body, model),
-        schema=tools.schema(body),
+        schema=tools.schema(body, provider),
         limit=body.get("max_tokens"),
         stop=tuple(body.get("stop_sequences") or ()),
         stream=bool(body.get("stream")),
@@ -160,8 +160,7 @@ def usage_body(usage: Usage, question: Question) -> dict[str, Any]:
         },
         "output_tokens": usage.output_tokens,
         "service_tier": "batch" if question.batch else "standard",
-        "inference_geo": "not_available",
-        "server_tool_use": None,
+        **({} if question.provider == "bedrock" else {"inference_geo": "not_available", "server_tool_use": None}),
     }
     if question.model.thinks in ("default", "always"):
         body["output_tokens_details"] = {"thinking_tokens": usage.thinking_tokens}

@@ -40,6 +40,8 @@ def check_with_claude(messages: list[dict[str, Any]], model: Model, *, thinks: b
     """Refuse what Claude refuses of what Converse lets through, in its own words."""
     if not is_claude(model):
         return
+    if any(_is_blank(one["content"]) for one in messages):
+        raise Refusal("bad_value", f"{FROM_MODEL}messages: text content blocks must contain non-whitespace text", param="messages")
     said = [{"role": one["role"], "content": [_as_claude(block) for block in one["content"] if "cachePoint" not in block]} for one in messages]
     try:
         anthropic_turns.check(said, model, thinks=thinks)
@@ -60,7 +62,18 @@ def _check_pairs(said: dict[str, Any], before: dict[str, Any] | None, path: str,
 
 
 def _ids(said: dict[str, Any], kind: str) -> list[str]:
-    return [block[kind]["toolUseId"] for block in said["content"] if kind in block]
+    """Of the calls, or the results, but those of the tools that AWS runs itself, which stand in one turn."""
+    return [block[kind]["toolUseId"] for block in said["content"] if kind in block and not _ran_by_aws(block)]
+
+
+def _ran_by_aws(block: dict[str, Any]) -> bool:
+    return block.get("toolUse", {}).get("type") == "server_tool_use" or "type" in block.get("toolResult", ())
+
+
+def _is_blank(content: list[dict[str, Any]]) -> bool:
+    """Whether there is white space alone in a turn: beside other blocks it was recorded to be taken."""
+    blocks = [block for block in content if "cachePoint" not in block]
+    return bool(blocks) and all("text" in block and not block["text"].strip() for block in blocks)
 
 
 def _as_claude(block: dict[str, Any]) -> dict[str, Any]:
