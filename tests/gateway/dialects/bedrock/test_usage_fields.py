@@ -89,10 +89,11 @@ def test_the_metrics_of_a_stream_state_novas_cache_always_and_claudes_where_it_w
     assert list(written) == [*counts, *cache] and written["cacheReadInputTokenCount"] == 0 < 600 < written["cacheWriteInputTokenCount"]
 
 
-def test_claudes_own_usage_has_not_all_fields_of_anthropics_api(gateway):
+def test_claudes_own_answer_has_not_all_that_anthropics_api_has(gateway):
     usage = post(gateway, CLAUDE, "invoke", CLAUDES).json()["usage"]
     assert not {"inference_geo", "server_tool_use"} & set(usage) and usage["service_tier"] == "standard"
     events = payloads(post(gateway, CLAUDE, "invoke-with-response-stream", CLAUDES))
     started = next(event["message"]["usage"] for event in events if event["type"] == "message_start")
     ended = next(event["usage"] for event in events if event["type"] == "message_delta")
     assert not {"inference_geo", "server_tool_use"} & {*started, *ended}
+    assert {event["type"] for event in events} >= {"content_block_start", "message_stop"} and "ping" not in {event["type"] for event in events}
