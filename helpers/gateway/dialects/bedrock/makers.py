@@ -16,6 +16,9 @@ FITS_SCHEMAS = re.compile(
 # Who looks at an image in a tool's result: tried by users in 2026-09, when GPT, Pixtral, Gemma, Kimi and Qwen refused it.
 SEES_RESULTS = re.compile(r"anthropic\.|amazon\.nova|meta\.llama")
 
+# Whose conversation may start with a turn of the assistant's: recorded with Claude, the others tried by pydantic-ai on 2026-07-03.
+STARTS = re.compile(r"anthropic\.|moonshot(ai)?\.|qwen\.|zai\.")
+
 
 def is_claude(model: Model) -> bool:
     return _is_of(model, "anthropic.")
@@ -39,6 +42,11 @@ def is_titan(model: Model) -> bool:
 
 def is_cohere(model: Model) -> bool:
     return _is_of(model, "cohere.")
+
+
+def may_start(model: Model) -> bool:
+    """Whether a conversation with it may start with a turn of its own."""
+    return STARTS.match(without_region(model.id)) is not None
 
 
 def fits_schemas(model: Model) -> bool:

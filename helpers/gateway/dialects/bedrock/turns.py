@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.gateway.dialects.anthropic import turns as anthropic_turns
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL
-from helpers.gateway.dialects.bedrock.makers import is_claude
+from helpers.gateway.dialects.bedrock.makers import is_claude, may_start
 from helpers.gateway.exchange import Refusal
 from helpers.models import Model
 
@@ -22,7 +22,7 @@ LAST = "The model that you are using requires the last turn in the conversation 
 def check(messages: list[dict[str, Any]], model: Model) -> None:
     """Refuse what Converse refuses before it asks the model. Messages of the system role stand between turns."""
     turns = [(index, said) for index, said in enumerate(messages) if said["role"] != "system"]
-    if turns and turns[0][1]["role"] != "user" and not is_claude(model):  # Claude Sonnet 4.5 was recorded to take it
+    if turns and turns[0][1]["role"] != "user" and not may_start(model):
         raise Refusal("bad_value", START, param="messages")
     before: dict[str, Any] | None = None
     for index, said in turns:

@@ -87,9 +87,12 @@ def test_what_aws_ran_itself_is_no_call_that_wants_a_result(bedrock):
     assert refused(bedrock, user(), assistant(ran, result, own), user(), **asked) == wanted
 
 
-@pytest.mark.parametrize(("model", "taken"), [(NEW, True), (OLD, True), (NOVA, False), (LLAMA, False)])
-def test_a_conversation_may_start_with_claude_and_with_nobody_else(bedrock, model, taken):
-    """As recorded with Claude Sonnet 4.5."""
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [(NEW, True), (OLD, True), ("qwen.qwen3-32b-v1:0", True), ("zai.glm-4.7-flash", True), ("moonshotai.kimi-k2.5", True), (NOVA, False), (LLAMA, False)],
+)
+def test_a_conversation_may_start_with_an_answer_for_some(bedrock, model, taken):
+    """As recorded with Claude Sonnet 4.5, and tried with the others by pydantic-ai on 2026-07-03."""
     messages = [assistant({"text": "Hello there!"}), user({"text": "Now say goodbye."})]
     if taken:
         assert ask(bedrock, *messages, model=model)["stopReason"] == "end_turn"
