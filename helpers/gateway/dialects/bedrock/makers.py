@@ -13,9 +13,8 @@ FITS_SCHEMAS = re.compile(
     r"anthropic\.|deepseek\.v3|google\.gemma-3-(12|27)b|minimax\.|mistral\.(devstral-2|magistral|ministral-3|mistral-large-3|voxtral)"
     r"|moonshot(ai)?\.|nvidia\.|openai\.|qwen\.|zai\."
 )
-# Who looks at an image in a tool's result: tried by users in 2026-09, when GPT, Pixtral, Gemma, Kimi and Qwen refused it.
+# Who looks at an image in a tool's result: tried by users in 2026-09, and by pydantic-ai; GPT, Pixtral, Kimi and Qwen refused it.
 SEES_RESULTS = re.compile(r"anthropic\.|amazon\.nova|meta\.llama")
-
 # Whose conversation may start with a turn of the assistant's: recorded with Claude, the others tried by pydantic-ai on 2026-07-03.
 STARTS = re.compile(r"anthropic\.|moonshot(ai)?\.|qwen\.|zai\.")
 
