@@ -63,7 +63,8 @@ def _released(id: str) -> Row:
 
 
 def _sees(flags: Row) -> list[str]:
-    return ["images"] if flags.get("supports_vision") else []
+    """By either of litellm's ways to say so: of Llama 4 on Bedrock it has the second alone."""
+    return ["images"] if flags.get("supports_vision") or "image" in (flags.get("supported_modalities") or ()) else []
 
 
 # ---- OpenAI and Azure ----------------------------------------------------------
@@ -151,7 +152,8 @@ def _bedrock(id: str, flags: Row) -> Row:
         return {**_claude(name, flags), **profile, "served_as": name}
     prefill = ["prefill"] if bare.startswith(("amazon.nova", "mistral.")) else []
     tools = ["tools"] if flags.get("supports_function_calling") else []
-    return {"accepts": [*_sees(flags), *prefill, *tools], **profile}
+    sees = ["images"] if "pixtral" in bare else _sees(flags)  # recorded with Pixtral Large in 2026; no table says so
+    return {"accepts": [*sees, *prefill, *tools], **profile}
 
 
 FAMILIES = {"openai": _openai, "azure": _openai, "anthropic": _claude, "gemini": _gemini, "bedrock": _bedrock}

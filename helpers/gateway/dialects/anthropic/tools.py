@@ -28,6 +28,8 @@ UNSUPPORTED = {
     "object": ("maxProperties", "minProperties", "patternProperties", "propertyNames"),
     "string": ("maxLength", "minLength"),
 }
+# Bedrock was recorded in 2026 to take the length of a text, and tried by pydantic-ai on 2026-05-19: against AWS's own page.
+ON_BEDROCK = {kind: names for kind, names in UNSUPPORTED.items() if kind != "string"}
 NO_SCHEMA = (
     "JSON schema is invalid. It must match JSON Schema draft 2020-12 (https://json-schema.org/draft/2020-12). "
     "Learn more about tool use at https://docs.claude.com/en/docs/tool-use."
@@ -116,30 +118,30 @@ def _check_forced(body: dict[str, Any], model: Model) -> None:
         raise Refusal("unsupported", "Thinking may not be enabled when tool_choice forces tool use.", param="tool_choice")
 
 
-def schema(body: dict[str, Any]) -> dict[str, Any] | None:
+def schema(body: dict[str, Any], provider: str) -> dict[str, Any] | None:
     """The JSON schema of output_config.format. Raises Refusal for one that structured outputs do not support."""
     asked = (body.get("output_config") or {}).get("format")
     if asked is None:
         return None
-    _check_schema(asked["schema"])
+    _check_schema(asked["schema"], ON_BEDROCK if provider == "bedrock" else UNSUPPORTED)
     return asked["schema"]
 
 
-def _check_schema(value: Any) -> None:
+def _check_schema(value: Any, unsupported: dict[str, tuple[str, ...]]) -> None:
     for item in value if isinstance(value, list) else ():
-        _check_schema(item)
+        _check_schema(item, unsupported)
     if not isinstance(value, dict):
         return
     kinds = value.get("type")
     for kind in [kinds] if isinstance(kinds, str) else kinds if isinstance(kinds, list) else []:
-        _check_keywords(value, kind)
+        _check_keywords(value, kind, unsupported)
     for name, item in value.items():
         if name not in VALUES:
-            _check_schema(item)
+            _check_schema(item, unsupported)
 
 
-def _check_keywords(value: dict[str, Any], kind: Any) -> None:
-    found = [name for name in UNSUPPORTED.get(kind, ()) if name in value] if isinstance(kind, str) else []
+def _check_keywords(value: dict[str, Any], kind: Any, unsupported: dict[str, tuple[str, ...]]) -> None:
+    found = [name for name in unsupported.get(kind, ()) if name in value] if isinstance(kind, str) else []
     what = None
     if kind == "object" and value.get("additionalProperties") is not False:
         what = "'additionalProperties' must be explicitly set to false"

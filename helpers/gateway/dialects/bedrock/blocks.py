@@ -9,7 +9,7 @@ from typing import Any
 from helpers.gateway.dialects import images
 from helpers.gateway.dialects.anthropic import blocks as anthropic_blocks
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL
-from helpers.gateway.dialects.bedrock.makers import is_claude, is_nova
+from helpers.gateway.dialects.bedrock.makers import is_claude, is_nova, sees_results
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, list_of, one_of, shape
 from helpers.gateway.exchange import Part, Refusal
 from helpers.models import Model
@@ -46,6 +46,7 @@ BLOCK = shape(
 )
 FILES = ("image", "document", "video")
 MEDIA = (*FILES, "audio")  # which no model of the course hears
+NO_IMAGE_IN_RESULTS = "This model doesn't support the image field for user messages. Remove image and try again."
 NO_FILES = "extraneous key [toolResult] is not permitted, please reformat your input and try again."
 KINDS = {"reasoningContent": "thinking", "guardContent": "text", "searchResult": "text"}
 
@@ -65,7 +66,7 @@ def parts(blocks: list[dict[str, Any]], path: str, model: Model) -> tuple[Part, 
 
 def _part(block: dict[str, Any], path: str, model: Model) -> Part:
     if "text" in block:
-        if not block["text"].strip():
+        if not (block["text"] if is_claude(model) else block["text"].strip()):  # white space Claude looks at itself
             text = f"The text field in the ContentBlock object at {path} is blank. Add text to the text field, and try again."
             raise Refusal("bad_value", text, param=path)
         return Part(block["text"])
@@ -109,6 +110,8 @@ def _check_result(content: list[dict[str, Any]], path: str, model: Model) -> Non
         for name in FILES:
             if name in block:
                 _check_seen(name, path, model)
+                if name == "image" and not sees_results(model):
+                    raise Refusal("unsupported", NO_IMAGE_IN_RESULTS, param=path)
                 _check_content(name, block[name], f"{path}.{index}", model)
                 if is_nova(model) and name != "image":
                     place = path.removesuffix(".toolResult.content").replace(".", "/")

@@ -16,7 +16,7 @@ from helpers.gateway.dialects.anthropic import tools as anthropic_tools
 from helpers.gateway.dialects.bedrock import blocks, eventstream, guardrails, turns
 from helpers.gateway.dialects.bedrock.blocks import BLOCK, CACHE_POINT, FILLED, GUARDED, NAME
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL, from_claude
-from helpers.gateway.dialects.bedrock.makers import is_claude, is_llama, is_mistral
+from helpers.gateway.dialects.bedrock.makers import fits_schemas, is_claude, is_llama
 from helpers.gateway.dialects.schema import ANY, OBJECT, STRING, between, checker, list_of, one_of, shape
 from helpers.gateway.exchange import Message, Question, Refusal, Usage
 from helpers.gateway.wire import LETTERS, Call, Dialect, compact, parse_json, random_id
@@ -89,7 +89,7 @@ class Converse:
                 thinking.check_sampling(asked, model)
                 anthropic_messages.check_stops(asked["stop_sequences"])
             must_call = anthropic_tools.must_call(asked, model)
-            schema = anthropic_tools.schema(asked)
+            schema = anthropic_tools.schema(asked, "bedrock")
         except Refusal as refusal:
             raise Refusal("bad_value", FROM_MODEL + from_claude(refusal), param=refusal.param) from None
         said, given = messages(body, model), {"top_k": asked["top_k"], **config}
@@ -122,10 +122,10 @@ class Converse:
         body = {
             **more_fields(question, lambda: anthropic_messages.message_body(answer, anthropic_messages.message_id())),
             "metrics": {"latencyMs": answer.latency_ms},
-            "output": {"message": {"content": [{"text": instead}] if instead else content(choice), "role": "assistant"}},
+            "output": {"message": {"content": [{"text": instead}] if instead else content(choice, question.model), "role": "assistant"}},
             "stopReason": "guardrail_intervened" if instead else stop_reason(choice),
             **guardrails.trace(question, choice.text),
-            "usage": usage_body(answer.usage),
+            "usage": usage_body(answer.usage, question),
         }
         return compact(body)
 
@@ -164,7 +164,7 @@ class Converse:
 
 def _metadata(answer: Answer) -> dict[str, Any]:
     trace = guardrails.trace(answer.question, answer.choices[0].text)
-    return {"metrics": {"latencyMs": answer.latency_ms}, **trace, "usage": usage_body(answer.usage)}
+    return {"metrics": {"latencyMs": answer.latency_ms}, **trace, "usage": usage_body(answer.usage, answer.question)}
 
 
 def check_tools(body: dict[str, Any], model: Model) -> None:
@@ -179,8 +179,8 @@ def check_tools(body: dict[str, Any], model: Model) -> None:
     for kind in ("any", "tool"):
         if is_llama(model) and kind in config.get("toolChoice", ()):
             _unsupported(f"toolConfig.toolChoice.{kind}")
-    if "textFormat" in body.get("outputConfig", ()) and not (is_claude(model) or is_mistral(model)):
-        _unsupported("outputConfig.textFormat")
+    if "textFormat" in body.get("outputConfig", ()) and not fits_schemas(model):
+        _unsupported("outputConfig")
     used = [block for said in body["messages"] for block in said["content"] if "toolUse" in block or "toolResult" in block]
     if used and not config:
         text = "The toolConfig field must be defined when using toolUse and toolResult content blocks."
@@ -291,25 +291,26 @@ def messages(body: dict[str, Any], model: Model) -> tuple[Message, ...]:
     return tuple(out)
 
 
-def content(choice: Choice) -> list[dict[str, Any]]:
+def content(choice: Choice, model: Model) -> list[dict[str, Any]]:
     thought: list[dict[str, Any]] = []
     if choice.thinking_tokens:
         signature = anthropic_messages.thinking_block()["signature"]
         thought.append({"reasoningContent": {"reasoningText": {"signature": signature, "text": ""}}})
     if choice.function:
-        return [*thought, {"toolUse": {"input": anthropic_tools.arguments(choice.text), **tool_use(choice.function)}}]
+        return [*thought, {"toolUse": {"input": anthropic_tools.arguments(choice.text), **tool_use(choice.function, model)}}]
     return [*thought, {"text": choice.text}] if choice.text else thought
 
 
-def tool_use(name: str) -> dict[str, str]:
-    return {"name": name, "toolUseId": random_id("tooluse_", 22)}
+def tool_use(name: str, model: Model) -> dict[str, str]:
+    """Claude's call says that it is one, as recorded in 2026 with 4.5; Nova's does so only beside the tools that AWS runs."""
+    return {"name": name, "toolUseId": random_id("tooluse_", 22), **({"type": "tool_use"} if is_claude(model) else {})}
 
 
 async def block_events(answer: Answer, index: int) -> AsyncIterator[tuple[str, dict[str, Any]]]:
     """The events of the block that holds the text, or the call. Only a call has an event where it starts."""
     called = answer.choices[0].function
     if called:
-        yield "contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": tool_use(called)}}
+        yield "contentBlockStart", {"contentBlockIndex": index, "start": {"toolUse": tool_use(called, answer.question.model)}}
         yield "contentBlockDelta", {"contentBlockIndex": index, "delta": {"toolUse": {"input": ""}}}
     async for piece in answer.stream():
         if piece.text:
@@ -318,17 +319,29 @@ async def block_events(answer: Answer, index: int) -> AsyncIterator[tuple[str, d
     yield "contentBlockStop", {"contentBlockIndex": index}
 
 
-def usage_body(usage: Usage) -> dict[str, Any]:
-    """Disjoint counters, and a total of all of them."""
+def usage_body(usage: Usage, question: Question) -> dict[str, Any]:
+    """Disjoint counters, and a total of all of them, as recorded from 2025-10 to 2026-08.
+
+    An answer of Claude's that is not streamed always says what came from its cache, any other where something did.
+    """
+    cached = usage.uncached_tokens < usage.input_tokens
+    return {
+        **(_cache(usage) if cached or (is_claude(question.model) and not question.stream) else {}),
+        "inputTokens": usage.uncached_tokens,
+        "outputTokens": usage.output_tokens,
+        "serverToolUsage": {},
+        "totalTokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def _cache(usage: Usage) -> dict[str, Any]:
+    """What was read from the cache and written to it, by both names, and of what was written for how long."""
     written = usage.cache_write_tokens + usage.cache_write_1h_tokens
     by_ttl = (("1h", usage.cache_write_1h_tokens), ("5m", usage.cache_write_tokens))
     return {
         **({"cacheDetails": [{"inputTokens": count, "ttl": ttl} for ttl, count in by_ttl if count]} if written else {}),
-        "cacheReadInputTokens": usage.cache_read_tokens,
-        "cacheWriteInputTokens": written,
-        "inputTokens": usage.uncached_tokens,
-        "outputTokens": usage.output_tokens,
-        "totalTokens": usage.input_tokens + usage.output_tokens,
+        **{name: usage.cache_read_tokens for name in ("cacheReadInputTokenCount", "cacheReadInputTokens")},
+        **{name: written for name in ("cacheWriteInputTokenCount", "cacheWriteInputTokens")},
     }
 
 

@@ -122,12 +122,20 @@ def _chunk(event: dict[str, Any]) -> bytes:
 
 
 def _metrics(answer: Answer) -> dict[str, int]:
+    """Nova's always say what came from its cache, Claude's where something did: recorded in 2025, and seen by a user in 2026-07."""
+    usage, model = answer.usage, answer.question.model
     return {
-        "inputTokenCount": answer.usage.uncached_tokens,
-        "outputTokenCount": answer.usage.output_tokens,
+        "inputTokenCount": usage.uncached_tokens,
+        "outputTokenCount": usage.output_tokens,
         "invocationLatency": answer.latency_ms,
-        "firstByteLatency": min(answer.latency_ms, round(1000 * answer.pace * answer.question.model.ttft) + 1),
+        "firstByteLatency": min(answer.latency_ms, round(1000 * answer.pace * model.ttft) + 1),
+        **(_cache_counts(usage) if is_nova(model) or usage.uncached_tokens < usage.input_tokens else {}),
     }
+
+
+def _cache_counts(usage: Usage) -> dict[str, int]:
+    written = usage.cache_write_tokens + usage.cache_write_1h_tokens
+    return {"cacheReadInputTokenCount": usage.cache_read_tokens, "cacheWriteInputTokenCount": written}
 
 
 # ---- Llama -------------------------------------------------------------------
@@ -186,10 +194,16 @@ def _nova_as_converse(body: dict[str, Any]) -> dict[str, Any]:
 def _nova_body(answer: Answer) -> dict[str, Any]:
     choice = answer.choices[0]
     return {
-        "output": {"message": {"content": bedrock_converse.content(choice), "role": "assistant"}},
+        "output": {"message": {"content": bedrock_converse.content(choice, answer.question.model), "role": "assistant"}},
         "stopReason": anthropic_messages.stop_reason(choice),
-        "usage": bedrock_converse.usage_body(answer.usage),
+        "usage": _nova_usage(answer.usage, total=True),
     }
+
+
+def _nova_usage(usage: Usage, *, total: bool) -> dict[str, int]:
+    """As recorded from 2025-02 to 2025-05, the newest that is known; a stream has no total."""
+    counts = {"inputTokens": usage.uncached_tokens, "outputTokens": usage.output_tokens}
+    return {**counts, **({"totalTokens": usage.input_tokens + usage.output_tokens} if total else {}), **_cache_counts(usage)}
 
 
 async def _nova_events(answer: Answer) -> AsyncIterator[dict[str, Any]]:
@@ -197,4 +211,4 @@ async def _nova_events(answer: Answer) -> AsyncIterator[dict[str, Any]]:
     async for kind, payload in bedrock_converse.block_events(answer, 0):
         yield {kind: payload}
     yield {"messageStop": {"stopReason": anthropic_messages.stop_reason(answer.choices[0])}}
-    yield {"metadata": {"usage": bedrock_converse.usage_body(answer.usage)}}
+    yield {"metadata": {"usage": _nova_usage(answer.usage, total=False), "metrics": {}, "trace": {}}}

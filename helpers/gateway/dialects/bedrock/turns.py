@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.gateway.dialects.anthropic import turns as anthropic_turns
 from helpers.gateway.dialects.bedrock.errors import FROM_MODEL
-from helpers.gateway.dialects.bedrock.makers import is_claude
+from helpers.gateway.dialects.bedrock.makers import is_claude, may_start
 from helpers.gateway.exchange import Refusal
 from helpers.models import Model
 
@@ -22,7 +22,7 @@ LAST = "The model that you are using requires the last turn in the conversation 
 def check(messages: list[dict[str, Any]], model: Model) -> None:
     """Refuse what Converse refuses before it asks the model. Messages of the system role stand between turns."""
     turns = [(index, said) for index, said in enumerate(messages) if said["role"] != "system"]
-    if turns and turns[0][1]["role"] != "user" and not is_claude(model):  # Claude Sonnet 4.5 was recorded to take it
+    if turns and turns[0][1]["role"] != "user" and not may_start(model):
         raise Refusal("bad_value", START, param="messages")
     before: dict[str, Any] | None = None
     for index, said in turns:
@@ -40,6 +40,8 @@ def check_with_claude(messages: list[dict[str, Any]], model: Model, *, thinks: b
     """Refuse what Claude refuses of what Converse lets through, in its own words."""
     if not is_claude(model):
         return
+    if any(_is_blank(one["content"]) for one in messages):
+        raise Refusal("bad_value", f"{FROM_MODEL}messages: text content blocks must contain non-whitespace text", param="messages")
     said = [{"role": one["role"], "content": [_as_claude(block) for block in one["content"] if "cachePoint" not in block]} for one in messages]
     try:
         anthropic_turns.check(said, model, thinks=thinks)
@@ -60,7 +62,18 @@ def _check_pairs(said: dict[str, Any], before: dict[str, Any] | None, path: str,
 
 
 def _ids(said: dict[str, Any], kind: str) -> list[str]:
-    return [block[kind]["toolUseId"] for block in said["content"] if kind in block]
+    """Of the calls, or the results, but those of the tools that AWS runs itself, which stand in one turn."""
+    return [block[kind]["toolUseId"] for block in said["content"] if kind in block and not _ran_by_aws(block)]
+
+
+def _ran_by_aws(block: dict[str, Any]) -> bool:
+    return block.get("toolUse", {}).get("type") == "server_tool_use" or "type" in block.get("toolResult", ())
+
+
+def _is_blank(content: list[dict[str, Any]]) -> bool:
+    """Whether there is white space alone in a turn: beside other blocks it was recorded to be taken."""
+    blocks = [block for block in content if "cachePoint" not in block]
+    return bool(blocks) and all("text" in block and not block["text"].strip() for block in blocks)
 
 
 def _as_claude(block: dict[str, Any]) -> dict[str, Any]:

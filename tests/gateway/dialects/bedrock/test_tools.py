@@ -103,6 +103,18 @@ def test_a_round_with_a_tool_through_converse(bedrock):
     assert message == "The toolConfig field must be defined when using toolUse and toolResult content blocks."
 
 
+@pytest.mark.parametrize(("model", "type"), [(BEDROCK, "tool_use"), (BEDROCK_OLD, "tool_use"), (NOVA, None)])
+def test_claudes_call_says_that_it_is_one_and_comes_back_with_it(bedrock, model, type):
+    asked = {"modelId": model, "messages": said(), "toolConfig": CONVERSE_FORCED}
+    turn = bedrock.converse(**asked)["output"]["message"]
+    events = list(bedrock.converse_stream(**asked)["stream"])
+    started = next(event["contentBlockStart"]["start"]["toolUse"] for event in events if "contentBlockStart" in event)
+    call = turn["content"][-1]["toolUse"]
+    assert call.get("type") == started.get("type") == type
+    result = {"role": "user", "content": [{"toolResult": {"toolUseId": call["toolUseId"], "content": [{"text": "7"}]}}]}
+    assert bedrock.converse(modelId=model, messages=[*said(), turn, result], toolConfig={"tools": CONVERSE_TOOLS})["output"]
+
+
 @pytest.mark.parametrize("model", [BEDROCK, BEDROCK_OLD])
 def test_converse_fits_an_answer_to_a_schema(bedrock, model):
     reply = bedrock.converse(modelId=model, messages=said(), outputConfig=TEXT_FORMAT)
@@ -169,7 +181,7 @@ BAD_TOOL = {"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "strin
         ),
         (
             {"modelId": NOVA, "outputConfig": TEXT_FORMAT},
-            "This model doesn't support the outputConfig.textFormat field. Remove outputConfig.textFormat and try again.",
+            "This model doesn't support the outputConfig field. Remove outputConfig and try again.",
         ),
     ],
 )
@@ -187,6 +199,20 @@ def test_what_converse_refuses(bedrock, options, message):
 def test_converse_refuses_a_schema(bedrock, schema, message):
     config = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": schema}}}}
     assert refused(bedrock.converse, modelId=BEDROCK_OLD, messages=said(), outputConfig=config) == message
+
+
+def test_a_schema_may_limit_the_length_of_a_text(bedrock):
+    """As recorded with Claude Sonnet 4.5 in 2026, though AWS's page says otherwise."""
+    schema = {"type": "object", "properties": {"title": {"type": "string", "minLength": 1, "maxLength": 40}}, "required": ["title"], "additionalProperties": False}
+    config = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": {"schema": json.dumps(schema)}}}}
+    reply = bedrock.converse(modelId=BEDROCK_OLD, messages=said(), outputConfig=config)
+    validate(json.loads(reply["output"]["message"]["content"][-1]["text"]), schema)
+    message = json.loads(bedrock.invoke_model(modelId=BEDROCK_OLD, body=body(output_config={"format": {"type": "json_schema", "schema": schema}}))["body"].read())
+    validate(json.loads(message["content"][-1]["text"]), schema)
+    schema["properties"]["title"] = {"type": "number", "minimum": 1}
+    config["textFormat"]["structure"]["jsonSchema"]["schema"] = json.dumps(schema)
+    words = FROM_MODEL + "output_config.format.schema: For 'number' type, property 'minimum' is not supported"
+    assert refused(bedrock.converse, modelId=BEDROCK_OLD, messages=said(), outputConfig=config) == words
 
 
 def test_llama_takes_tools_but_not_in_a_stream(bedrock):

@@ -57,12 +57,42 @@ def test_the_roles_take_turns(bedrock, model):
     empty = "The content field in the Message object at messages.1 is empty. Add a ContentBlock object to the content field and try again."
     assert refused(bedrock, user(), assistant(), user(), model=model) == empty
     blank = "The text field in the ContentBlock object at messages.0.content.0 is blank. Add text to the text field, and try again."
-    assert refused(bedrock, user({"text": " \n"}), model=model) == blank
+    assert refused(bedrock, user({"text": ""}), model=model) == blank
 
 
-@pytest.mark.parametrize(("model", "taken"), [(NEW, True), (OLD, True), (NOVA, False), (LLAMA, False)])
-def test_a_conversation_may_start_with_claude_and_with_nobody_else(bedrock, model, taken):
-    """As recorded with Claude Sonnet 4.5."""
+@pytest.mark.parametrize("model", ALL)
+def test_white_space_alone_reaches_claude_who_wants_something_beside_it(bedrock, model):
+    """Beside other blocks it was recorded with Sonnet 4.5, alone it was refused to users of 2026."""
+    alone, beside = user({"text": "\n"}), user({"text": "Hello"}, {"text": "\n"})
+    if model not in (NEW, OLD):
+        blank = "The text field in the ContentBlock object at messages.0.content.{} is blank. Add text to the text field, and try again."
+        assert [refused(bedrock, one, model=model) for one in (alone, beside)] == [blank.format(0), blank.format(1)]
+        return
+    assert refused(bedrock, alone, model=model) == "The model returned the following errors: messages: text content blocks must contain non-whitespace text"
+    assert ask(bedrock, beside, model=model)["output"] and ask(bedrock, user(), model=model, system=[{"text": "\n"}])["output"]
+
+
+def test_what_aws_ran_itself_is_no_call_that_wants_a_result(bedrock):
+    """As recorded with Nova 2 Lite in 2026: the call, its result and a call of the client's own in one turn."""
+    ran = {"toolUse": {"toolUseId": "tooluse_1", "name": "nova_code_interpreter", "input": {"snippet": "1234 * 5678"}, "type": "server_tool_use"}}
+    output = {"json": {"stdOut": "7006652", "stdErr": "", "exitCode": 0, "isError": False}}
+    result = {"toolResult": {"toolUseId": "tooluse_1", "content": [output], "type": "nova_code_interpreter_result", "status": "success"}}
+    own = {"toolUse": {"toolUseId": "tooluse_2", "name": "look", "input": {}}}
+    answered = {"toolResult": {"toolUseId": "tooluse_2", "content": [{"text": "Done."}], "status": "success"}}
+    tools = {"tools": [{"toolSpec": {"name": "look", "inputSchema": {"json": {"type": "object"}}}}, {"systemTool": {"name": "nova_code_interpreter"}}]}
+    asked = {"model": "us.amazon.nova-2-lite-v1:0", "toolConfig": tools}
+    assert ask(bedrock, user(), assistant(ran, result, own), user(answered, {"text": "Now multiply that by 2"}), **asked)["output"]
+    assert ask(bedrock, user(), assistant(ran, result, {"text": "7006652"}), user(), **asked)["output"]
+    wanted = "Expected toolResult blocks at messages.2.content for the following Ids: tooluse_2"
+    assert refused(bedrock, user(), assistant(ran, result, own), user(), **asked) == wanted
+
+
+@pytest.mark.parametrize(
+    ("model", "taken"),
+    [(NEW, True), (OLD, True), ("qwen.qwen3-32b-v1:0", True), ("zai.glm-4.7-flash", True), ("moonshotai.kimi-k2.5", True), (NOVA, False), (LLAMA, False)],
+)
+def test_a_conversation_may_start_with_an_answer_for_some(bedrock, model, taken):
+    """As recorded with Claude Sonnet 4.5, and tried with the others by pydantic-ai on 2026-07-03."""
     messages = [assistant({"text": "Hello there!"}), user({"text": "Now say goodbye."})]
     if taken:
         assert ask(bedrock, *messages, model=model)["stopReason"] == "end_turn"
