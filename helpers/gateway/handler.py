@@ -356,7 +356,8 @@ class Handler:
         except Refusal as refusal:  # an answer that cannot go on
             entry.note = entry.note if fault else str(refusal)[:LONGEST_NOTE]
             content_type = next((value for name, value in response.headers if name.lower() == "content-type"), dialect.stream_type)
-            await request.write(dialect.stream_end(refusal, content_type, entry.operation, gone))
+            size = len(gone.first) + len(gone.last)  # which the end of some streams repeats
+            await request.write(await self.work(size, dialect.stream_end, refusal, content_type, entry.operation, gone))
             await request.finish()
 
     async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes], gone: events.Sent) -> None:
