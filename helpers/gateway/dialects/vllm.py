@@ -268,12 +268,12 @@ PYDANTIC = {
 }
 
 
-MODEL = "model"  # the title of an object that pydantic reads into a class of its own
+CLASS = "class"  # the title of an object that pydantic reads into a class of its own
 
 
 def _wrong_type(facts: dict[str, Any]) -> tuple[str, str]:
     name, word, unread = PYDANTIC[facts["expected"]]
-    if (facts.get("schema") or {}).get("title") == MODEL:
+    if (facts.get("schema") or {}).get("title") == CLASS:
         return "model_attributes_type", "Input should be a valid dictionary or object to extract fields from"
     if isinstance(facts.get("value"), str) and unread:
         return f"{name}_parsing", f"Input should be a valid {word}{unread}"

@@ -34,6 +34,13 @@ TOOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "namespace": (("description", "name", "tools", "type"), ()),
     **dict.fromkeys(("web_search_preview", "web_search_preview_2025_03_11"), (("type",), ("search_content_types", "search_context_size", "user_location"))),
     "apply_patch": (("type",), ("allowed_callers",)),
+    "programmatic_tool_calling": (("type",), ()),
+    "tool_search": (("type",), ("description", "execution", "parameters")),
+    "image_generation": (
+        ("type",),
+        ("action", "background", "complexity", "frame_count", "frame_duration_ms", "input_fidelity", "input_image_mask", "model", "moderation")
+        + ("output_compression", "output_format", "partial_images", "quality", "size", "svg"),
+    ),
 }
 # Choices of a tool that is no function, and what each must have: nothing of them forces a call.
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -53,7 +60,7 @@ PENALTY = nullable(between("number", -2, 2))
 
 def _model(schema: Json) -> Json:
     """An object that pydantic reads into a class."""
-    return nullable({**schema, "title": vllm.MODEL})
+    return nullable({**schema, "title": vllm.CLASS})
 
 
 _check_fields = checker(
@@ -134,7 +141,7 @@ def _check_format(form: Any) -> None:
         return
     at = "text.format.ResponseFormatText"
     if not isinstance(form, dict):
-        raise Refusal("wrong_type", param=at, expected="object", schema={"title": vllm.MODEL})
+        raise Refusal("wrong_type", param=at, expected="object", schema={"title": vllm.CLASS})
     if "type" not in form:
         raise Refusal("missing", param=f"{at}.type")
     if form["type"] in ("text", "json_object"):
@@ -150,13 +157,10 @@ def _check_format(form: Any) -> None:
 def _check_tool(tool: Any, at: str) -> None:
     """A tool of any kind. Of all that pydantic says of a wrong one the first error is why it is no function."""
     if not isinstance(tool, dict):
-        raise Refusal("wrong_type", param=at, expected="object", schema={"title": vllm.MODEL})
+        raise Refusal("wrong_type", param=at, expected="object", schema={"title": vllm.CLASS})
     kind = tool.get("type")
-    if isinstance(kind, str) and all(name in tool for name in TOOLS.get(kind, (("no such tool",),))[0]):
-        return
-    if kind in ("image_generation", "programmatic_tool_calling", "tool_search"):
-        return
-    _check_function(tool, at)
+    if not isinstance(kind, str) or kind not in TOOLS or any(name not in tool for name in TOOLS[kind][0]):
+        _check_function(tool, at)
 
 
 # ---- what they ask for -------------------------------------------------------
@@ -183,13 +187,13 @@ def _chat_choice(choice: str | Json, tools: list[Json]) -> str | Json:
         raise vllm.invalid(text, "tool_choice")
     if isinstance(choice, str):
         return choice
-    return {"type": "function", "function": {"name": choice["name"]}} if choice["type"] == "function" else "auto"
+    is_function = choice["type"] == "function" and any(tool["type"] == "function" and tool["name"] == choice["name"] for tool in tools)
+    return {"type": "function", "function": {"name": choice["name"]}} if is_function else "auto"
 
 
 def forces_other(body: Json) -> bool:
     """Whether a body that was checked forces the call of a tool that is no function: a custom one, or one in a namespace."""
-    choice = body.get("tool_choice")
-    if isinstance(choice, dict):
-        named = [tool for tool in body["tools"] if tool.get("name") == choice.get("name")]
-        return choice["type"] == "custom" or (choice["type"] == "function" and all(tool["type"] != "function" for tool in named))
-    return choice == "required" and all(tool["type"] != "function" for tool in body["tools"])
+    choice, tools = body.get("tool_choice"), body.get("tools") or ()
+    if isinstance(choice, dict) and choice["type"] in ("function", "custom"):
+        return all(tool["type"] != "function" for tool in tools if tool.get("name") == choice["name"])
+    return choice == "required" and all(tool["type"] != "function" for tool in tools)

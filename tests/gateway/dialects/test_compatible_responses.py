@@ -328,5 +328,30 @@ def test_a_fault_in_a_stream_ends_it(client, gateway):
     assert "response.completed" not in [event.type for event in client.responses.create(model="house", input="Hi", stream=True)]
 
 
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"tool_choice": {"type": "web_search_preview"}},
+        {"tool_choice": {"type": "mcp", "server_label": "x"}, "tools": [WEATHER]},
+        {"tools": [WEATHER, {"type": "image_generation"}, {"type": "tool_search"}, {"type": "file_search", "vector_store_ids": []}]},
+        {"input": [{"type": "message", "role": "assistant", "content": [{"type": "refusal", "refusal": "No."}]}]},
+        {"input": [{"type": "message", "role": "assistant", "content": []}, {"role": "user", "content": "Hi"}]},
+        {"input": [{"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "x"}, {"type": "custom_tool_call_output", "call_id": "c", "output": "y"}]},
+        {"metadata": None, "text": None, "reasoning": None, "include": None, "background": None, "stop": None, "top_logprobs": None},
+    ],
+    ids=lambda more: str(more)[:80],
+)
+def test_what_vllm_takes_is_answered(gateway, more):
+    body = {"model": "house", "input": "Hi", "max_output_tokens": 2, **more}
+    assert post(body).status_code == 200 and "response.completed" in post({**body, "stream": True}).text
+
+
+@pytest.mark.parametrize("choice", [{"type": "function", "name": "c"}, {"type": "custom", "name": "c"}])
+def test_a_custom_tool_is_not_called(gateway, choice):
+    tools = [WEATHER, {"type": "custom", "name": "c"}]
+    answer = post({"model": "house", "input": "Hi", "max_output_tokens": 2, "tools": tools, "tool_choice": choice})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "tool_choice") and "calls functions alone" in answer.text
+
+
 def test_fields_that_are_not_vllms_mean_nothing(gateway):
     assert post({"model": "house", "input": "Hi", "max_output_tokens": 2, "put_in": 1, "given": {"new": []}, "n": 3}).status_code == 200
