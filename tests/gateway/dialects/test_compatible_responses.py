@@ -36,6 +36,14 @@ PLAIN, STREAMED = ([one for one in SAID if bool(one["body"].get("stream")) is st
 REFUSED = [one for one in CREATED if one["status"] != 200]
 
 
+@pytest.fixture(scope="module")
+def served():
+    """The address of one gateway for all that was captured: what one request asks does not change what the next is answered."""
+    running = Gateway(pace=0).start()
+    yield f"{running.base_url}/compatible"
+    running.stop()
+
+
 @pytest.fixture
 def client(gateway):
     return OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], api_key="not needed", max_retries=0, timeout=60)
@@ -53,8 +61,8 @@ def post(body, base=None):
 
 # ---- as captured ---------------------------------------------------------------------------------------------
 @pytest.mark.parametrize("one", PLAIN, ids=asked)
-def test_a_greedy_response_is_that_of_vllm_word_for_word(gateway, one):
-    answer = ask(one)
+def test_a_greedy_response_is_that_of_vllm_word_for_word(served, one):
+    answer = ask(one, served)
     found, said = answer.json(), json.loads(one["text"])
     assert (answer.status_code, stripped(found)) == (200, stripped(said))
     assert [list(found), list(found["usage"]), *map(list, found["output"])] == [list(said), list(said["usage"]), *map(list, said["output"])]
@@ -71,8 +79,8 @@ def joined(sent):
 
 
 @pytest.mark.parametrize("one", STREAMED, ids=asked)
-def test_a_greedy_stream_has_the_events_of_vllm(gateway, one):
-    answer = ask(one)
+def test_a_greedy_stream_has_the_events_of_vllm(served, one):
+    answer = ask(one, served)
     found, said = events(answer.text), events(one["text"])
     assert stripped(joined(found)) == stripped(joined(said))
     assert [event["sequence_number"] for event in found] == list(range(len(found)))
@@ -82,7 +90,7 @@ def test_a_greedy_stream_has_the_events_of_vllm(gateway, one):
 
 
 @pytest.mark.parametrize("one", CALLED, ids=asked)
-def test_a_forced_call_has_the_shape_of_vllm(gateway, one):
+def test_a_forced_call_has_the_shape_of_vllm(served, one):
     def shape(value):
         if isinstance(value, list):
             return [shape(one) for one in value]
@@ -91,7 +99,7 @@ def test_a_forced_call_has_the_shape_of_vllm(gateway, one):
             return {name: "" if name in said else shape(one) for name, one in stripped(value).items()}
         return value
 
-    answer = ask(one)
+    answer = ask(one, served)
     if one["body"].get("stream"):
         found, said = joined(events(answer.text))[:-2], joined(events(one["text"]))[:-2]
     else:
@@ -103,15 +111,15 @@ def test_a_forced_call_has_the_shape_of_vllm(gateway, one):
 
 
 @pytest.mark.parametrize("one", REFUSED, ids=asked)
-def test_a_response_is_refused_in_the_words_of_vllm(gateway, one):
-    answer = ask(one)
+def test_a_response_is_refused_in_the_words_of_vllm(served, one):
+    answer = ask(one, served)
     assert answer.status_code == one["status"]
     same_error(answer.json(), json.loads(one["text"]))
 
 
 @pytest.mark.parametrize("one", OTHERS, ids=lambda one: f"{one['method']} {one['path']}")
-def test_there_is_no_store_of_responses(gateway, one):
-    answer = ask(one)
+def test_there_is_no_store_of_responses(served, one):
+    answer = ask(one, served)
     assert (answer.status_code, answer.headers.get("allow")) == (one["status"], one.get("allow"))
     said = json.loads(one["text"])
     if said.get("error", {}).get("type") == "Bad Request":
