@@ -15,6 +15,7 @@ INCLUDE = (
     *("code_interpreter_call.outputs", "computer_call_output.output.image_url", "file_search_call.results", "message.input_image.image_url"),
     *(LOGPROBS, "reasoning.encrypted_content"),
 )
+PREVIEWS = ("web_search_preview", "web_search_preview_2025_03_11")
 FUNCTION = ("name", "parameters", "strict", "type", "allowed_callers", "async", "defer_loading", "description", "output_schema")
 # The other tools of the SDK whose types vLLM reads them with (openai 3.54): the fields of each, those that it must have first.
 TOOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -32,7 +33,7 @@ TOOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "shell": (("type",), ("allowed_callers", "environment")),
     "custom": (("name", "type"), ("allowed_callers", "async", "defer_loading", "description", "format")),
     "namespace": (("description", "name", "tools", "type"), ()),
-    **dict.fromkeys(("web_search_preview", "web_search_preview_2025_03_11"), (("type",), ("search_content_types", "search_context_size", "user_location"))),
+    **dict.fromkeys(PREVIEWS, (("type",), ("search_content_types", "search_context_size", "user_location"))),
     "apply_patch": (("type",), ("allowed_callers",)),
     "programmatic_tool_calling": (("type",), ()),
     "tool_search": (("type",), ("description", "execution", "parameters")),
@@ -44,7 +45,7 @@ TOOLS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 # Choices of a tool that is no function, and what each must have: nothing of them forces a call.
 CHOICES: dict[str, tuple[str, ...]] = {
-    **dict.fromkeys(("file_search", "web_search_preview", "web_search_preview_2025_03_11", "computer", "computer_use_preview", "computer_use"), ()),
+    **dict.fromkeys(("file_search", *PREVIEWS, "computer", "computer_use_preview", "computer_use"), ()),
     **dict.fromkeys(("image_generation", "code_interpreter", "apply_patch", "shell", "programmatic_tool_calling"), ()),
     "allowed_tools": ("mode", "tools"),
     "mcp": ("server_label",),
@@ -52,7 +53,8 @@ CHOICES: dict[str, tuple[str, ...]] = {
 CALLABLE = ("function", "custom", "namespace")
 NOT_FOUND = "Tool choice 'function' not found in 'tools' parameter."
 AS_IN_CHAT = (
-    *("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "seed", "stop", "stream", "logit_bias"),
+    *("temperature", "top_p", "top_k", "min_p", "presence_penalty", "frequency_penalty", "repetition_penalty"),
+    *("seed", "stop", "stream", "logit_bias"),
 )
 EFFORTS = one_of("none", "minimal", "low", "medium", "high", "xhigh", "max")
 PENALTY = nullable(between("number", -2, 2))

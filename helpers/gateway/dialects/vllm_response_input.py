@@ -16,7 +16,8 @@ Json = dict[str, Any]
 ROLES = ("user", "assistant", "system", "developer")
 GIVEN = ("input_text", "input_image", "input_file")
 SAID = ("output_text", "refusal")
-WORDS = {"input_text": "text", "output_text": "text", "refusal": "refusal", "summary_text": "text", "reasoning_text": "text"}  # where a part says something
+# The field of a part that says something.
+WORDS = {**dict.fromkeys(("input_text", "output_text", "summary_text", "reasoning_text"), "text"), "refusal": "refusal"}
 UNFINISHED = ("in_progress", "incomplete")
 # Items of tools that OpenAI runs, and of its own state: known to the SDK whose types vLLM reads them with, and to no chat.
 UNSERVED = (
@@ -58,7 +59,8 @@ def _is_part(part: Any, kinds: tuple[str, ...]) -> bool:
 
 def _is_thought(item: Json) -> bool:
     content, hidden = item.get("content"), item.get("encrypted_content")
-    return _are_parts(item.get("summary"), ("summary_text",)) and (content is None or _are_parts(content, ("reasoning_text",))) and isinstance(hidden, str | None)
+    is_said = content is None or _are_parts(content, ("reasoning_text",))
+    return is_said and _are_parts(item.get("summary"), ("summary_text",)) and isinstance(hidden, str | None)
 
 
 def _is_output(item: Json) -> bool:

@@ -82,9 +82,11 @@ def admit(question: Question) -> None:
     if body.get("previous_response_id") is not None:
         raise _not_found(body["previous_response_id"])
     if fields.forces_other(body):
-        raise Refusal("bad_value", "The course's gateway calls functions alone, and no custom tools or tools of a namespace. A real vLLM does.", param="tool_choice")
+        text = "The course's gateway calls functions alone, and no custom tools or tools of a namespace. A real vLLM does."
+        raise Refusal("bad_value", text, param="tool_choice")
     if given.goes_on(body["input"]) and model.id != adapters.BASE:
-        text = f"The course's gateway does not have the tokenizer of {model.id}, and goes on with a message for the house model alone: ask for `{adapters.BASE}`."
+        text = f"The course's gateway does not have the tokenizer of {model.id}, and goes on with a message for the house model alone"
+        text += f": ask for `{adapters.BASE}`."
         raise Refusal("bad_value", text, param="input")
 
 

@@ -290,9 +290,11 @@ def _whole(engine: Engine, question: Question) -> list[int]:
     It is read no further than the context reaches, as others wait meanwhile. Raises Refusal("too_long").
     """
     ids: list[int] = []
+    most = engine.model.context
     for message in question.messages:
+        role = message.role[: most * engine.tokenizer.longest]  # vLLM takes any
         shown = replace(message, parts=tuple(part for part in message.parts if part.kind != "tool_use"))
-        ids += engine.turn(message.role, _end(engine, shown, engine.model.context))
+        ids += engine.turn(role, _end(engine, shown, most))
         if len(engine.chat_of([ids])) >= engine.model.context:
             raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
     return engine.chat_of([ids])

@@ -248,6 +248,15 @@ def test_a_chat_is_read_as_a_response_is(client):
     assert tokens["count"] == response.usage.input_tokens
 
 
+def test_a_role_may_be_any_but_has_to_fit(client):
+    def chat(role):
+        return client.chat.completions.create(model="house", messages=[{"role": role, "content": "Hi"}], temperature=0, max_tokens=2).usage.prompt_tokens
+
+    assert chat("a critic of books") > chat("user")
+    with pytest.raises(openai.BadRequestError, match="maximum context length is 2048 tokens"):
+        chat("critic " * 100_000)
+
+
 # ---- live and record mode ------------------------------------------------------------------------------------
 @pytest.fixture
 def make(gateway, tmp_path):
