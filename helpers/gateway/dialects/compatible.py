@@ -12,7 +12,7 @@ from typing import Any
 
 from helpers import models
 from helpers.gateway.answer import Answer, Choice, Piece, TokenScore
-from helpers.gateway.dialects import adapters, vllm, vllm_completions, vllm_tokens
+from helpers.gateway.dialects import adapters, vllm, vllm_completions, vllm_response_fields, vllm_responses, vllm_tokens
 from helpers.gateway.dialects.openai import chat, embeddings
 from helpers.gateway.dialects.openai.dialect import OpenAI
 from helpers.gateway.dialects.vllm_answer import FINGERPRINT, VERSION, last_usage, plain_usage
@@ -41,6 +41,7 @@ class Compatible(OpenAI):
         return [
             route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
             route("POST", "/v1/completions", "completions", read=self.read_completion, write=vllm_completions.write, stream=vllm_completions.stream, weigh=vllm_tokens.weigh),
+            *vllm_responses.routes(self.read_response),
             route("POST", "/tokenize", "tokenize", handle=self.tokenize, weigh=vllm_tokens.weigh),
             route("POST", "/detokenize", "detokenize", handle=self.detokenize, weigh=vllm_tokens.weigh),
             route("POST", "/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
@@ -65,7 +66,7 @@ class Compatible(OpenAI):
             raise Refusal("missing", param="model")
         vllm.check(call.json)
         model = self.model(call.json["model"], call)
-        body = {**call.json, "messages": vllm.as_texts(call.json["messages"], model)}
+        body = {**call.json, "messages": vllm.as_strings(call.json["messages"], model)}
         question = chat.question(body, model, self.provider)
         if question.limit is not None and question.limit > question.model.context:
             name = "max_completion_tokens" if "max_completion_tokens" in call.json else "max_tokens"
@@ -75,6 +76,15 @@ class Compatible(OpenAI):
     def read_completion(self, call: Call) -> Question:
         vllm_completions.check(call.json)
         return vllm_completions.question(call.json, self._house(call), self.provider)
+
+    def read_response(self, call: Call) -> Question:
+        vllm_response_fields.check(call.json)
+        model = self.model(call.json.get("model") or adapters.BASE, call)
+        return self.check_length(vllm_responses.question(call.json, model, self.provider))
+
+    def admit(self, call: Call, question: Question) -> None:
+        if call.path == vllm_responses.PATH:
+            vllm_responses.admit(question)
 
     def _house(self, call: Call) -> models.Model:
         """The house model, by its name, an adapter's, or none at all. Raises Refusal for another, whose tokenizer is not here."""

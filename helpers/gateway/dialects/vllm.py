@@ -136,6 +136,8 @@ def check_sampling(body: dict[str, Any]) -> None:
         text = f"{name} must be in {'(' if name == 'top_p' else '['}{low}, {high}], got {float(value)}."
         text = f"temperature must be non-negative, got {float(value)}." if name == "temperature" and value < 0 else text
         raise invalid(text, *((name, float(value)) if name in PLACED else ()))
+    if body.get("repetition_penalty") is not None and body["repetition_penalty"] <= 0:
+        raise invalid(f"repetition_penalty must be greater than zero, got {float(body['repetition_penalty'])}.")
     for name in ("max_completion_tokens", "max_tokens"):
         if body.get(name) is not None and body[name] < 1:
             raise invalid(f"max_tokens must be at least 1, got {body[name]}.", "max_tokens", body[name])
@@ -144,6 +146,8 @@ def check_sampling(body: dict[str, Any]) -> None:
     if "" in ([body["stop"]] if isinstance(body.get("stop"), str) else body.get("stop") or []):
         raise invalid("stop cannot contain an empty string.")
     top = body.get("top_logprobs") or 0
+    if top < -1:
+        raise invalid(f"logprobs must be non-negative or -1, got {top}.", "logprobs", top)
     if not 0 <= top <= MOST_LOGPROBS:
         raise invalid(f"Requested sample logprobs of {top}, which is greater than max allowed: {MOST_LOGPROBS}", "logprobs", top)
 
@@ -178,6 +182,15 @@ def as_texts(messages: list[dict[str, Any]], model: models.Model) -> list[dict[s
     return [{**{k: v for k, v in message.items() if k not in UNSEEN}, "content": _text_of(message.get("content"), model)} for message in messages]
 
 
+def as_strings(messages: list[dict[str, Any]], model: models.Model) -> list[dict[str, Any]]:
+    """The same, the parts of each as one text: vLLM sets them in lines of their own where a template asks for a text. Raises Refusal."""
+    return [{**message, "content": _in_lines(message["content"])} for message in as_texts(messages, model)]
+
+
+def _in_lines(content: Any) -> Any:
+    return "\n".join([part["text"] for part in content]) if isinstance(content, list) else content
+
+
 def _text_of(content: Any, model: models.Model) -> Any:
     if not isinstance(content, list):
         return content
@@ -206,6 +219,8 @@ def _part(part: Any, model: models.Model) -> str | None:
 def words(refusal: Refusal) -> tuple[int, str, str]:
     """Status, type and message of a refusal."""
     facts, param = refusal.facts, refusal.param
+    if "type" in facts:
+        return 404 if refusal.kind == "not_found" else 400, facts["type"], str(refusal)
     if refusal.kind == "unknown_model":
         served = ", ".join(model.id for model in models.of("compatible"))
         return 404, "NotFoundError", f"The model `{facts['model']}` does not exist. Valid aliases: {served}."
@@ -229,9 +244,10 @@ def words(refusal: Refusal) -> tuple[int, str, str]:
         *most, last = [f"'{value}'" for value in facts["bound"] if value is not None]
         text = f"Input should be {', '.join(most)} or {last}" if most else f"Input should be {last}"
         return 400, "Bad Request", f"1 validation error:\n  {{'type': 'literal_error', 'loc': '{_place(param)}', 'msg': \"{text}\"}}"
-    if refusal.kind == "bad_value" and facts.get("rule") == "minimum":
-        text = f"Input should be greater than or equal to {facts['bound']}"
-        return 400, "Bad Request", f"1 validation error:\n  {{'type': 'greater_than_equal', 'loc': '{_place(param)}', 'msg': '{text}'}}"
+    if refusal.kind == "bad_value" and facts.get("rule") in BOUNDS:
+        word = BOUNDS[facts["rule"]]
+        text = f"Input should be {word} than or equal to {facts['bound']}"
+        return 400, "Bad Request", f"1 validation error:\n  {{'type': '{word}_than_equal', 'loc': '{_place(param)}', 'msg': '{text}'}}"
     if refusal.kind == "above_window":
         text = f"{param}={facts['value']} cannot be greater than max_model_len={facts['maximum']}. Please request fewer output tokens."
         return 400, "BadRequestError", f"{text} (parameter={param}, value={facts['value']})"
@@ -240,6 +256,7 @@ def words(refusal: Refusal) -> tuple[int, str, str]:
     return status, names.get(status, "InternalServerError"), message
 
 
+BOUNDS = {"minimum": "greater", "maximum": "less"}
 # A type of JSON as pydantic names it, and what it says where a text stands in its place.
 PYDANTIC = {
     "integer": ("int", "integer", ", unable to parse string as an integer"),
@@ -251,10 +268,17 @@ PYDANTIC = {
 }
 
 
+CLASS = "class"  # the title of an object that pydantic reads into a class of its own
+
+
 def _wrong_type(facts: dict[str, Any]) -> tuple[str, str]:
     name, word, unread = PYDANTIC[facts["expected"]]
+    if (facts.get("schema") or {}).get("title") == CLASS:
+        return "model_attributes_type", "Input should be a valid dictionary or object to extract fields from"
     if isinstance(facts.get("value"), str) and unread:
         return f"{name}_parsing", f"Input should be a valid {word}{unread}"
+    if name == "int" and isinstance(facts.get("value"), float) and not facts["value"].is_integer():
+        return "int_from_float", "Input should be a valid integer, got a number with a fractional part"
     return f"{name}_type", f"Input should be a valid {word}"
 
 
@@ -262,10 +286,11 @@ def param(refusal: Refusal) -> str | None:
     """The param field: the place in the body for what is missing, input_tokens for a long prompt."""
     if refusal.kind in ("unknown_model", "too_long"):
         return "model" if refusal.kind == "unknown_model" else "input_tokens"
-    by_pydantic = refusal.kind in ("missing", "wrong_type") or refusal.facts.get("rule") in ("enum", "minimum")
+    by_pydantic = refusal.kind in ("missing", "wrong_type") or refusal.facts.get("rule") in ("enum", *BOUNDS)
     return _place(refusal.param) if by_pydantic else refusal.param
 
 
 def _place(param: str | None) -> str:
-    """A path such as messages[0].role as pydantic writes it: body.messages.0.role."""
-    return "body." + (param or "").replace("[", ".").replace("]", "")
+    """A path such as messages[0].role as pydantic writes it: body.messages.0.role. One of the query has its place already."""
+    place = (param or "").replace("[", ".").replace("]", "")
+    return place if place.startswith("query.") else "body." + place

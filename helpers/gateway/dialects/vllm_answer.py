@@ -7,6 +7,7 @@ from typing import Any
 from helpers.gateway.answer import Answer
 
 VERSION = "0.32.0"
+USUAL_TEMPERATURE = 0.5  # of the house model, in its generation_config.json, where a request names none
 FINGERPRINT = f"vllm-{VERSION}-123ff4e6"
 
 

@@ -28,7 +28,7 @@ INCOMPATIBLE = (
     "continue_final_message and add_generation_prompt are not compatible. Use continue_final_message when you want the model to continue the final "
     "message, and add_generation_prompt when you want to add a header that will prompt it to start a new assistant message instead."
 )
-ROLES = {"system": "system", "assistant": "assistant"}  # every other role is a user's, as the engine reads it
+OPENED = "<|im_start|>assistant\n"
 TOKEN = between("integer", 0)
 _check_text = checker(shape("prompt", prompt=STRING, add_special_tokens=BOOLEAN, return_token_strs=nullable(BOOLEAN)))
 _check_chat = checker(
@@ -89,14 +89,20 @@ def _text(body: dict[str, Any], model: Model) -> str:
         raise vllm.invalid(INCOMPATIBLE)
     if not body["messages"]:
         raise vllm.invalid("Cannot apply chat template to an empty conversation. Provide at least one message.")
-    text = "".join(_turn(message, index, model) for index, message in enumerate(body["messages"]))
-    return text.removesuffix("<|im_end|>\n") if continues else text + "<|im_start|>assistant\n" * begins
+    text = rendered(body["messages"], model, continues=continues)
+    return text if continues or begins else text.removesuffix(OPENED)
+
+
+def rendered(messages: list[dict[str, Any]], model: Model, *, continues: bool = False) -> str:
+    """A chat in the model's template, with the beginning of an answer, or open at the end of the last message. Raises Refusal."""
+    text = "".join(_turn(message, index, model) for index, message in enumerate(messages))
+    return text.removesuffix("<|im_end|>\n") if continues else text + OPENED
 
 
 def _turn(message: dict[str, Any], index: int, model: Model) -> str:
-    """A turn in the model's chat template, read as in chat."""
-    read = chat.message(vllm.as_texts([message], model)[0], f"messages[{index}]", model)
-    return f"<|im_start|>{ROLES.get(read.role, 'user')}\n{''.join(part.text for part in read.parts)}<|im_end|>\n"
+    """A turn in the model's chat template, read as in chat. It shows no calls."""
+    read = chat.message(vllm.as_strings([message], model)[0], f"messages[{index}]", model)
+    return f"<|im_start|>{read.role}\n{read.text}<|im_end|>\n"
 
 
 def _names(ids: list[int]) -> list[str]:

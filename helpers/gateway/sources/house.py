@@ -285,10 +285,16 @@ def _instruction(engine: Engine, message: Message, most: int) -> list[int]:
 
 
 def _whole(engine: Engine, question: Question) -> list[int]:
-    """The whole chat as token ids. It is read no further than the context reaches, as others wait meanwhile. Raises Refusal("too_long")."""
+    """The whole chat as token ids, as its own template shows it: each role by its name, and no calls.
+
+    It is read no further than the context reaches, as others wait meanwhile. Raises Refusal("too_long").
+    """
     ids: list[int] = []
+    most = engine.model.context
     for message in question.messages:
-        ids += _turn(engine, message, engine.model.context)
+        role = message.role[: most * engine.tokenizer.longest]  # vLLM takes any
+        shown = replace(message, parts=tuple(part for part in message.parts if part.kind != "tool_use"))
+        ids += engine.turn(role, _end(engine, shown, most))
         if len(engine.chat_of([ids])) >= engine.model.context:
             raise Refusal("too_long", model=MODEL, tokens=len(ids), maximum=engine.model.context, limit=question.limit)
     return engine.chat_of([ids])
@@ -296,8 +302,12 @@ def _whole(engine: Engine, question: Question) -> list[int]:
 
 def _turn(engine: Engine, message: Message, most: int) -> list[int]:
     """The token ids of a turn, at least the last `most`: of a long text no more is read than they can take."""
-    text = _text(message)[-most * engine.tokenizer.longest :]
-    return engine.turn(ROLES.get(message.role, "user"), text)
+    return engine.turn(ROLES.get(message.role, "user"), _end(engine, message, most))
+
+
+def _end(engine: Engine, message: Message, most: int) -> str:
+    """The text of a turn; of a long one as much of its end as these tokens can take."""
+    return _text(message)[-most * engine.tokenizer.longest :]
 
 
 def _text(message: Message) -> str:

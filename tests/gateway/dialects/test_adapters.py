@@ -45,6 +45,8 @@ def test_an_adapter_answers_under_its_own_name(client, folder):
     own, base = (client.chat.completions.create(model=name, **QUESTION) for name in ("shop", "house"))
     assert own.model == "shop" and own.choices[0].message.content == base.choices[0].message.content
     assert client.chat.completions.create(model="shop", stream=True, **QUESTION).__next__().model == "shop"
+    response = client.responses.create(model="shop", input="What is vLLM?", temperature=0, max_output_tokens=8)
+    assert (response.model, response.output_text) == ("shop", own.choices[0].message.content)
     assert post("load", lora_name="shop", lora_path=path).json()["error"]["message"] == "The lora adapter 'shop' has already been loaded."
     assert post("unload", lora_name="shop").status_code == 200
     with pytest.raises(openai.NotFoundError):

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from decimal import Decimal
-from pathlib import Path
 
 import httpx2
 import openai
@@ -13,8 +12,9 @@ from openai import OpenAI
 
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources.upstream import Upstream
+from tests.gateway.dialects.vllm_captured import asked, events, exchanges, same_error, stripped
 
-CAPTURED = json.loads((Path(__file__).parents[2] / "data" / "vllm_completions.json").read_text(encoding="utf-8"))["exchanges"]
+CAPTURED = exchanges("vllm_completions.json")
 TOKENS = [one for one in CAPTURED if "tokenize" in one["path"]]
 COMPLETIONS = [one for one in CAPTURED if one["path"] == "/v1/completions"]
 UNSERVED = ({"echo", "logprobs"}, {"use_beam_search"})  # together in a body; these are refused in words of the gateway's own
@@ -35,41 +35,8 @@ def client(gateway):
     return OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], api_key="not needed", max_retries=0)
 
 
-def asked(one):
-    return json.dumps(one["body"])[:100]
-
-
 def post(path, body):
     return httpx2.post(os.environ["COMPATIBLE_BASE_URL"].removesuffix("/v1") + path, json=body, timeout=60)
-
-
-def same_error(found, said):
-    """Whether two refusals are the same, but for what this mount shortens: the first error of pydantic alone, and other names of models."""
-    found, said = found["error"], said["error"]
-    assert list(found) == list(said) and (found["type"], found["param"], found["code"]) == (said["type"], said["param"], said["code"])
-    if said["type"] == "Bad Request":
-        first = said["message"].split("\n")[1].split(", 'input'")[0]
-        assert found["message"] == f"1 validation error:\n{first}}}"
-    elif said["code"] == 404:
-        assert found["message"].startswith(said["message"].split(" Valid")[0])
-    else:
-        assert found["message"] == said["message"]
-
-
-def stripped(value):
-    """An answer without what is new each time, and with log-probabilities as far as two computations agree."""
-    if isinstance(value, float):
-        return pytest.approx(value, abs=0.1)  # the real one computed in bfloat16
-    if isinstance(value, list):
-        return [stripped(one) for one in value]
-    if isinstance(value, dict):
-        gone = ("id", "created", "system_fingerprint", "prompt_tokens_details")  # this mount tells the details
-        return {name: stripped(one) for name, one in value.items() if name not in gone}
-    return value
-
-
-def events(text):
-    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
 
 
 # ---- completions ---------------------------------------------------------------------------------------------

@@ -127,6 +127,24 @@ def compatible_completion(r: Random) -> Body:
     return {"model": r.choice(("house",) * 9 + (r.choice(MODELS["compatible"]),)), "prompt": given, "max_tokens": limit(r), **stream, **plain, **rare}
 
 
+def compatible_response(r: Random) -> Body:
+    part = r.choice(({"type": "input_text", "text": text(r)}, {"type": "input_image", "image_url": "data:,"}, {"type": "input_file", "file_id": "f"}))
+    call = {"type": r.choice(("function_call", "function_call", "custom_tool_call")), "call_id": CALL_ID, "name": TOOL, "arguments": "{}", "input": "x"}
+    said = {"type": "message", "role": "assistant", "content": [{"type": r.choice(("output_text", "refusal")), "text": "A", "refusal": "A"}]}
+    rare = r.choice(({"type": "item_reference", "id": "msg_1"}, {"type": "reasoning", "summary": [], "content": [{"type": "reasoning_text", "text": "a"}]}, "a", {}))
+    items = [{"role": r.choice(("user", "developer")), "content": r.choice((text(r), [part, part], []))}, *[rare] * (r.random() < 0.1)]
+    items += [call, {"type": "function_call_output", "call_id": CALL_ID, "output": r.choice(("7", [part]))}] * (r.random() < 0.2)
+    items += [{**said, **some(r, 0.5, status=r.choice(("incomplete", "in_progress", "completed")))}] * (r.random() < 0.2)
+    tools = [{"type": "function", "name": TOOL, "parameters": chosen_schema(r)}, {"type": r.choice(("web_search", "custom", "nope")), "name": "c"}][: r.choice((1, 1, 2))]
+    named = r.choice(("auto", "none", "required", {"type": "function", "name": TOOL}, {"type": "custom", "name": "c"}, {"type": "allowed_tools", "mode": "auto", "tools": []}))
+    form = r.choice(({"type": "text"}, {"type": "json_object"}, {"type": "json_schema", "name": "n", "schema": chosen_schema(r)}, {"type": "x"}))
+    given = some(r, stream=True, instructions="Be brief.", include=["message.output_text.logprobs"], top_logprobs=r.choice((0, 2, -1, -2, 21)), truncation="auto")
+    rest = some(r, 0.08, text={"format": form}, temperature=0, stop=["a", "."], seed=1, store=False, background=True, previous_response_id="resp_1", metadata={"a": "b"})
+    rest |= some(r, 0.04, reasoning={"effort": r.choice(EFFORTS)}, presence_penalty=r.choice(NUMBERS), prompt={"id": "p"}, request_id="mine")
+    rest |= {"tools": tools, **some(r, 0.6, tool_choice=named)} if r.random() < 0.15 else {}
+    return {"model": r.choice(MODELS["compatible"]), "input": text(r) if r.random() < 0.4 else items, "max_output_tokens": limit(r), **given, **rest}
+
+
 def tokenized(r: Random) -> Body:
     said = {"messages": chat(r, "compatible")["messages"], **some(r, 0.2, add_generation_prompt=False, continue_final_message=True)}
     return {"model": "house", **(said if r.random() < 0.5 else {"prompt": text(r)}), **some(r, 0.3, return_token_strs=True, add_special_tokens=False)}

@@ -31,6 +31,7 @@ QUESTIONS: list[tuple[str, Callable[[Random], bodies.Body]]] = [
     ("/foundry/anthropic/v1/messages/count_tokens", bodies.counted_message),
     ("/compatible/v1/chat/completions", bodies.compatible_chat),
     ("/compatible/v1/completions", bodies.compatible_completion),
+    ("/compatible/v1/responses", bodies.compatible_response),
     ("/compatible/tokenize", bodies.tokenized),
     ("/compatible/detokenize", bodies.detokenized),
     *[(f"/{server}/v1/chat/completions", bodies.compatible_chat) for server in ("ollama", "tgi", "sglang", "llamacpp")],
@@ -71,7 +72,7 @@ READS = [
     *[f"/anthropic/v1/{what}" for what in ("models", "models/{anthropic}", "messages/batches", "messages/batches?limit=1", "messages/batches/none/results", "skills")],
     *[f"/gemini/v1beta/{what}" for what in ("models", "models/{gemini}", "cachedContents", "cachedContents/none", "batches", "batches/none")],
     *[f"/azure/openai/{what}" for what in ("v1/models", "v1/models/{azure}", "v1/responses/resp_none", "models?api-version=2024-10-21", "models/{azure}?api-version=2024-10-21")],
-    *["/compatible/v1/models", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
+    *["/compatible/v1/models", "/compatible/v1/responses/resp_1?stream=true", "/compatible/health", "/compatible/version", "/ollama/v1/models", "/ollama/api/tags", "/tgi/info", "/course/status", "/", "/nowhere"],
 ]
 
 

@@ -68,15 +68,15 @@ async def _text(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterato
     choice = answer.choices[0]
     here = {"item_id": ids["msg"], "output_index": place, "content_index": 0}
     opened = {**bodies.message(ids, bodies.text(""), answer.question.model), "status": "in_progress", "content": []}
-    yield {"type": "response.output_item.added", "output_index": place, "item": opened}
-    yield {"type": "response.content_part.added", **here, "part": bodies.text("")}
+    for event in text_opened(here, opened, bodies.text("")):
+        yield event
     async for piece in answer.stream():
         if piece.text or piece.scores:
             delta = {"delta": piece.text, "logprobs": bodies.logprobs(piece.scores), **chat.obfuscation(answer.question)}
             yield {"type": "response.output_text.delta", **here, **delta}
-    yield {"type": "response.output_text.done", **here, "text": choice.text, "logprobs": bodies.logprobs(choice.scores)}
-    yield {"type": "response.content_part.done", **here, "part": bodies.text(choice.text, choice.scores)}
-    yield {"type": "response.output_item.done", "output_index": place, "item": bodies.item(answer, ids)}
+    said = {"text": choice.text, "logprobs": bodies.logprobs(choice.scores)}
+    for event in text_closed(here, said, bodies.text(choice.text, choice.scores), bodies.item(answer, ids)):
+        yield event
 
 
 async def _call(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterator[Json]:
@@ -84,10 +84,32 @@ async def _call(answer: Answer, ids: dict[str, str], place: int) -> AsyncIterato
     choice = answer.choices[0]
     here = {"item_id": ids["fc"], "output_index": place}
     opened = tools.call_item(ids["fc"], ids["call"], choice.function, "", "in_progress")
-    yield {"type": "response.output_item.added", "output_index": place, "item": opened}
+    yield item_event("added", here, opened)
     async for piece in answer.stream():
         if piece.text:
             delta = {"delta": piece.text, **chat.obfuscation(answer.question)}
             yield {"type": "response.function_call_arguments.delta", **here, **delta}
-    yield {"type": "response.function_call_arguments.done", **here, "arguments": choice.text}
-    yield {"type": "response.output_item.done", "output_index": place, "item": bodies.item(answer, ids)}
+    for event in call_closed(here, {"arguments": choice.text}, bodies.item(answer, ids)):
+        yield event
+
+
+# ---- the sequence of events, which other servers have too ----------------------
+def item_event(what: str, here: Json, item: Json) -> Json:
+    """That an item was added, or is done. `here` is its place."""
+    return {"type": f"response.output_item.{what}", "output_index": here["output_index"], "item": item}
+
+
+def text_opened(here: Json, item: Json, part: Json) -> tuple[Json, ...]:
+    """The events before the text of a message."""
+    return item_event("added", here, item), {"type": "response.content_part.added", **here, "part": part}
+
+
+def text_closed(here: Json, said: Json, part: Json, item: Json) -> tuple[Json, ...]:
+    """The events after the text of a message; `said` is what the first of them repeats."""
+    done = {"type": "response.output_text.done", **here, **said}
+    return done, {"type": "response.content_part.done", **here, "part": part}, item_event("done", here, item)
+
+
+def call_closed(here: Json, said: Json, item: Json) -> tuple[Json, ...]:
+    """The events after the arguments of a call."""
+    return {"type": "response.function_call_arguments.done", **here, **said}, item_event("done", here, item)
