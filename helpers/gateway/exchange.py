@@ -138,6 +138,7 @@ class Question:
     prompts: tuple[tuple[int, ...], ...] = ()  # token ids of the house model that are gone on with as they stand: no chat, and each by itself
     vectors: Vectors | None = None  # of an embedding model: each message is a text by itself, and each gets a vector
     counts_as: int = 1  # requests, towards the limits of the provider
+    operation: str = ""  # of the provider's API, by which it was asked: what was captured has the form of one
     echo: dict[str, Any] = field(default_factory=dict, compare=False)  # the body, where the answer repeats parts of it
     chunk_tokens: int = 1  # how many tokens this provider puts into one chunk of a stream
 

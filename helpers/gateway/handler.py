@@ -204,6 +204,7 @@ class Handler:
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
         question = await self.work(_size(route, call), lambda: ready(route.read(call)))
+        question.operation = route.operation
         entry.model, entry.facts = question.model.id, question.model.source
         entry.evidence.goes_on = await self.work(_size(route, call), self._broken.taken_for_whole, question)
         return question

@@ -52,7 +52,7 @@ def question(body: dict[str, Any], model: Model, provider: str) -> Question:
     vllm.check_schemas({"response_format": asked["response_format"]})
     found = chat.question({**asked, "messages": vllm.as_strings(messages, model)}, model, provider)
     shapes = tuple((name, body[name]) for name in SHAPES if body.get(name) not in (None, "disabled"))
-    found = replace(found, sampling=(*found.sampling, ("responses", True), *shapes), echo=body)
+    found = replace(found, sampling=(*found.sampling, *shapes), echo=body)
     ids = _ids(body, messages, model)
     return replace(found, messages=(), prompts=(ids,)) if ids else found
 

@@ -142,7 +142,7 @@ class Recordings:
         """What is recorded for this very question, or None."""
         self.load()
         for captured in self._captured.get(question.key, ()):
-            if captured.line["shape"] == shape(question):
+            if {"operation": question.operation, **captured.line["shape"]} == shape(question):  # the oldest do not say by which they were asked
                 return _captured(captured)
         found = self._scripted.get(question.key)
         return None if found is None else _draft(found, question)
@@ -283,6 +283,7 @@ def shape(question: Question) -> dict[str, Any]:
         "stream": question.stream,
         "effort": question.effort,
         "sampling": [list(pair) for pair in question.sampling],
+        "operation": question.operation,
     }
 
 

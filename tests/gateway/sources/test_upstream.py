@@ -224,6 +224,36 @@ def test_every_sdk_works_through_record_and_replay(make, tmp_path, name):
     assert offline.meter.log().sources() == {"captured": 1}
 
 
+OTHER_WAYS = {  # to ask the same of the same model
+    "openai": (REQUESTS["openai chat"], ("/openai/v1/responses", {"model": CHAT["model"], "input": PROMPT})),
+    "anthropic": (REQUESTS["anthropic"], ("/anthropic/v1/chat/completions", CLAUDE)),
+    "gemini": (REQUESTS["gemini"], ("/gemini/v1beta/openai/chat/completions", {"model": GEMINI, "messages": MESSAGES})),
+    "gemini interactions": (REQUESTS["gemini"], ("/gemini/v1beta/interactions", {"model": GEMINI, "input": PROMPT})),
+    "gemini embeddings": ((f"/gemini/v1beta/models/{VECTORS}:embedContent", {"content": {"parts": [{"text": PROMPT}]}}), (f"/gemini/v1beta/models/{VECTORS}:batchEmbedContents", {"requests": [{"model": f"models/{VECTORS}", "content": {"parts": [{"text": PROMPT}]}}]})),
+    "bedrock": (REQUESTS["bedrock"], (f"/bedrock/model/{HAIKU}/invoke", {"anthropic_version": "bedrock-2023-05-31", "max_tokens": 500, "messages": MESSAGES})),
+}
+
+
+@pytest.mark.parametrize("name", OTHER_WAYS)
+def test_what_one_operation_answered_is_no_answer_of_another(make, tmp_path, name):
+    first, other = OTHER_WAYS[name]
+    assert ask(make("record"), *first).status_code == 200
+    offline = make("offline")
+    answer = ask(offline, *other)
+    assert "no recording for this request" in answer.text and answer.headers.get("x-course-source") != "captured"
+    assert ask(offline, *first).headers["x-course-source"] == "captured"
+
+
+def test_a_recording_that_names_no_operation_answers_any(make, tmp_path):
+    make("record")
+    SDKS["openai"]()
+    [line] = recorded(tmp_path)
+    del line["shape"]["operation"]  # as they were written up to November 2026
+    (tmp_path / "captured.jsonl").write_text(json.dumps(line) + "\n")
+    make("offline")
+    assert SDKS["openai"]()
+
+
 def test_a_recording_says_where_it_comes_from(make, tmp_path):
     make("record")
     SDKS["openai"]()
