@@ -122,7 +122,7 @@ def _limit(gateway: Gateway, provider: str, family: str, per_minute: int | None 
     if not isinstance(family, str):
         raise ValueError("family is the name of a limit, such as requests or tokens")
     if (per_minute is None) == (per_day is None):
-        raise ValueError("per_minute is missing; it takes provider, family and either per_minute or per_day")
+        raise ValueError("give provider, family and either per_minute or per_day")
     gateway.quotas.set_limits(provider, {family: per_minute} if per_day is None else {family + PER_DAY: per_day})
     return {"provider": provider, "family": family} | ({"per_minute": per_minute} if per_day is None else {"per_day": per_day})
 

@@ -16,6 +16,7 @@ from helpers.gateway.dialects import adapters, vllm, vllm_completions, vllm_resp
 from helpers.gateway.dialects.openai import chat, embeddings
 from helpers.gateway.dialects.openai.dialect import OpenAI
 from helpers.gateway.dialects.vllm_answer import FINGERPRINT, VERSION, last_usage, plain_usage
+from helpers.gateway.events import Sent
 from helpers.gateway.exchange import Question, Refusal, Vectors
 from helpers.gateway.quotas import Level
 from helpers.gateway.wire import Call, Headers, Response, Route, compact, hex_id, route
@@ -78,9 +79,16 @@ class Compatible(OpenAI):
         return vllm_completions.question(call.json, self._house(call), self.provider)
 
     def read_response(self, call: Call) -> Question:
+        if len(call.body) > vllm_responses.LARGEST:
+            raise Refusal("bad_value", vllm_responses.TOO_LARGE)
         vllm_response_fields.check(call.json)
         model = self.model(call.json.get("model") or adapters.BASE, call)
         return self.check_length(vllm_responses.question(call.json, model, self.provider))
+
+    def check_length(self, question: Question) -> Question:
+        """Of the house model's window: its template shows no tools."""
+        super().check_length(replace(question, tools=()) if question.model.id == adapters.BASE else question)
+        return question
 
     def admit(self, call: Call, question: Question) -> None:
         if call.path == vllm_responses.PATH:
@@ -221,6 +229,10 @@ class Compatible(OpenAI):
         response = self._json({"detail": "Method Not Allowed"}, 405)
         response.headers.append(("allow", method))
         return response
+
+    def stream_end(self, refusal: Refusal, content_type: str, operation: str, gone: Sent) -> bytes:
+        """As in chat, whatever the operation: a vLLM has no response that failed."""
+        return self.stream_error(refusal, content_type, first=not gone.first)
 
     def stream_error(self, refusal: Refusal, content_type: str, *, first: bool) -> bytes:
         status, kind, message = vllm.words(refusal)

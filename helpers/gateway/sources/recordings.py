@@ -141,9 +141,11 @@ class Recordings:
     def exact(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this very question, or None."""
         self.load()
-        for captured in self._captured.get(question.key, ()):
-            if {"operation": question.operation, **captured.line["shape"]} == shape(question):  # the oldest do not say by which they were asked
-                return _captured(captured)
+        captured = self._captured.get(question.key, ())
+        for asked in _shapes(question) if captured else ():
+            for recording in captured:
+                if recording.line["shape"] == asked:
+                    return _captured(recording)
         found = self._scripted.get(question.key)
         return None if found is None else _draft(found, question)
 
@@ -285,6 +287,12 @@ def shape(question: Question) -> dict[str, Any]:
         "sampling": [list(pair) for pair in question.sampling],
         "operation": question.operation,
     }
+
+
+def _shapes(question: Question) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Its shape, and that as it was written up to November 2026, when nothing said by which operation a question was asked."""
+    found = shape(question)
+    return found, {name: value for name, value in found.items() if name != "operation"}
 
 
 def _texts(said: Any) -> Iterable[str]:

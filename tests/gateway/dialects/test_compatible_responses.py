@@ -321,6 +321,20 @@ def test_what_is_recorded_answers_the_same_response_and_no_chat(make, own):
     assert post({**BODY, "previous_response_id": "resp_1"}, offline).status_code == 404
 
 
+@pytest.mark.parametrize("more", [{"user": "x" * 1_000_000}, {"tools": [{"type": "image_generation"}] * 1001}])
+def test_what_an_answer_repeats_has_an_end(client, more):
+    with pytest.raises(openai.BadRequestError, match="at most 1,000,000 bytes, with at most 1,000 tools"):
+        client.responses.create(model="house", input="Hi", **more)
+
+
+@pytest.mark.parametrize("truncation", ["auto", "disabled"])
+def test_tools_that_the_template_does_not_show_take_no_room(client, truncation):
+    long = {**WEATHER, "description": "word " * 3000}
+    assert client.responses.create(model="house", input="Hi", tools=[long], truncation=truncation, max_output_tokens=4).usage.input_tokens < 20
+    chat = {"type": "function", "function": {name: value for name, value in long.items() if name != "type"}}
+    assert client.chat.completions.create(model="house", messages=[{"role": "user", "content": "Hi"}], tools=[chat], max_tokens=4).usage.prompt_tokens < 20
+
+
 # ---- faults --------------------------------------------------------------------------------------------------
 def test_a_program_sets_what_is_answered(client, gateway):
     gateway.script("Rain.")
@@ -341,6 +355,10 @@ def test_a_fault_in_a_stream_ends_it(client, gateway):
     gateway.fault("overloaded_in_stream", "compatible")
     with pytest.raises(openai.APIError, match="overloaded"):
         list(client.responses.create(model="house", input="Hi", stream=True))
+    gateway.fault("overloaded_in_stream", "compatible", chunk=2)
+    with client.responses.with_streaming_response.create(model="house", input="Hi", stream=True) as response:
+        *_, last = response.read().decode().strip().split("\n\n")
+    assert json.loads(last.removeprefix("data: "))["error"].keys() == {"message", "type", "param", "code"}
     gateway.fault("stream_ended", "compatible")
     assert "response.completed" not in [event.type for event in client.responses.create(model="house", input="Hi", stream=True)]
 

@@ -244,14 +244,19 @@ def test_what_one_operation_answered_is_no_answer_of_another(make, tmp_path, nam
     assert ask(offline, *first).headers["x-course-source"] == "captured"
 
 
-def test_a_recording_that_names_no_operation_answers_any(make, tmp_path):
+def test_a_recording_that_names_no_operation_answers_any_that_has_none_of_its_own(make, tmp_path):
     make("record")
-    SDKS["openai"]()
+    said = SDKS["openai"]()
     [line] = recorded(tmp_path)
-    del line["shape"]["operation"]  # as they were written up to November 2026
-    (tmp_path / "captured.jsonl").write_text(json.dumps(line) + "\n")
+    shape = {name: value for name, value in line["shape"].items() if name != "operation"}  # as it was written up to November 2026
+    (tmp_path / "captured.jsonl").write_text(json.dumps({**line, "shape": shape}) + "\n")
     make("offline")
-    assert SDKS["openai"]()
+    assert SDKS["openai"]() == said
+    other = json.loads(json.dumps(line["answers"]).replace(json.dumps(said)[1:-1], "Another answer."))
+    assert other != line["answers"]
+    (tmp_path / "newer.jsonl").write_text(json.dumps({**line, "answers": other}) + "\n")
+    make("offline")
+    assert SDKS["openai"]() == "Another answer."
 
 
 def test_a_recording_says_where_it_comes_from(make, tmp_path):

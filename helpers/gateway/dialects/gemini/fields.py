@@ -32,7 +32,7 @@ ABOUT_A_PART = {
 }
 CONTENT = shape(closed=True, role=STRING, parts=list_of(shape(closed=True, **DATA, **ABOUT_A_PART)))
 THINKING = shape(closed=True, includeThoughts=BOOLEAN, thinkingBudget=INTEGER, thinkingLevel=STRING)
-FORMATS = "responseSchema responseJsonSchema _responseJsonSchema responseFormat"
+FORMATS = "responseSchema responseJsonSchema _responseJsonSchema"
 MEDIA = "speechConfig mediaResolution imageConfig audioTranscriptionConfig translationConfig enableAffectiveDialog"
 CONFIG = shape(
     closed=True,
@@ -47,6 +47,7 @@ CONFIG = shape(
     frequencyPenalty=NUMBER,
     responseMimeType=STRING,
     responseModalities=list_of(STRING),
+    responseFormat=shape(closed=True, **dict.fromkeys(("text", "image", "audio", "video"), OBJECT)),
     responseLogprobs=BOOLEAN,
     logprobs=between("integer", 0, 20),
     enableEnhancedCivicAnswers=BOOLEAN,

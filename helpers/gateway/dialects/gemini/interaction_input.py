@@ -95,7 +95,7 @@ def _config(body: Json) -> Json:
 
 
 def _format(body: Json) -> Json:
-    """The form of the answer: one format, or a list of which that of text counts."""
+    """The form of the answer: one format, or the first of a list. Raises Refusal for one of what is no text."""
     asked = body.get("response_format")
     formats = [one for one in (asked if isinstance(asked, list) else [asked]) if isinstance(one, dict)]
     modalities.check_text_alone([*(body.get("response_modalities") or ()), *(one.get("type") or "text" for one in formats)])

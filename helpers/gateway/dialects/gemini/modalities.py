@@ -20,8 +20,7 @@ def check(config: dict[str, Any]) -> None:
     for place, name in enumerate(asked):
         if name.upper() not in TEXT + OTHERS:
             raise Refusal("wrong_type", param=f"{PATH}[{place}]", expected="modality", value=name)
-    formats = config.get("responseFormat")
-    check_text_alone([*asked, *(formats if isinstance(formats, dict) else ())])
+    check_text_alone([*asked, *config.get("responseFormat", ())])
 
 
 def check_text_alone(asked: Iterable[str]) -> None:

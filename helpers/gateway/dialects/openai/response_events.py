@@ -25,12 +25,15 @@ def frame(event: Json, number: int) -> bytes:
 
 
 def failure(error: Json, gone: Sent) -> bytes:
-    """The end of a stream that fails: an error, and the response that it fails. As recorded in November 2025 (vercel/ai, openai-error.1)."""
+    """The end of a stream that fails: an error, and the response that it fails. As recorded in November 2025 (vercel/ai, openai-error.1).
+
+    A response in the background is written on: of that one the stream alone has failed.
+    """
     numbers = NUMBER.findall(gone.last)
     number = int(numbers[-1]) + 1 if numbers else 0
     frames = frame({"type": "error", "error": error}, number)
     begun = _begun(gone.first)
-    if begun:
+    if begun and not begun.get("background"):
         response = {**begun, "status": "failed", "error": {"code": error["code"] or "server_error", "message": error["message"]}}
         frames += frame({"type": "response.failed", "response": response}, number + 1)
     return frames

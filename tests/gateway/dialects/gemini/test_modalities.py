@@ -56,6 +56,13 @@ def test_a_format_of_what_is_no_text_is_refused(post, kind):
     assert (answer.status_code, answer.json()["error"]["message"]) == (400, ALONE)
 
 
+@pytest.mark.parametrize("form", [{"mimeType": "application/json"}, {"banana": {}}, 5, "x", {"image": 5}])
+def test_a_format_that_there_is_not_is_refused_as_such(post, form):
+    answer = post({"contents": [{"parts": [{"text": PROMPT}]}], "generationConfig": {"responseFormat": form}})
+    message = answer.json()["error"]["message"]
+    assert answer.status_code == 400 and message.startswith("Invalid ") and "response_format" in message
+
+
 @pytest.mark.parametrize("asked", ["IMAGE", 5, {"a": 1}, [["TEXT"]], [None], [7]])
 def test_what_is_no_list_of_names_is_a_400(post, asked):
     answer = post({"contents": [{"parts": [{"text": PROMPT}]}], "generationConfig": {"responseModalities": asked}})
