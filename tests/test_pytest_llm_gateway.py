@@ -154,7 +154,7 @@ def test_what_is_installed_has_all_that_the_gateway_needs(tmp_path):
     for name in tracked.stdout.splitlines():
         (source / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, source / name)
-    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=120)
+    subprocess.run(build, cwd=source, check=True, capture_output=True, timeout=300)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "installed")
     program = f"""
@@ -173,5 +173,5 @@ with httpx2.Client() as client:
     print(chat.status_code, vectors.status_code, helpers.price("gpt-6-luna") is not None)
     gateway.stop()
 """
-    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    ran = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert ran.stdout == "200 200 True\n", ran.stdout + ran.stderr

@@ -121,8 +121,10 @@ def _revoke(gateway: Gateway, key: str) -> dict[str, Any]:
 def _limit(gateway: Gateway, provider: str, family: str, per_minute: int | None = None, per_day: int | None = None) -> dict[str, Any]:
     if not isinstance(family, str):
         raise ValueError("family is the name of a limit, such as requests or tokens")
-    if (per_minute is None) == (per_day is None):
-        raise ValueError("give provider, family and either per_minute or per_day")
+    if per_minute is None and per_day is None:
+        raise ValueError("per_minute is missing; it takes provider, family and either per_minute or per_day")
+    if per_minute is not None and per_day is not None:
+        raise ValueError("give either per_minute or per_day, and the other in an order of its own")
     gateway.quotas.set_limits(provider, {family: per_minute} if per_day is None else {family + PER_DAY: per_day})
     return {"provider": provider, "family": family} | ({"per_minute": per_minute} if per_day is None else {"per_day": per_day})
 
