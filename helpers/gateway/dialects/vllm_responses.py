@@ -26,7 +26,7 @@ NO_STORE = (
     "This vLLM engine does not support `store=True` and therefore does not support the background mode. To enable these features, "
     "set the environment variable `VLLM_ENABLE_RESPONSES_API_STORE=1` when launching the vLLM server."
 )
-LARGEST = 1_000_000  # bytes of a request, of which an answer repeats most, a stream three times; the longest prompts need half of them
+LARGEST = 2_000_000  # bytes of a request, of which an answer repeats most, a stream three times; the longest prompts need a quarter of them
 MOST_TOOLS = 1000  # each is repeated with all fields of its kind, which may be ten times as much as was said
 TOO_LARGE = f"The course's gateway reads a request for a response of this server's of at most {LARGEST:,} bytes, with at most {MOST_TOOLS:,} tools."
 TRUTHS = ("true", "false", "1", "0", "on", "off", "yes", "no", "t", "f", "y", "n")

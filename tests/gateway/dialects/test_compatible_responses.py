@@ -321,9 +321,9 @@ def test_what_is_recorded_answers_the_same_response_and_no_chat(make, own):
     assert post({**BODY, "previous_response_id": "resp_1"}, offline).status_code == 404
 
 
-@pytest.mark.parametrize("more", [{"user": "x" * 1_000_000}, {"tools": [{"type": "image_generation"}] * 1001}])
+@pytest.mark.parametrize("more", [{"user": "x" * 2_000_000}, {"tools": [{"type": "image_generation"}] * 1001}])
 def test_what_an_answer_repeats_has_an_end(client, more):
-    with pytest.raises(openai.BadRequestError, match="at most 1,000,000 bytes, with at most 1,000 tools"):
+    with pytest.raises(openai.BadRequestError, match="at most 2,000,000 bytes, with at most 1,000 tools"):
         client.responses.create(model="house", input="Hi", **more)
 
 
