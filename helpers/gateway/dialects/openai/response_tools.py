@@ -160,7 +160,10 @@ def check_calls(items: list[dict[str, Any]], waiting: frozenset[str]) -> None:
 
 
 def check_thoughts(items: list[dict[str, Any]]) -> None:
-    """Refuse a thought of a stored answer that is not followed by the item of that answer, which has an id too."""
+    """Refuse a thought of a stored answer that is not followed by the item of that answer, which has an id too; of a call its own will do.
+
+    Vercel's AI SDK names the thought, and repeats the call without the id of its item.
+    """
     for item, after in zip(items, [*items[1:], {}], strict=True):
-        if item.get("type") == "reasoning" and item.get("id") and not after.get("id"):
+        if item.get("type") == "reasoning" and item.get("id") and not (after.get("id") or after.get("call_id")):
             raise refused(f"Item '{item['id']}' of type 'reasoning' was provided without its required following item.", "input")
