@@ -4,7 +4,7 @@
 def verdicts():
     clues = {
         ("a", "vllm"): "response.body.prompt_logprobs response.body.metrics response.body.choices[].token_ids",
-        ("b", "invoke"): "request.body.anthropic_version response.headers.x-amzn-bedrock-invocation-latency response.body.usage.inference_geo",
+        ("b", "invoke"): "request.body.anthropic_version response.headers.x-amzn-bedrock-invocation-latency response.headers.x-amzn-bedrock-output-token-count",
         ("c", "gemini"): "request.headers.x-goog-api-key response.events[].modelVersion response.events[].responseId",
         ("d", "azure"): (
             "response.events[].prompt_filter_results[].content_filter_results.jailbreak.detected "
