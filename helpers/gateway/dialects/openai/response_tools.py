@@ -160,10 +160,11 @@ def check_calls(items: list[dict[str, Any]], waiting: frozenset[str]) -> None:
 
 
 def check_thoughts(items: list[dict[str, Any]]) -> None:
-    """Refuse a thought of a stored answer that is not followed by the item of that answer, which has an id too; of a call its own will do.
+    """Refuse a thought of a stored answer that is not followed by the item of that answer, which has an id too, or is a call: that has one of its own.
 
-    Vercel's AI SDK names the thought, and repeats the call without the id of its item.
+    Vercel's AI SDK names the thought and repeats the call without the id of its item (ai 7.0.173, 2026-11-28).
     """
     for item, after in zip(items, [*items[1:], {}], strict=True):
-        if item.get("type") == "reasoning" and item.get("id") and not (after.get("id") or after.get("call_id")):
+        follows = after.get("id") or after.get("type") in ("function_call", "custom_tool_call")
+        if item.get("type") == "reasoning" and item.get("id") and not follows:
             raise refused(f"Item '{item['id']}' of type 'reasoning' was provided without its required following item.", "input")

@@ -5,21 +5,12 @@ import json
 import httpx2
 import openai
 import pytest
-from openai import AzureOpenAI, OpenAI
+from openai import OpenAI
 
 from tests.gateway.dialects.openai.samples import HELLO
 
 MODEL = "gpt-6-luna"
 OVERLOADED = "The server is currently overloaded with other requests. Please try again later."
-
-
-@pytest.fixture(params=["openai", "azure", "azure v1"])
-def client(gateway, request):
-    if request.param == "openai":
-        return OpenAI(max_retries=0)
-    if request.param == "azure":
-        return AzureOpenAI(api_version="2025-04-01-preview", max_retries=0)
-    return OpenAI(base_url=gateway.base_url + "/azure/openai/v1", max_retries=0)
 
 
 def frames(client, **more):

@@ -147,7 +147,10 @@ THOUGHT = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content"
 USER = {"role": "user", "content": "Anything to add?"}
 
 
-@pytest.mark.parametrize("after", [[{"role": "assistant", "content": "It is 42."}, USER], [USER], []])
+DONE = {"type": "function_call_output", "call_id": "call_1", "output": "3"}  # of a call that does not stand before it
+
+
+@pytest.mark.parametrize("after", [[{"role": "assistant", "content": "It is 42."}, USER], [USER], [DONE], []])
 def test_a_thought_of_a_stored_answer_stands_before_what_followed_it(client, after):
     """Recorded with gpt-5: the message had lost its id, so that the service took it for another."""
     param, code, words = refused(client, {"input": [USER, THOUGHT, *after]})

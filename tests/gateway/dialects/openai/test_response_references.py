@@ -2,7 +2,7 @@
 
 import openai
 import pytest
-from openai import AzureOpenAI, OpenAI
+from openai import OpenAI
 
 from tests.gateway.dialects.openai.samples import HELLO, HELLO_ANSWER
 
@@ -10,15 +10,6 @@ MODEL = "gpt-6-luna"
 USER, NEXT = {"role": "user", "content": HELLO}, {"role": "user", "content": "And now?"}
 ADD = {"type": "function", "name": "add", "parameters": {"type": "object", "properties": {}}}
 LOST = " Items are not persisted when `store` is set to false. Try again with `store` set to true, or remove this item from your input."
-
-
-@pytest.fixture(params=["openai", "azure", "azure v1"])
-def client(gateway, request):
-    if request.param == "openai":
-        return OpenAI(max_retries=0)
-    if request.param == "azure":
-        return AzureOpenAI(api_version="2025-04-01-preview", max_retries=0)
-    return OpenAI(base_url=gateway.base_url + "/azure/openai/v1", max_retries=0)
 
 
 @pytest.fixture
@@ -63,6 +54,15 @@ def test_a_call_is_answered_by_its_id(client):
     assert client.responses.create(model=MODEL, input=[USER, *map(reference, first.output), done], max_output_tokens=16).output
     with pytest.raises(openai.BadRequestError, match="No tool output found"):
         client.responses.create(model=MODEL, input=[USER, *map(reference, first.output)], max_output_tokens=16)
+
+
+def test_a_thought_may_be_named_and_its_call_repeated_without_its_id(client):
+    """As Vercel's AI SDK 7 goes on after a call (tests/programs/javascript/ai-sdk.mjs)."""
+    first = client.responses.create(model=MODEL, input=[USER], tools=[ADD], tool_choice="required", max_output_tokens=200)
+    thought, made = first.output
+    call = {"type": "function_call", "call_id": made.call_id, "name": made.name, "arguments": made.arguments}
+    done = {"type": "function_call_output", "call_id": made.call_id, "output": "3"}
+    assert client.responses.create(model=MODEL, input=[USER, reference(thought), call, done], max_output_tokens=16).output
 
 
 def test_tokens_are_counted_of_what_is_named(client):

@@ -2,22 +2,12 @@
 
 import openai
 import pytest
-from openai import AzureOpenAI, OpenAI
 
 from tests.gateway.dialects.openai.samples import HELLO, PIXEL
 
 MODEL = "gpt-6-luna"
 CALL = {"type": "function_call", "call_id": "call_1", "name": "add", "arguments": "{}"}
 DONE = {"type": "function_call_output", "call_id": "call_1", "output": "3"}
-
-
-@pytest.fixture(params=["openai", "azure", "azure v1"])
-def client(gateway, request):
-    if request.param == "openai":
-        return OpenAI(max_retries=0)
-    if request.param == "azure":
-        return AzureOpenAI(api_version="2025-04-01-preview", max_retries=0)
-    return OpenAI(base_url=gateway.base_url + "/azure/openai/v1", max_retries=0)
 
 
 def test_what_was_put_in_is_listed(client):
