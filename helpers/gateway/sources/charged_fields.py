@@ -137,6 +137,8 @@ BLOCK_TYPES = {
     *("reasoning", *IMAGE_TYPES),
 }
 
+NAME_ALONE = {"id", "status", "phase", "summary"}  # the fields of an item that may only be named: what it says is kept by the provider
+
 
 def _blocks(value: Any, found: Found) -> None:
     """A text, a message, a block of content, or a list of them."""
@@ -148,9 +150,9 @@ def _blocks(value: Any, found: Found) -> None:
 def _block(block: Any, found: Found) -> None:
     named = _named(block, BLOCK, "")
     kind = named.get("type")
-    if kind is not None and kind not in BLOCK_TYPES:
+    if kind is not None and not (isinstance(kind, str) and kind in BLOCK_TYPES):
         raise unpriced(f"{json.dumps(kind)[:60]} in the prompt")
-    if {name for name, value in named.items() if value is not None} == {"id"}:
+    if "id" in named and named.keys() <= NAME_ALONE:
         raise unpriced("an item by its id alone in the prompt")
     if kind in IMAGE_TYPES:
         found.images += 1
@@ -173,8 +175,11 @@ def _inline(value: Any, found: Found) -> None:
     named = _named(value, INLINE, "inlineData.")
     if not str(named.get("mimeType")).lower().startswith("image/"):
         raise unpriced(f"inlineData of type {named.get('mimeType')}")
+    data = named.get("data", "")
+    if not isinstance(data, str):
+        raise unpriced(f"inlineData {json.dumps(data)[:60]}")
     found.images += 1
-    found.image_data += len(named.get("data") or "")
+    found.image_data += len(data)
 
 
 INLINE = _texts("mimeType data displayName")

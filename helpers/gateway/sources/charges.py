@@ -34,9 +34,10 @@ def bound(question: Question, asked: dict[str, Any]) -> Bound:
     """The most that a body can be charged. Raises Refusal("over_budget") for what cannot be bounded."""
     found = Found()
     read(asked, TOP, found)
-    for one in (asked, *asked.get("requests", ())) if question.provider == "gemini" else ():
-        if one.get("model", question.model.id).removeprefix("models/") != question.model.id:
-            raise unpriced(f"the model {one['model'][:60]!r} beside the one in the path, {question.model.id},")
+    for one in (asked, *(asked.get("requests") or ())) if question.provider == "gemini" else ():
+        named = one.get("model") or question.model.id
+        if named not in (question.model.id, f"models/{question.model.id}"):
+            raise unpriced(f"the model {str(named)[:60]!r} beside the one in the path, {question.model.id},")
     # What the question holds beside the body, such as a stored conversation, is counted too.
     held = [[part.text for message in question.messages for part in message.parts], question.tools]
     text = max(_longest(asked) - found.image_data, _longest(held)) + found.laid_out

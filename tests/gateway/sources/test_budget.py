@@ -277,6 +277,11 @@ ODD = {
     # text and thoughts that are stored, and work at the provider
     "responses: an item by its id": responses({"type": "item_reference", "id": "msg_1"}),
     "responses: an item by its id alone": responses({"id": "msg_1"}),
+    "chat: a type that is no word": chat({"role": "user", "content": "x", "type": []}),
+    "chat: a part's type that is no word": chat({"role": "user", "content": [{"type": {"a": 1}, "text": "x"}]}),
+    "gemini: data that is no text": gemini({"inlineData": {"mimeType": "image/png", "data": 5}}),
+    "responses: an item by its id and how it is": responses({"id": "msg_1", "status": "completed", "phase": "final_answer"}),
+    "responses: a thought by its id": responses({"id": "rs_1", "summary": []}),
     "responses: an item by its id, without a type": responses({"type": None, "id": "msg_1"}),
     "responses: a conversation made short": responses({"type": "compaction", "encrypted_content": "A"}),
     "responses: in the background": responses(background=True),
@@ -335,6 +340,13 @@ def test_the_budget_does_not_rely_on_what_the_dialects_refuse(name):
     question = Question(provider, model or models.get(body["model"], provider), (), limit=limit)
     with pytest.raises(Refusal, match="This call was not sent"):
         Budget(Decimal(TIGHT)).reserve(question, json.dumps(body).encode())
+
+
+@pytest.mark.parametrize("more", [{"model": None}, {"requests": None}, {"model": GEMINI}, {"model": f"models/{GEMINI}"}])
+def test_null_is_as_good_as_absent(more):
+    _, body = gemini(**more)
+    question = Question("gemini", models.get(GEMINI, "gemini"), (), limit=5)
+    assert Budget(Decimal("1")).reserve(question, json.dumps(body).encode())
 
 
 # ---- a model that other tables list, and the course does not ------------------
