@@ -105,6 +105,8 @@ class Answer:
 
     async def finished(self) -> None:
         """Return when the last token is due; a plain answer takes as long as a streamed one."""
+        if not self.pace:
+            return
         longest = max([c.thinking_tokens + c.text_tokens for c in self.choices], default=0)
         await self.wait_until(self.pace * (self.question.model.ttft + longest / self.question.model.tokens_per_second))
 
@@ -129,26 +131,24 @@ class Answer:
 
 
 def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Answer:
-    """Apply the request's limits to a draft. `cached` holds the input side of the usage."""
+    """Apply the request's limits to a draft. `cached` is the usage so far, its input side: the answer's is added to it."""
     choices = [_choice(question, draft, draft.texts[i % len(draft.texts)]) for i in range(question.n * max(1, len(question.prompts)))]
-    thinking = sum([choice.thinking_tokens for choice in choices])
-    ran = [_run_tokens(question, choice.run) for choice in choices if choice.run]
-    usage = Usage(
-        input_tokens=cached.input_tokens + sum(map(sum, ran)),
-        cache_read_tokens=cached.cache_read_tokens,
-        cache_write_tokens=cached.cache_write_tokens,
-        cache_write_1h_tokens=cached.cache_write_1h_tokens,
-        output_tokens=thinking + sum([choice.text_tokens for choice in choices]) + sum(code for code, _ in ran),
-        thinking_tokens=thinking,
-        tool_tokens=sum(map(sum, ran)),
-        searches=sum(1 if question.one_search else len(choice.search.queries) for choice in choices if choice.search),
-    )
-    return Answer(question, draft.provenance, choices, usage, pace)
+    for choice in choices:
+        _add(choice, question, cached)
+    return Answer(question, draft.provenance, choices, cached, pace)
 
 
-def _run_tokens(question: Question, run: Run) -> tuple[int, int]:
-    """The tokens of code that was run, and of what it printed: the model reads both, after it wrote the first."""
-    return tuple(round(tokens.count(text) * question.model.token_ratio) for text in (run.code, run.output))
+def _add(choice: Choice, question: Question, usage: Usage) -> None:
+    """Add to a usage what a choice took. Of code that was run, the model reads all and what it printed, after it wrote it."""
+    usage.thinking_tokens += choice.thinking_tokens
+    usage.output_tokens += choice.thinking_tokens + choice.text_tokens
+    if choice.run:
+        code, printed = [round(tokens.count(text) * question.model.token_ratio) for text in (choice.run.code, choice.run.output)]
+        usage.output_tokens += code
+        usage.input_tokens += code + printed
+        usage.tool_tokens += code + printed
+    if choice.search:
+        usage.searches += 1 if question.one_search else len(choice.search.queries)
 
 
 EFFORT = {"none": 0.0, "minimal": 0.1, "low": 0.4, "medium": 1.0, "high": 2.0, "xhigh": 3.0, "max": 4.0}
@@ -172,7 +172,7 @@ def _limited(question: Question, text: str, thinking: int) -> Choice:
         thinking = min(thinking, question.thinking_limit)
     if question.limit is not None and thinking >= question.limit:
         return Choice("", "length", thinking_tokens=question.limit)
-    text, stopped_by = _cut_at_stop(text, question.stop)
+    text, stopped_by = _cut_at_stop(text, question.stop) if question.stop else (text, None)
     count = round(tokens.count(text) * ratio)
     if question.limit is not None and thinking + count > question.limit:
         room = question.limit - thinking

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from copy import copy
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -155,6 +156,12 @@ class Question:
         if self.vectors:
             meaning["vectors"] = {"dimensions": self.vectors.dimensions, **dict(self.vectors.form)}
         return meaning
+
+    def with_harm(self, harm: Harm) -> Question:
+        """The same question, of which a filter stops this."""
+        other = copy(self)  # with what was worked out already
+        other.harm = harm
+        return other
 
     @lazy
     def prompt_tokens(self) -> int:

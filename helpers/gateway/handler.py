@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
-from functools import partial
+from functools import lru_cache, partial
 from inspect import isawaitable
 from pathlib import Path
 from typing import TypeVar
@@ -20,14 +20,14 @@ from helpers import network, other_models
 from helpers.gateway import control, events, evidence
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
-from helpers.gateway.clock import Clock, moment
+from helpers.gateway.clock import Clock
 from helpers.gateway.detours import straight
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
 from helpers.gateway.faults import FILTERS, IN_ANSWER, Fault, Faults
 from helpers.gateway.harm import ORDERED
 from helpers.gateway.keys import Keys
-from helpers.gateway.meter import Entry, Meter
+from helpers.gateway.meter import Entry, Evidence, Meter
 from helpers.gateway.prompt_cache import PromptCache
 from helpers.gateway.quotas import Level, Quotas
 from helpers.gateway.request import Request
@@ -44,6 +44,7 @@ from helpers.gateway.worker import LARGE, Worker, whole_size
 
 TOKEN = 4  # bytes of text, about
 OURS = (HOUSE_MODEL, EMBEDDING_MODEL)  # by their own names they are on this machine in every mode, and answer in strict mode too
+MOST_PATHS = 100  # of which it is remembered whose they are
 LONGEST_NOTE = 300  # characters, in the log
 PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
 SLOW = 5.0  # seconds
@@ -74,7 +75,7 @@ class Handler:
         self.house = House(self.work)
         self.embedder = Embedder()
         self._dialects: list[tuple[Dialect, list[Route]]] = [(d, d.routes()) for d in (make() for make in DIALECTS)]
-        self._mounts = [(dialect.mount + "/", (dialect, routes)) for dialect, routes in self._dialects]
+        self._find = lru_cache(MOST_PATHS)(self._route)
 
     @property
     def base_url(self) -> str:
@@ -111,7 +112,7 @@ class Handler:
         task = asyncio.get_running_loop().create_task(self._serve(request))
         # A client that goes away ends its own request, and nobody else's.
         request.when_closed(task.cancel)
-        if request.size > LARGE:
+        if len(request.body) > LARGE:
             task.add_done_callback(self._worker.tidy)
 
     async def _serve(self, request: Request) -> None:
@@ -121,24 +122,22 @@ class Handler:
             return await request.answer(403, [("Content-Type", kind)], body)
         if not request.is_from_this_machine:
             return await request.answer(403, PLAIN, b"This gateway answers programs on this machine only.\n")
-        body = await self.work(request.size, lambda: request.body)
+        body = await self.work(len(request.body), bytes, request.body)
         if request.path.startswith("/course/"):
             size = 500 * len(self.meter.entries) if request.method == "GET" else 0  # the log of all of them takes a while
             status, body = await self.work(size, control.handle, self, request.method, request.path, body)
             return await request.answer(status, JSON, body)
-        full = straight(request.path)
-        found = next((found for mount, found in self._mounts if full.startswith(mount)), None)
+        found = self._find(request.method, request.path)
         if found is None:
             mounts = ", ".join(d.mount for d, _ in self._dialects)
             kind, body = network.refusal(request.path, f"The course's gateway has nothing under {request.path}; it serves {mounts}.")
             return await request.answer(404, [("Content-Type", kind)], body)
-        dialect, routes = found
-        path = full.removeprefix(dialect.mount)
-        call = Call(request.method, path, request.query, request.headers, body, self.base_url + dialect.mount, self)
+        dialect, path, route, groups = found
+        call = Call(request.method, path, request.query, request.headers, body, dialect.mount, self, groups)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
-        entry.evidence = await self.work(len(body), evidence.of_call, call)
+        await self.work(len(body), evidence.of_call, call, entry.evidence)
         try:
-            await self._respond(request, dialect, routes, call, entry)
+            await self._respond(request, dialect, route, call, entry)
         except (ConnectionError, asyncio.CancelledError):
             entry.note, entry.evidence.was_left = entry.note or "the client went away", True
         except Cut as cut:
@@ -151,18 +150,32 @@ class Handler:
         finally:
             entry.seconds, entry.evidence.ended = time.monotonic() - began, self.clock.now()
 
-    async def _respond(self, request: Request, dialect: Dialect, routes: list[Route], call: Call, entry: Entry) -> None:
+    def _route(self, method: str, path: str) -> tuple[Dialect, str, Route | None, dict[str, str]] | None:
+        """Whose path it is, what it is below the mount, its route there, and what that names in it. None where nobody has it."""
+        full = straight(path)
+        for dialect, routes in self._dialects:
+            if full.startswith(dialect.mount + "/"):
+                path = full.removeprefix(dialect.mount)
+                for route in routes:
+                    found = route.pattern.match(path) if route.method == method else None
+                    if found:
+                        return dialect, path, route, found.groupdict()
+                return dialect, path, None, {}
+        return None
+
+    async def _respond(self, request: Request, dialect: Dialect, route: Route | None, call: Call, entry: Entry) -> None:
         fault = None
         try:
-            route = _match(routes, call)
+            if route is None:
+                raise Refusal("no_route", path=call.path, method=call.method)
             entry.operation = route.operation
             self.keys.check(dialect.key(call))
             if route.handle is None:
-                question = await _knowing_models(partial(self._read, route, call, entry))
+                question = await self._read(route, call, entry)
                 fault = self.faults.strike(dialect.provider, stream=question.stream, filtered=question.vectors is None)
                 entry.fault = fault.kind if fault else ""
                 if fault:
-                    await self._before(fault, question)
+                    question = await self._before(fault, question)
                 try:
                     response = await self._ask(dialect, route, call, question, entry)
                 except Refusal:
@@ -191,7 +204,7 @@ class Handler:
             response = dialect.error(Refusal("server_error"), call)
             response.headers.append(("x-course-error", "internal"))
         entry.status = response.status
-        evidence.of_response(response, entry.evidence, moment(self.clock.now()))
+        evidence.of_response(response, entry.evidence, self.clock)
         try:
             await self._send(request, response, entry, dialect, fault)
         except (ConnectionError, asyncio.CancelledError):
@@ -203,30 +216,34 @@ class Handler:
                 response.when_sent()
 
     async def _read(self, route: Route, call: Call, entry: Entry) -> Question:
-        question = await self.work(_size(route, call), lambda: ready(route.read(call)))
-        question.operation = route.operation
+        question = await _knowing_models(partial(self.work, _size(route, call), self._question, route, call, entry.evidence))
         entry.model, entry.facts = question.model.id, question.model.source
-        entry.evidence.goes_on = await self.work(_size(route, call), self._broken.taken_for_whole, question)
+        return question
+
+    def _question(self, route: Route, call: Call, found: Evidence) -> Question:
+        """What a call asks a model, ready to be answered."""
+        question = ready(route.read(call))
+        question.operation = route.operation
+        found.goes_on = self._broken.taken_for_whole(question)
         return question
 
     async def _handle(self, route: Route, call: Call) -> Response:
         answered = await self.work(_size(route, call), route.handle, call)
         return await answered if isawaitable(answered) else answered
 
-    async def _before(self, fault: Fault, question: Question) -> None:
-        """What a fault does before any answer is made."""
+    async def _before(self, fault: Fault, question: Question) -> Question:
+        """What a fault does before any answer is made, or to the question."""
         refusal = fault.refusal()
         if refusal is not None:
             refusal.facts.setdefault("model", question.model.id)
             raise refusal
-        if fault.kind in FILTERS:
-            question.harm = ORDERED
         if fault.kind == "overloaded_in_stream" and not question.stream:
             raise Refusal("overloaded", model=question.model.id)
         if fault.kind == "stalled" and not question.stream:
             await asyncio.sleep(STALL)
         if fault.kind == "connection_reset":
             raise _Reset
+        return question.with_harm(ORDERED) if fault.kind in FILTERS else question
 
     def _spare(self, fault: Fault | None, entry: Entry) -> None:
         """A question that is refused has no answer for a fault to strike: the next one has."""
@@ -250,6 +267,7 @@ class Handler:
         except BaseException:  # a client that goes away too
             self.quotas.settle(question, Usage())
             raise
+        # The usage grows while the answer is written: the log knows it before the client has the last of it.
         entry.source, entry.usage, entry.tier = answer.provenance, answer.usage, question.tier
         if answer.usage.cache_read_tokens:
             self.quotas.spare(question, answer.usage.cache_read_tokens)
@@ -263,10 +281,9 @@ class Handler:
         if question.stream:
             head = self._head(dialect, call, question, answer, levels)
             left = answer.stop if dialect.stops_when_left else None
-            return Response(200, head, stream=_metered(route.stream(question, answer), answer, entry), when_sent=settle, when_left=left, said=lambda: answer.choices[0].text)
+            return Response(200, head, stream=route.stream(question, answer), when_sent=settle, when_left=left, said=lambda: answer.choices[0].text)
         try:
             await answer.finished()
-            entry.usage = answer.usage  # before the client has the answer and looks into the log
             head = self._head(dialect, call, question, answer, levels)
             size = max(len(call.body), TOKEN * question.prompt_tokens)  # some answers repeat parts of the request
             size = size if answer.vectors is None else max(size, answer.vectors.nbytes)
@@ -403,19 +420,11 @@ async def _knowing_models(action: Callable[[], Awaitable[T]]) -> T:
 
 def _size(route: Route, call: Call) -> int:
     """The bytes of a call, with those of what it names."""
-    return whole_size(len(call.body), lambda: route.weigh(call) if route.weigh else 0)
+    return whole_size(len(call.body), partial(route.weigh, call)) if route.weigh else len(call.body)
 
 
 class _Reset(Exception):
     """The connection is to be reset."""
-
-
-async def _metered(stream: AsyncIterator[bytes], answer: Answer, entry: Entry) -> AsyncIterator[bytes]:
-    """The stream; the log knows its usage before the client has the last of it."""
-    async with aclosing(stream):
-        async for chunk in stream:
-            entry.usage = answer.usage
-            yield chunk
 
 
 def _stopped(question: Question) -> Draft | None:
@@ -426,16 +435,7 @@ def _stopped(question: Question) -> Draft | None:
     return Draft(("",), played, refusal="general_harms", is_free=question.filter_outside)
 
 
-def _match(routes: list[Route], call: Call) -> Route:
-    for route in routes:
-        found = route.pattern.match(call.path) if route.method == call.method else None
-        if found:
-            call.groups = found.groupdict()
-            return route
-    raise Refusal("no_route", path=call.path, method=call.method)
-
-
 def _course_headers(provenance: Provenance) -> list[tuple[str, str]]:
     """Headers that say where an answer came from; no provider sends these."""
-    found = [("x-course-source", provenance.kind), ("x-course-recording", provenance.recording)]
-    return [(name, value) for name, value in found if value]
+    source = ("x-course-source", provenance.kind)
+    return [source, ("x-course-recording", provenance.recording)] if provenance.recording else [source]

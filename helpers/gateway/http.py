@@ -28,7 +28,6 @@ class Http1Request(Request):
     """A request whose answer follows it on the connection."""
 
     def __init__(self, connection: Connection) -> None:
-        super().__init__()
         self._connection = connection
         self._keep_alive = self._in_chunks = False
 
@@ -39,7 +38,7 @@ class Http1Request(Request):
     async def answer(self, status: int, headers: Headers, body: bytes) -> None:
         head = self._head(status, [*headers, ("Content-Length", str(len(body)))])
         await self._connection.send_last(head, b"" if self.method == "HEAD" else body)
-        self._connection.finished(self._keep_alive, self.size)
+        self._connection.finished(self._keep_alive, len(self.body))
 
     async def answer_half(self, status: int, headers: Headers, body: bytes) -> None:
         head = self._head(status, [*headers, ("Content-Length", str(len(body)))])
@@ -61,7 +60,7 @@ class Http1Request(Request):
 
     async def finish(self) -> None:
         await self._connection.send_last(b"0\r\n\r\n" if self._in_chunks else b"")
-        self._connection.finished(self._keep_alive, self.size)
+        self._connection.finished(self._keep_alive, len(self.body))
 
     # ---- no answer -------------------------------------------------------
     def close(self) -> None:
@@ -73,12 +72,13 @@ class Http1Request(Request):
 
     def received(self, method: str, body: bytearray, version: str, keep_alive: bool) -> None:
         """The request is whole. HTTP/1.0 knows no chunks: there, the end of the connection is the end of an answer."""
-        self.method, self._body, self._in_chunks = method, body, version != "1.0"
+        self.method, self.body, self._in_chunks = method, body, version != "1.0"
         self._keep_alive = keep_alive and self._in_chunks
 
     def _head(self, status: int, headers: Headers) -> bytes:
-        last = [] if self._keep_alive else [("Connection", "close")]
-        return _lines(f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}", [*headers, *last])
+        if not self._keep_alive:
+            headers = [*headers, ("Connection", "close")]
+        return _lines(f"HTTP/1.1 {status} {REASONS.get(status, 'Unknown')}", headers)
 
 
 class Connection(asyncio.Protocol):
@@ -91,15 +91,14 @@ class Connection(asyncio.Protocol):
         self._parser = HttpRequestParser(self)
         self._coming = Http1Request(self)  # what is being read
         self._in_head, self._is_reading, self._unended = True, False, 0  # bytes of a head that goes on
-        self._url, self._headers = bytearray(), []
+        self._url, self._headers = b"", []
         self._body, self._held = bytearray(), 0
         self._waiting: deque[Callable[[], None]] = deque()  # what came before the answer to the request before it
         self._busy = self._garbled = False
         self._unsent: list[bytes] = []
         self._unsent_size = 0
         self._flushes: asyncio.Handle | None = None  # when nothing more is due at this moment
-        self._may_write = asyncio.Event()
-        self._may_write.set()
+        self._is_slow, self._may_write = False, asyncio.Event()  # whether its client does not read what was sent, and when it does
         self.when_closed: Callable[[], object] | None = None
 
     # ---- asyncio calls these ---------------------------------------------
@@ -129,15 +128,17 @@ class Connection(asyncio.Protocol):
         self._left()
 
     def pause_writing(self) -> None:
+        self._is_slow = True
         self._may_write.clear()
 
     def resume_writing(self) -> None:
+        self._is_slow = False
         self._may_write.set()
 
     # ---- the parser calls these ------------------------------------------
     def on_message_begin(self) -> None:
         self._coming, self._is_reading = Http1Request(self), True
-        self._url, self._headers, self._body = bytearray(), [], bytearray()
+        self._url, self._headers, self._body = b"", [], bytearray()
 
     def on_url(self, url: bytes) -> None:
         self._url += url
@@ -218,16 +219,19 @@ class Connection(asyncio.Protocol):
             self._unsent_size += len(part)
         if self._unsent_size > PIECE:
             await self._send_all()
-        elif not self._may_write.is_set():
+        elif self._is_slow:
             await self._may_write.wait()
 
     async def send_last(self, *parts: bytes) -> None:
         """Send the end of an answer, after which nothing is due."""
         if self.transport.is_closing() or self._unsent_size + sum(map(len, parts)) > PIECE:
             return await self.send(*parts)
-        self._unsent += parts
-        self.flush()
-        if not self._may_write.is_set():
+        if self._unsent:
+            self._unsent += parts
+            self.flush()
+        else:
+            self.transport.write(b"".join(parts))
+        if self._is_slow:
             await self._may_write.wait()
 
     async def _send_all(self) -> None:
@@ -237,7 +241,7 @@ class Connection(asyncio.Protocol):
                 if self.transport.is_closing():
                     raise ConnectionResetError("the client went away")
                 self.transport.write(part[start : start + PIECE])
-                if not self._may_write.is_set():
+                if self._is_slow:
                     await self._may_write.wait()
 
     def flush(self) -> None:
@@ -260,20 +264,21 @@ class Connection(asyncio.Protocol):
         self._server.rested(self)
         if not keep_alive:
             return self.transport.close()
-        self.transport.resume_reading()
-        self._next()
+        if self._waiting:
+            self.transport.resume_reading()
+            self._begin(self._waiting.popleft())
 
     def _in_turn(self, act: Callable[[], None]) -> None:
-        self._waiting.append(act)
         if not self._busy:
-            self._next()
-        elif len(self._waiting) >= MOST_WAITING:
+            return self._begin(act)
+        self._waiting.append(act)
+        if len(self._waiting) >= MOST_WAITING:
             self.transport.pause_reading()
 
-    def _next(self) -> None:
-        if self._waiting and not self.transport.is_closing():
+    def _begin(self, act: Callable[[], None]) -> None:
+        if not self.transport.is_closing():
             self._busy = True
-            self._waiting.popleft()()
+            act()
 
     def _refuse(self, status: int, why: str) -> None:
         """Say what is wrong with bytes that are no request, and hang up."""
@@ -305,8 +310,7 @@ class Connection(asyncio.Protocol):
 
 def _lines(first: str, headers: Headers) -> bytes:
     """The head of a request or an answer. Raises ValueError for a line break inside a line."""
-    lines = [first, *[f"{name}: {value}" for name, value in headers]]
-    head = "\r\n".join(lines)
-    if head.count("\n") + head.count("\r") != 2 * (len(lines) - 1):
+    head = first + "".join([f"\r\n{name}: {value}" for name, value in headers])
+    if head.count("\n") + head.count("\r") != 2 * len(headers):
         raise ValueError("a header with a line break")
     return f"{head}\r\n\r\n".encode("latin-1")

@@ -43,8 +43,7 @@ class Http2Request(Request):
     """A request that is answered on a stream of its own, beside others on the connection."""
 
     def __init__(self, connection: Connection, number: int, lines: list[tuple[bytes, bytes]]) -> None:
-        super().__init__()
-        self._connection, self.number = connection, number
+        self._connection, self.number, self.body = connection, number, bytearray()
         named = {name: value.decode("latin-1") for name, value in lines if name.startswith(b":")}
         self.method, self.target = named.get(b":method", ""), named.get(b":path", "")
         self.headers = joined([line for line in lines if not line[0].startswith(b":")])
@@ -86,7 +85,7 @@ class Http2Request(Request):
 
     def came(self, piece: bytes) -> None:
         """A piece of the body has come."""
-        self._body += piece
+        self.body += piece
 
     def left(self) -> None:
         """The client takes no answer any more."""
@@ -207,7 +206,7 @@ class Connection(asyncio.Protocol):
     def _on_data(self, event: DataReceived) -> None:
         self._h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
         request = self._requests.get(event.stream_id)
-        if request and self._takes(request, request.size, len(event.data)):
+        if request and self._takes(request, len(request.body), len(event.data)):
             request.came(event.data)
 
     def _takes(self, request: Http2Request, size: int, more: int) -> bool:

@@ -39,7 +39,8 @@ class Level:
     per: float = MINUTE
 
     def refill(self, now: float) -> None:
-        self.left = min(self.limit, self.left + (now - self.at) * self.limit / self.per)
+        if self.left < self.limit:
+            self.left = min(self.limit, self.left + (now - self.at) * self.limit / self.per)
         self.at = now
 
     @property
@@ -121,15 +122,18 @@ class Quotas:
         """Take a request and its tokens out of the buckets. Raises Refusal("rate_limited"), taking nothing."""
         levels = self.levels(question.model)
         prompt = question.prompt_tokens
+        requests, tokens = question.counts_as, prompt + reserved_output(question)
         # Of Anthropic's output tokens one has to be left; they are taken when they are written, whatever max_tokens says.
-        wanted = {"requests": question.counts_as, "tokens": prompt + reserved_output(question), "input-tokens": prompt, "output-tokens": 1}
-        amounts = {family: wanted[family.removesuffix(PER_DAY)] for family in levels}
+        wanted = {
+            **{"requests": requests, "requests-per-day": requests, "tokens": tokens, "tokens-per-day": tokens},
+            **{"input-tokens": prompt, "output-tokens": 1},
+        }
         for family, level in levels.items():
-            if not level.holds(amounts[family]):
-                raise self._refusal(question, family, levels, amounts[family])
+            if wanted[family] > level.left and not level.holds(wanted[family]):
+                raise self._refusal(question, family, levels, wanted[family])
         for family, level in levels.items():
             if family != "output-tokens":
-                level.left = max(0.0, level.left - amounts[family])
+                level.left = max(0.0, level.left - wanted[family])
         return levels
 
     def spare(self, question: Question, cache_read_tokens: int) -> None:
@@ -144,8 +148,11 @@ class Quotas:
         Output tokens beyond their limit are owed: the bucket fills from below zero.
         """
         levels = self.levels(question.model)
-        for level in (levels[family] for family in ("tokens", "tokens" + PER_DAY) if family in levels):
-            level.left = min(level.limit, max(0.0, level.left + reserved_output(question) - usage.output_tokens))
+        unused = reserved_output(question) - usage.output_tokens
+        for family in ("tokens", "tokens" + PER_DAY):
+            level = levels.get(family)
+            if level:
+                level.left = min(level.limit, max(0.0, level.left + unused))
         if "output-tokens" in levels:
             levels["output-tokens"].left -= usage.output_tokens
 

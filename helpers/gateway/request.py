@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 from helpers.gateway.lazy import lazy
@@ -18,11 +19,10 @@ class Request(ABC):
     Whatever sends raises ConnectionError when the client has gone.
     """
 
-    def __init__(self) -> None:
-        self.method = ""
-        self.target = ""
-        self.headers: dict[str, str] = {}
-        self._body = bytearray()
+    method = ""
+    target = ""
+    headers: dict[str, str]
+    body: bytearray  # as it came: to copy it takes a while where it is large
 
     # ---- what was asked --------------------------------------------------
     @lazy
@@ -31,29 +31,19 @@ class Request(ABC):
         return self.target.partition("?")[0]
 
     @property
-    def size(self) -> int:
-        """The bytes of the body."""
-        return len(self._body)
-
-    @lazy
-    def body(self) -> bytes:
-        """The body, which is copied: that takes a while where it is large."""
-        return bytes(self._body)
-
-    @property
     def query(self) -> dict[str, str]:
         """The query's fields; of one that is given twice, the last, and of a list (`name[]`) all, with commas between them."""
         given = self.target.partition("?")[2]
-        fields = parse_qs(given, keep_blank_values=True) if given else {}
+        if not given:
+            return {}
+        fields = parse_qs(given, keep_blank_values=True)
         return {name: ",".join(values) if name.endswith("[]") else values[-1] for name, values in fields.items()}
 
     @property
     def is_from_this_machine(self) -> bool:
         """False for a page in a browser that tries to reach the gateway, by its Origin or a name that is not ours."""
-        host = self.headers.get("host", "")
-        name = host.partition("]")[0] + "]" if host.startswith("[") else host.rsplit(":", 1)[0]
-        own_page = self.headers.get("origin") in (None, f"http://{host}")
-        return name.lower() in LOOPBACK and "," not in host and own_page and self.headers.get("sec-fetch-site") in (None, "same-origin", "none")
+        given = self.headers.get
+        return _is_from_this_machine(given("host", ""), given("origin"), given("sec-fetch-site"))
 
     @abstractmethod
     def when_closed(self, act: Callable[[], object]) -> None:
@@ -89,6 +79,12 @@ class Request(ABC):
     @abstractmethod
     def reset(self) -> None:
         """Break off as a connection that is reset on its way."""
+
+
+@lru_cache(maxsize=100)  # a client says the same each time
+def _is_from_this_machine(host: str, origin: str | None, site: str | None) -> bool:
+    name = host.partition("]")[0] + "]" if host.startswith("[") else host.rsplit(":", 1)[0]
+    return name.lower() in LOOPBACK and "," not in host and origin in (None, f"http://{host}") and site in (None, "same-origin", "none")
 
 
 def joined(lines: list[tuple[bytes, bytes]]) -> dict[str, str]:

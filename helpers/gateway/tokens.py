@@ -69,9 +69,9 @@ def first(text: str, limit: int) -> str:
 
 def split(text: str, size: int) -> list[str]:
     """The text in pieces of `size` tokens; a character that spans tokens stays whole."""
-    ids, out, pending, decode = encode(text), [], b"", encoding().decode_bytes
-    for start in range(0, len(ids), size):
-        pending += decode(ids[start : start + size].tolist())
+    each, out, pending = encoding().decode_tokens_bytes(encode(text)), [], b""
+    for start in range(0, len(each), size):
+        pending += b"".join(each[start : start + size])
         try:
             out.append(pending.decode("utf-8"))
             pending = b""

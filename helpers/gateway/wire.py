@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -38,6 +37,7 @@ class Services(Protocol):
     faults: Faults
     prompt_cache: PromptCache
     mode: str  # offline | live | record
+    base_url: str
 
     async def answer(self, question: Question) -> Answer: ...
 
@@ -54,9 +54,14 @@ class Call:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes
-    base_url: str
+    mount: str
     services: Services
-    groups: dict[str, str] = field(default_factory=dict)
+    groups: dict[str, str]  # what the path names, of its route
+
+    @property
+    def base_url(self) -> str:
+        """Where the dialect is, as its client reaches it."""
+        return self.services.base_url + self.mount
 
     @lazy
     def json(self) -> dict[str, Any]:
@@ -231,7 +236,7 @@ class Dialect:
 
 def model_headers(model: models.Model) -> Headers:
     """A header that no provider sends: whose facts a model's are, where the course did not check them."""
-    return [] if model.is_checked else [("x-course-model", f"{model.source}, not checked by the course")]
+    return [("x-course-model", f"{model.source}, not checked by the course")] if model.source else []
 
 
 LETTERS = string.ascii_letters + string.digits
@@ -249,7 +254,7 @@ def _places(alphabet: str) -> bytes:
 
 
 def hex_id(prefix: str, length: int) -> str:
-    return prefix + secrets.token_hex((length + 1) // 2)[:length]
+    return prefix + os.urandom((length + 1) // 2).hex()[:length]
 
 
 LONG = 1_000_000  # characters of JSON that are read in some milliseconds

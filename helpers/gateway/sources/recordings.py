@@ -16,7 +16,7 @@ import json
 import logging
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import cache, lru_cache
 from itertools import chain
@@ -107,6 +107,7 @@ class Recording:
     line: dict[str, Any]
     name: str
     given: int = 0
+    _made: dict[str, list[Draft | Captured]] = field(default_factory=dict, repr=False)  # by effort, of those that were asked for
 
     @property
     def prompt(self) -> str:
@@ -118,13 +119,28 @@ class Recording:
         detail = " ".join(filter(None, (line.get("server"), line.get("versions"))))
         return Provenance(line["kind"], line["date"], detail, self.name)
 
-    def next(self, effort: str = "") -> dict[str, Any]:
-        """The answers in turn, and then from the first again: those for this effort, else those that name none."""
-        known = self.line["answers"]
-        answers = [a for a in known if a.get("effort") == effort] or [a for a in known if "effort" not in a] or known
+    def next(self, effort: str = "") -> Draft | Captured:
+        """The answers in turn, and then from the first again: those for this effort, else those that name none. Nobody changes them."""
+        answers = self._made.get(effort)
+        if answers is None:
+            answers = self._made[effort] = [self._answer(line) for line in self._lines(effort)]
         answer = answers[self.given % len(answers)]
         self.given += 1
         return answer
+
+    def _lines(self, effort: str) -> list[dict[str, Any]]:
+        known = self.line["answers"]
+        return [a for a in known if a.get("effort") == effort] or [a for a in known if "effort" not in a] or known
+
+    def _answer(self, line: dict[str, Any]) -> Draft | Captured:
+        if self.line["kind"] == "captured":
+            return Captured(line["status"], [tuple(pair) for pair in line["headers"]], _chunks(line), self.provenance)
+        more = {name: line[name] for name in ("function", "refusal") if name in line}
+        if "search" in line:
+            more["search"] = Search(**{name: tuple(_tupled(item) for item in items) for name, items in line["search"].items()})
+        if "run" in line:
+            more["run"] = Run(**line["run"])
+        return Draft((line["text"],), self.provenance, line.get("thinking_tokens", 0), **more)
 
 
 class Recordings:
@@ -140,12 +156,13 @@ class Recordings:
 
     def exact(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this very question, or None."""
-        self.load()
+        if not self._loaded:
+            self.load()
         captured = self._captured.get(question.key, ())
         for asked in _shapes(question) if captured else ():
             for recording in captured:
                 if recording.line["shape"] == asked:
-                    return _captured(recording)
+                    return recording.next()
         found = self._scripted.get(question.key)
         return None if found is None else _draft(found, question)
 
@@ -318,15 +335,12 @@ def _is_short(line: dict[str, Any]) -> bool:
 
 
 def _draft(recording: Recording, question: Question, slots: dict[str, str] | None = None) -> Draft:
-    answers = [recording.next(question.effort) for _ in range(question.n)]
-    thinking = answers[0].get("thinking_tokens", 0)
-    more = {name: answers[0][name] for name in ("function", "refusal") if name in answers[0]}
-    if "search" in answers[0]:
-        more["search"] = Search(**{name: tuple(_tupled(item) for item in items) for name, items in answers[0]["search"].items()})
-    if "run" in answers[0]:
-        more["run"] = Run(**answers[0]["run"])
-    texts = [_filled(answer["text"], slots) if slots else answer["text"] for answer in answers]
-    return Draft(tuple(texts), recording.provenance, thinking, **more)
+    """As many answers as the question wants, with what it has in the place of their slots."""
+    draft = recording.next(question.effort)
+    if question.n == 1 and not slots:
+        return draft
+    texts = [*draft.texts, *(text for _ in range(1, question.n) for text in recording.next(question.effort).texts)]
+    return replace(draft, texts=tuple(_filled(text, slots) if slots else text for text in texts))
 
 
 def _tupled(item: Any) -> Any:
@@ -336,11 +350,6 @@ def _tupled(item: Any) -> Any:
 def _filled(text: str, slots: dict[str, str]) -> str:
     """The answer, with what the question has in the place of its slots."""
     return re.sub(r"\{(\w+)\}", lambda slot: slots.get(slot[1], slot[0]), text)
-
-
-def _captured(recording: Recording) -> Captured:
-    answer = recording.next()
-    return Captured(answer["status"], [tuple(pair) for pair in answer["headers"]], _chunks(answer), recording.provenance)
 
 
 def _chunks(answer: dict[str, Any]) -> list[tuple[float, bytes]]:

@@ -293,7 +293,7 @@ def choice_body(index: int, choice: Choice, question: Question) -> dict[str, Any
     body = {
         "index": index,
         "message": {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []},
-        "logprobs": logprobs(said(choice.scores)),
+        "logprobs": logprobs(said(choice.scores)) if choice.scores else None,
         "finish_reason": finish_reason(choice, question),
     }
     if choice.function:
@@ -339,7 +339,7 @@ def completion(answer: Answer) -> dict[str, Any]:
 
 
 def frame(chunk: dict[str, Any]) -> bytes:
-    return b"data: " + compact(chunk) + b"\n\n"
+    return b"data: %b\n\n" % compact(chunk)
 
 
 DONE = b"data: [DONE]\n\n"
@@ -350,7 +350,7 @@ async def chunks(answer: Answer, head: dict[str, Any], first_delta: dict[str, An
     tail = {"usage": None} if answer.question.include_usage else {}
 
     def chunk(index: int, delta: dict[str, Any], finish: str | None = None, scores: Sequence[TokenScore] = ()) -> dict[str, Any]:
-        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": logprobs(scores), "finish_reason": finish}], **tail}
+        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": logprobs(scores) if scores else None, "finish_reason": finish}], **tail}
 
     for index, choice in enumerate(answer.choices):
         call = {"content": None, "tool_calls": [{"index": 0, **tool_call(choice.function, "")}]} if choice.function else {}
@@ -359,8 +359,10 @@ async def chunks(answer: Answer, head: dict[str, Any], first_delta: dict[str, An
         called = answer.choices[piece.choice].function
         if piece.text and called:
             yield chunk(piece.choice, {"tool_calls": [{"index": 0, "function": {"arguments": piece.text}}]})
-        elif piece.text or said(piece.scores):
-            yield chunk(piece.choice, {"content": piece.text}, scores=said(piece.scores))
+        else:
+            scores = said(piece.scores) if piece.scores else ()
+            if piece.text or scores:
+                yield chunk(piece.choice, {"content": piece.text}, scores=scores)
     for index, choice in enumerate(answer.choices):
         yield chunk(index, {}, finish_reason(choice, answer.question))
     if answer.question.include_usage:

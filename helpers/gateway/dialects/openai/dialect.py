@@ -20,6 +20,7 @@ from helpers.gateway.dialects.openai.moderations import OpenAIModerations
 from helpers.gateway.dialects.openai.response_store import Given
 from helpers.gateway.dialects.openai.responses import OpenAIResponses
 from helpers.gateway.dialects.openai.stored import StoredChats
+from helpers.gateway.dialects.remembered import Remembered
 from helpers.gateway.events import Sent
 from helpers.gateway.exchange import Question, Refusal, Usage
 from helpers.gateway.quotas import PER_DAY, Level
@@ -49,7 +50,7 @@ class OpenAI(Dialect):
         }
         self._batches = OpenAIBatches(self, batched)
         return [
-            route("POST", "/v1/chat/completions", "chat", read=self.read_chat, write=self.write_chat, stream=self.stream_chat),
+            route("POST", "/v1/chat/completions", "chat", read=Remembered(self.read_chat), write=self.write_chat, stream=self.stream_chat),
             route("POST", "/v1/embeddings", "embeddings", read=self.read_embeddings, write=self.write_embeddings),
             route("GET", "/v1/models", "models", handle=self.list_models),
             route("GET", "/v1/models/(?P<model>.+)", "model", handle=self.get_model),
@@ -219,8 +220,11 @@ def limit_headers(levels: dict[str, Level]) -> Headers:
 
     Where requests are limited by the day, they are the day's: accounts with both were shown resets that fit a day alone.
     """
-    levels = {family: levels.get(family + PER_DAY, level) for family, level in levels.items() if not family.endswith(PER_DAY)}
-    limits = [(f"x-ratelimit-limit-{family}", str(level.limit)) for family, level in levels.items()]
-    left = [(f"x-ratelimit-remaining-{family}", str(int(level.left))) for family, level in levels.items()]
-    resets = [(f"x-ratelimit-reset-{family}", go_duration(level.seconds_to_full)) for family, level in levels.items()]
+    limits, left, resets = [], [], []
+    for family, level in levels.items():
+        if not family.endswith(PER_DAY):
+            shown = levels.get(family + PER_DAY, level)
+            limits.append((f"x-ratelimit-limit-{family}", str(shown.limit)))
+            left.append((f"x-ratelimit-remaining-{family}", str(int(shown.left))))
+            resets.append((f"x-ratelimit-reset-{family}", go_duration(shown.seconds_to_full)))
     return [*limits, *left, *resets]
