@@ -247,7 +247,7 @@ def part(given: dict[str, Any], path: str, model: Model) -> Part:
 
 
 def caches_marks_only(body: dict[str, Any]) -> bool:
-    """Whether the client wants nothing cached but what it marked. Responses and vLLM's dialect do not look at these options before."""
+    """Whether the client wants nothing cached but what it marked. vLLM's dialect does not look at these options before."""
     options = body.get("prompt_cache_options")
     return isinstance(options, dict) and options.get("mode") == "explicit"
 

@@ -26,6 +26,7 @@ ITEM = shape(
 PARTS = (
     "input_text", "input_image", "input_audio", "output_text", "refusal", "input_file", "computer_screenshot", "summary_text", "encrypted_content",
 )  # fmt: skip
+MESSAGE = ("type", "role", "content", "id", "status", "phase")  # the fields of one: openai 3.57's types
 ASSISTANTS = ("output_text", "refusal")
 OUTPUTS = ("input_text", "input_image", "input_file")
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fc", "reasoning": "rs"}
@@ -89,6 +90,9 @@ def _output(output: Any, path: str, model: Model) -> tuple[Part, ...]:
 
 
 def _said(item: dict[str, Any], path: str, model: Model) -> Message:
+    unknown = next((name for name in item if name not in MESSAGE), None)
+    if unknown is not None:
+        raise Refusal("unknown_field", param=f"{path}.{unknown}")
     if "role" not in item or item.get("content") is None:
         raise Refusal("missing", param=f"{path}.{'content' if 'role' in item else 'role'}")
     role, content = item["role"], item["content"]

@@ -15,6 +15,7 @@ TOOL_NAME = {**NAME, "maxLength": 128}
 TOOL = shape("type", type=STRING, parameters=nullable(OBJECT), strict=nullable(BOOLEAN))
 TOOL_CHOICE = {
     "type": ["string", "object", "null"],
+    "title": "one of an object or 'none', 'auto', or 'required'",
     "properties": {"type": STRING, "name": STRING, "mode": STRING, "tools": list_of(shape(name=STRING))},
 }
 FORMAT = shape("type", type=one_of("text", "json_object", "json_schema"), name=NAME, schema=OBJECT, strict=nullable(BOOLEAN))
@@ -22,15 +23,16 @@ TEXT = shape(format=nullable(FORMAT), verbosity=nullable(one_of("low", "medium",
 LOGPROBS = "message.output_text.logprobs"
 INCLUDE = list_of(
     one_of(
-        LOGPROBS,
-        "message.input_image.image_url",
         "file_search_call.results",
         "web_search_call.results",
         "web_search_call.action.sources",
+        "message.input_image.image_url",
         "computer_call_output.output.image_url",
         "code_interpreter_call.outputs",
         "reasoning.encrypted_content",
-    )
+        LOGPROBS,
+    ),
+    title="an array of one of 'fil...lts', 'web...lts', 'web...ces', 'mes...url', 'com...url', 'cod...uts', 'rea...ent', or 'mes...obs'",
 )
 
 
@@ -64,7 +66,7 @@ def effort(body: dict[str, Any], model: Model) -> str:
     if asked is not None and asked not in model.efforts:
         raise Refusal("unsupported", param="reasoning.effort", value=asked, allowed=list(model.efforts), model=model.id)
     found = asked or model.default_effort
-    for name in ("temperature", "top_p") if found != "none" else ():
+    for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty") if found != "none" else ():
         # A temperature of 1 passes; top_p does not, whatever its value.
         if body.get(name) is not None and (name, body[name]) != ("temperature", 1):
             raise Refusal("unsupported", param=name, code=None)
@@ -87,7 +89,9 @@ def must_call(body: dict[str, Any]) -> tuple[str, ...]:
         return tuple(name for name in names if name in named) if choice.get("mode") == "required" else ()
     if choice.get("type") != "function":
         return ()  # one of the tools that OpenAI runs
-    if choice.get("name") not in names:
+    if "name" not in choice:
+        raise Refusal("missing", param="tool_choice.name")
+    if choice["name"] not in names:
         raise Refusal("bad_value", "Tool choice 'function' not found in 'tools' parameter.", param="tool_choice")
     return (choice["name"],)
 
@@ -116,13 +120,10 @@ def check_json_word(body: dict[str, Any], messages: Sequence[Message]) -> None:
 
 def top_logprobs(body: dict[str, Any], effort: str) -> int | None:
     """How many likely tokens to name beside each token; None where no logprobs are included. A model has none while it thinks."""
-    if body.get("top_logprobs") and effort != "none":
-        raise Refusal("unsupported", param="top_logprobs")
-    if LOGPROBS not in (body.get("include") or []):
-        return None
-    if effort != "none":
-        raise Refusal("bad_value", "logprobs are not supported with reasoning models.", param="include")
-    return body.get("top_logprobs") or 0
+    is_wanted = LOGPROBS in (body.get("include") or [])
+    if effort != "none" and (is_wanted or body.get("top_logprobs")):
+        raise refused("logprobs are not supported with reasoning models.", "include" if is_wanted else "top_logprobs", "unsupported_parameter")
+    return (body.get("top_logprobs") or 0) if is_wanted else None
 
 
 def echoed(tool: dict[str, Any]) -> dict[str, Any]:

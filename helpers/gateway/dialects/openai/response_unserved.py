@@ -38,11 +38,9 @@ def _check_tools(body: dict[str, Any], model: Model) -> None:
             raise Refusal("bad_value", param=f"tools[{index}].type", rule="enum", value=kind, bound=[*CLIENT_TOOLS, *OTHER_TOOLS])
 
 
-def check_prompt(prompt: Any) -> None:
+def check_prompt(prompt: dict[str, Any]) -> None:
     """Raise a Refusal for a prompt: a template that is kept in OpenAI's dashboard, of which here is none."""
-    if not isinstance(prompt, dict) or not isinstance(prompt.get("id"), str):
-        raise Refusal("missing", param="prompt.id") if isinstance(prompt, dict) else Refusal("wrong_type", param="prompt", expected="object", value=prompt)
-    raise Refusal("not_found", f"Prompt with id '{prompt['id']}' not found.", param="prompt")
+    raise Refusal("not_found", f"Prompt with id '{prompt['id']}' not found.")
 
 
 def check_management(question: Question, asked: Any) -> None:

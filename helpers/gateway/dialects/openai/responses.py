@@ -62,16 +62,18 @@ class OpenAIResponses:
     # ---- reading ---------------------------------------------------------
     def read(self, call: Call) -> Question:
         body = call.json
-        if body.get("prompt") is not None and call.services.mode == "offline":  # it may stand in the place of what has to be named otherwise
+        if body.get("prompt") is not None and call.services.mode == "offline":
+            fields.check(body, has_prompt=True)
             unserved.check_prompt(body["prompt"])
         fields.check(body)
         model = self._model(call)
-        effort = tools.effort(body, model)
         schema.check_responses(body, model)
         rules.check_metadata(body)
         if body.get("stream_options") is not None and not body.get("stream"):
             raise refused("The 'stream_options' parameter is only allowed when 'stream' is enabled.", "stream_options")
         messages, said = self._said(call, model)
+        effort = tools.effort(body, model)
+        rules.check_retention(body, model, "invalid_parameter")
         question = Question(
             provider=self._dialect.provider,
             model=model,
@@ -159,8 +161,8 @@ class OpenAIResponses:
         if (name is None and conversation is None) or call.services.mode != "offline":
             return Stored()
         if name is not None and conversation is not None:
-            text = "Mutually exclusive parameters: 'previous_response_id' and 'conversation'. Ensure you are only providing one of them."
-            raise refused(text, "conversation", "mutually_exclusive_parameters")
+            text = "Mutually exclusive parameters: ''. Ensure you are only providing one of: 'pre..._id' or 'conversation'."
+            raise refused(text, None, "mutually_exclusive_parameters")
         return self._of_conversation(conversation, model) if name is None else self._of_response(name, call.services.clock.now())
 
     def _of_response(self, name: str, now: float) -> Stored:

@@ -25,7 +25,7 @@ def check(body: dict[str, Any], model: Model) -> None:
         raise Refusal("wrong_kind", param="model", model=model.id, wanted="responses")
     check_model(body, model)
     check_metadata(body)
-    _check_cache(body, model)
+    check_retention(body, model)
     _check_combinations(body, model)
     _check_tools(body, model)
     modalities.check(body, model)
@@ -71,13 +71,12 @@ def check_metadata(body: dict[str, Any]) -> None:
             raise refused(text, f"metadata.{key}", "property_name_above_max_length")
 
 
-def _check_cache(body: dict[str, Any], model: Model) -> None:
+def check_retention(body: dict[str, Any], model: Model, code: str | None = None) -> None:
     """prompt_cache_retention: models whose cache is charged keep prompts for 24 hours only."""
-    kept = body.get("prompt_cache_retention")
-    if kept not in (None, "in_memory", "24h"):
+    if body.get("prompt_cache_retention") not in (None, "in_memory", "24h"):
         raise refused("Invalid prompt_cache_retention argument", "prompt_cache_retention")
-    if kept == "in_memory" and model.cache and model.cache.charges_writes:
-        raise refused("This model is compatible only with 24h extended prompt caching", "prompt_cache_retention")
+    if body.get("prompt_cache_retention") == "in_memory" and model.cache and model.cache.charges_writes:
+        raise refused("This model is compatible only with 24h extended prompt caching", "prompt_cache_retention", code)
 
 
 def _check_combinations(body: dict[str, Any], model: Model) -> None:

@@ -134,8 +134,7 @@ def test_in_explicit_mode_responses_cache_only_what_is_marked(client):
 
 
 @pytest.mark.parametrize("options", ["explicit", 5, ["explicit"]])
-def test_cache_options_that_are_no_object_do_no_harm_where_they_are_not_looked_at(client, options):
-    assert client.responses.create(model="gpt-6-luna", input=LONG, extra_body={"prompt_cache_options": options}).status
+def test_cache_options_that_are_no_object_do_no_harm_where_they_are_not_looked_at(gateway, options):
     house = OpenAI(base_url=os.environ["COMPATIBLE_BASE_URL"], max_retries=0)
     assert chat(house, model="house", extra_body={"prompt_cache_options": options}).choices
 
