@@ -103,3 +103,11 @@ def test_every_address_that_an_sdk_reads_from_the_environment_is_set(package):
     sources = (path.read_text(encoding="utf-8") for path in folder.rglob("*.py") if "tests" not in path.parts)
     names = {name for text in sources for name in re.findall(r"""["']([A-Z][A-Z_]*(?:BASE_URL|API_BASE|ENDPOINT))["']""", text)}
     assert names and names <= environment.variables("").keys()
+
+
+def test_what_asks_the_providers_is_not_even_loaded():
+    """Nobody waits for a start longer than it takes."""
+    code = "import sys, helpers; helpers.start(); print({'httpx2', 'helpers.gateway.sources.upstream'} & set(sys.modules))"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("COURSE_")}
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT, env=environ).stdout
+    assert told.splitlines()[-1] == "set()", told

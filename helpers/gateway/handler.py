@@ -14,7 +14,7 @@ from contextlib import aclosing
 from functools import lru_cache, partial
 from inspect import isawaitable
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from helpers import network, other_models
 from helpers.gateway import control, events, evidence
@@ -37,10 +37,12 @@ from helpers.gateway.sources.house import MODEL as HOUSE_MODEL
 from helpers.gateway.sources.house import House
 from helpers.gateway.sources.recordings import Captured, Recordings
 from helpers.gateway.sources.scripts import Scripts
-from helpers.gateway.sources.upstream import Upstream
 from helpers.gateway.threads import in_thread
 from helpers.gateway.wire import Call, Cut, Dialect, Headers, Response, Route, model_headers
 from helpers.gateway.worker import LARGE, Worker, whole_size
+
+if TYPE_CHECKING:
+    from helpers.gateway.sources.upstream import Upstream  # offline nothing goes to a provider, and what does takes a while to load
 
 TOKEN = 4  # bytes of text, about
 OURS = (HOUSE_MODEL, EMBEDDING_MODEL)  # by their own names they are on this machine in every mode, and answer in strict mode too

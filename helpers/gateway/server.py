@@ -21,10 +21,10 @@ from helpers.gateway.listener import Server
 from helpers.gateway.quotas import PER_DAY
 from helpers.gateway.sources.recordings import FOLDER
 from helpers.gateway.sources.scripts import Script
-from helpers.gateway.sources.upstream import Upstream
 
 if TYPE_CHECKING:
     from helpers.gateway.meter import Log
+    from helpers.gateway.sources.upstream import Upstream
     from helpers.gateway.verdict import Verdict
 
 T = TypeVar("T")
