@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from contextlib import suppress
 from typing import Any
@@ -11,6 +12,7 @@ from helpers.gateway.exchange import Question, Refusal
 from helpers.gateway.meter import Evidence
 from helpers.gateway.quotas import MINUTE
 from helpers.gateway.wire import Call, Response, parse_json
+from helpers.gateway.worker import SMALL
 
 PATIENCE = "x-stainless-read-timeout"  # sent by openai and anthropic
 LEFT = ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining")  # as the gateway itself and httpx write them
@@ -20,7 +22,9 @@ REMEMBERED, LONGEST, SHORTEST = 50, 4000, 8  # broken answers; characters that a
 
 def of_call(call: Call, found: Evidence) -> None:
     """Add what a request shows before it is answered."""
-    found.asked = hash((call.method, call.path, call.body))
+    # Python's own hash is the quicker one of what is small; of what is large the other lets all else go on meanwhile.
+    body = call.body if len(call.body) <= SMALL else hashlib.blake2b(call.body).digest()
+    found.asked = hash((call.method, call.path, body))
     patience = call.headers.get(PATIENCE)
     if patience:
         with suppress(ValueError):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 TOKEN = 4  # bytes of text, about
 OURS = (HOUSE_MODEL, EMBEDDING_MODEL)  # by their own names they are on this machine in every mode, and answer in strict mode too
-MOST_PATHS = 100  # of which it is remembered whose they are
+MOST_PATHS = 100  # of which it is remembered whose they are; none is longer than a head
 LONGEST_NOTE = 300  # characters, in the log
 PLAIN, JSON = [("Content-Type", "text/plain; charset=utf-8")], [("Content-Type", "application/json")]
 SLOW = 5.0  # seconds

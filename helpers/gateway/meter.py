@@ -18,7 +18,7 @@ COLUMNS = ("#", "provider", "operation", "model", "status", "source", "in", "out
 class Evidence:
     """What a verdict on the client needs to know of a request beyond the log's columns. None and empty: nobody said."""
 
-    asked: int = 0  # the same for the same request
+    asked: int = 0  # the same for the same request, in this process
     refusal: str = ""  # why it was not answered, in neutral words
     wait: float | None = None  # seconds after which the refusal asked to come again
     left: int | None = None  # requests that the answer said are left

@@ -53,7 +53,7 @@ class Level:
 
     def holds(self, amount: float) -> bool:
         """Whether `amount` is there, or will be in less than a clock can tell."""
-        return self.seconds_until(amount) < INSTANT
+        return amount <= self.left or self.seconds_until(amount) < INSTANT
 
 
 class PacificDay(Level):
@@ -125,11 +125,15 @@ class Quotas:
         requests, tokens = question.counts_as, prompt + reserved_output(question)
         # Of Anthropic's output tokens one has to be left; they are taken when they are written, whatever max_tokens says.
         wanted = {
-            **{"requests": requests, "requests-per-day": requests, "tokens": tokens, "tokens-per-day": tokens},
-            **{"input-tokens": prompt, "output-tokens": 1},
+            "requests": requests,
+            "requests" + PER_DAY: requests,
+            "tokens": tokens,
+            "tokens" + PER_DAY: tokens,
+            "input-tokens": prompt,
+            "output-tokens": 1,
         }
         for family, level in levels.items():
-            if wanted[family] > level.left and not level.holds(wanted[family]):
+            if not level.holds(wanted[family]):
                 raise self._refusal(question, family, levels, wanted[family])
         for family, level in levels.items():
             if family != "output-tokens":

@@ -106,7 +106,7 @@ def _finding(name: str, rule: Callable[..., Found], found: Found) -> Finding:
 
 def _repeats(asked: Sequence[Entry]) -> Iterator[Repeat]:
     """Each failed request with the next one that asks the same and came after it had failed."""
-    same: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    same: dict[tuple[str, int], list[Entry]] = defaultdict(list)
     for entry in asked:
         same[entry.provider, entry.evidence.asked].append(entry)
     for group in same.values():

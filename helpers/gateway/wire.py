@@ -7,7 +7,7 @@ import os
 import re
 import string
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from json.scanner import py_make_scanner
 from math import isfinite
@@ -236,7 +236,7 @@ class Dialect:
 
 def model_headers(model: models.Model) -> Headers:
     """A header that no provider sends: whose facts a model's are, where the course did not check them."""
-    return [("x-course-model", f"{model.source}, not checked by the course")] if model.source else []
+    return [] if model.is_checked else [("x-course-model", f"{model.source}, not checked by the course")]
 
 
 LETTERS = string.ascii_letters + string.digits

@@ -156,8 +156,7 @@ class Recordings:
 
     def exact(self, question: Question) -> Draft | Captured | None:
         """What is recorded for this very question, or None."""
-        if not self._loaded:
-            self.load()
+        self.load()
         captured = self._captured.get(question.key, ())
         for asked in _shapes(question) if captured else ():
             for recording in captured:

@@ -247,7 +247,7 @@ def part(given: dict[str, Any], path: str, model: Model) -> Part:
 
 
 def caches_marks_only(body: dict[str, Any]) -> bool:
-    """Whether the client wants nothing cached but what it marked. vLLM's dialect does not look at these options before."""
+    """Whether the client wants nothing cached but what it marked. Those of other servers do not look at these options before."""
     options = body.get("prompt_cache_options")
     return isinstance(options, dict) and options.get("mode") == "explicit"
 
@@ -293,7 +293,7 @@ def choice_body(index: int, choice: Choice, question: Question) -> dict[str, Any
     body = {
         "index": index,
         "message": {"role": "assistant", "content": choice.text, "refusal": None, "annotations": []},
-        "logprobs": logprobs(said(choice.scores)) if choice.scores else None,
+        "logprobs": logprobs(said(choice.scores)),
         "finish_reason": finish_reason(choice, question),
     }
     if choice.function:
@@ -350,7 +350,7 @@ async def chunks(answer: Answer, head: dict[str, Any], first_delta: dict[str, An
     tail = {"usage": None} if answer.question.include_usage else {}
 
     def chunk(index: int, delta: dict[str, Any], finish: str | None = None, scores: Sequence[TokenScore] = ()) -> dict[str, Any]:
-        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": logprobs(scores) if scores else None, "finish_reason": finish}], **tail}
+        return {**head, "choices": [{"index": index, "delta": delta, "logprobs": logprobs(scores), "finish_reason": finish}], **tail}
 
     for index, choice in enumerate(answer.choices):
         call = {"content": None, "tool_calls": [{"index": 0, **tool_call(choice.function, "")}]} if choice.function else {}

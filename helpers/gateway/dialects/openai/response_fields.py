@@ -29,7 +29,7 @@ REASONING = shape(
     context=nullable(one_of("auto", "current_turn", "all_turns")),
     summary=nullable(one_of("concise", "detailed", "auto")),
 )
-CACHE_OPTIONS = shape(closed=True, mode=one_of("implicit", "explicit"), ttl=STRING, comparison_response_id=nullable(STRING))
+CACHE_OPTIONS = shape(closed=True, mode=one_of("implicit", "explicit"), ttl=STRING, comparison_response_id=nullable(STRING), prewarm=BOOLEAN)
 # In the order in which OpenAI looks at them, where several are wrong (public measurements of August 2026).
 FIELDS = {
     "model": STRING,

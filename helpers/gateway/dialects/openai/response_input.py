@@ -26,7 +26,7 @@ ITEM = shape(
 PARTS = (
     "input_text", "input_image", "input_audio", "output_text", "refusal", "input_file", "computer_screenshot", "summary_text", "encrypted_content",
 )  # fmt: skip
-MESSAGE = ("type", "role", "content", "id", "status", "phase")  # the fields of one: openai 3.57's types
+MESSAGE = ("type", "role", "content", "id", "status", "phase", "agent")  # the fields of one: openai 3.57's types, the last those of its beta
 ASSISTANTS = ("output_text", "refusal")
 OUTPUTS = ("input_text", "input_image", "input_file")
 PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fc", "reasoning": "rs"}

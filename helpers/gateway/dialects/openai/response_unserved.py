@@ -24,6 +24,8 @@ def check(body: dict[str, Any], model: Model) -> None:
         raise Refusal("unsupported", param="moderation")
     if (body.get("reasoning") or {}).get("mode") not in (None, "standard"):
         raise Refusal("unsupported", param="reasoning.mode", value=body["reasoning"]["mode"], allowed=["standard"], model=model.id)
+    if (body.get("prompt_cache_options") or {}).get("prewarm"):
+        raise Refusal("unsupported", param="prompt_cache_options.prewarm", value=True, allowed=["false"], model=model.id)
     window = (body.get("background_options") or {}).get("completion_window")
     if window not in (None, "soonest"):
         raise Refusal("unsupported", param="background_options.completion_window", value=window, allowed=["soonest"], model=model.id)

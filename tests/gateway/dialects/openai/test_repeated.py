@@ -1,7 +1,13 @@
 """What comes again byte for byte is read once, and is answered each time by what the gateway is like then."""
 
+import json
+
 import pytest
 from openai import NotFoundError, OpenAI
+
+from helpers.gateway.bounded import weight
+from helpers.gateway.dialects import remembered
+from helpers.gateway.wire import Call
 
 HELLO = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Say hello in five words."}]}
 
@@ -49,3 +55,28 @@ def test_what_is_stored_of_one_is_not_changed_with_the_other(client):
     client.chat.completions.update(one.id, metadata={"turn": "changed"})
     kept = [client.chat.completions.retrieve(each.id).metadata for each in (one, other)]
     assert kept == [{"turn": "changed"}, {"turn": "first"}]
+
+
+FUNCTIONS = [{"type": "function", "function": {"name": f"f{n}", "parameters": {"type": "object", "properties": {}}}} for n in range(70)]
+SCHEMA = {"type": "json_schema", "json_schema": {"name": "many", "schema": {"type": "object", "properties": {str(n): {} for n in range(800)}}}}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"messages": [{"role": "user", "content": ""}] * 250},
+        {"messages": [{"role": "user", "content": "word " * 1500}]},
+        {"model": "gpt-4o-mini", "logit_bias": {str(n): 1 for n in range(900)}},
+        {"tools": FUNCTIONS, "reasoning_effort": "none"},
+        {"response_format": SCHEMA},
+    ],
+    ids=["short", "turns", "words", "bias", "tools", "schema"],
+)
+def test_a_question_takes_no_more_than_it_is_counted_as(gateway, more):
+    body = json.dumps({**HELLO, **more}, separators=(",", ":")).encode()
+    assert len(body) <= remembered.LONGEST
+    dialect, routes = next((dialect, routes) for dialect, routes in gateway._dialects if dialect.mount == "/openai")
+    read = next(route.read for route in routes if route.operation == "chat")
+    question = read(Call("POST", "/v1/chat/completions", {}, {}, body, "/openai", gateway, {}))
+    assert len(body) + weight({name: value for name, value in vars(question).items() if name != "model"}) <= remembered.held(body)

@@ -95,3 +95,22 @@ def test_a_prompt_that_nobody_keeps_is_not_found_though_no_model_is_named(client
 def test_a_summary_may_be_asked_for(client, summary):
     answer = client.responses.create(model="gpt-6-luna", input="Hi", max_output_tokens=16, reasoning={"summary": summary})
     assert answer.reasoning.summary == summary
+
+
+def test_what_the_sdk_gives_out_may_be_sent_back(client):
+    said = client.responses.create(model="gpt-6-luna", input="Hi", max_output_tokens=16)
+    again = client.beta.responses.create(model="gpt-6-luna", input="Hi", max_output_tokens=16)
+    for output in (said.output, again.output):
+        asked = [{"role": "user", "content": "Hi"}, *(item.model_dump() for item in output), {"role": "user", "content": "And?"}]
+        assert client.beta.responses.create(model="gpt-6-luna", input=asked, max_output_tokens=16, store=False).status
+
+
+@pytest.mark.parametrize("options", [None, {"mode": "implicit", "prewarm": False}, {"mode": "explicit", "ttl": "30m", "comparison_response_id": None}])
+def test_cache_options_that_the_sdk_knows_are_taken(client, options):
+    assert client.responses.create(model="gpt-6-luna", input="Hi", max_output_tokens=16, prompt_cache_options=options).status
+
+
+def test_a_prompt_is_not_prewarmed(client):
+    with pytest.raises(openai.BadRequestError) as caught:
+        client.responses.create(model="gpt-6-luna", input="Hi", max_output_tokens=16, prompt_cache_options={"mode": "implicit", "prewarm": True})
+    assert (caught.value.param, caught.value.code) == ("prompt_cache_options.prewarm", "unsupported_value")
