@@ -130,12 +130,12 @@ class Answer:
             await asyncio.sleep(remaining)
 
 
-def compose(question: Question, draft: Draft, cached: Usage, pace: float) -> Answer:
-    """Apply the request's limits to a draft. `cached` is the usage so far, its input side: the answer's is added to it."""
+def compose(question: Question, draft: Draft, usage: Usage, pace: float) -> Answer:
+    """Apply the request's limits to a draft. `usage` holds the input side: what the answer takes is added to it."""
     choices = [_choice(question, draft, draft.texts[i % len(draft.texts)]) for i in range(question.n * max(1, len(question.prompts)))]
     for choice in choices:
-        _add(choice, question, cached)
-    return Answer(question, draft.provenance, choices, cached, pace)
+        _add(choice, question, usage)
+    return Answer(question, draft.provenance, choices, usage, pace)
 
 
 def _add(choice: Choice, question: Question, usage: Usage) -> None:
@@ -172,7 +172,7 @@ def _limited(question: Question, text: str, thinking: int) -> Choice:
         thinking = min(thinking, question.thinking_limit)
     if question.limit is not None and thinking >= question.limit:
         return Choice("", "length", thinking_tokens=question.limit)
-    text, stopped_by = _cut_at_stop(text, question.stop) if question.stop else (text, None)
+    text, stopped_by = _cut_at_stop(text, question.stop)
     count = round(tokens.count(text) * ratio)
     if question.limit is not None and thinking + count > question.limit:
         room = question.limit - thinking

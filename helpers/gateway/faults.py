@@ -95,8 +95,6 @@ class Faults:
 
         A stream that ends too soon waits for a stream, and a filter for a question that one looks at: it does at none for vectors.
         """
-        if not self._set:
-            return None
         return self._strike(provider, lambda kind: kind not in IN_BATCH and (stream or kind != "stream_ended") and (filtered or kind not in FILTERS))
 
     def _strike(self, provider: str, fits: Callable[[str], bool]) -> Fault | None:

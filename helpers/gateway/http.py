@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._parser = HttpRequestParser(self)
         self._coming = Http1Request(self)  # what is being read
         self._in_head, self._is_reading, self._unended = True, False, 0  # bytes of a head that goes on
-        self._url, self._headers = b"", []
+        self._url, self._headers = bytearray(), []
         self._body, self._held = bytearray(), 0
         self._waiting: deque[Callable[[], None]] = deque()  # what came before the answer to the request before it
         self._busy = self._garbled = False
@@ -138,7 +138,7 @@ class Connection(asyncio.Protocol):
     # ---- the parser calls these ------------------------------------------
     def on_message_begin(self) -> None:
         self._coming, self._is_reading = Http1Request(self), True
-        self._url, self._headers, self._body = b"", [], bytearray()
+        self._url, self._headers, self._body = bytearray(), [], bytearray()
 
     def on_url(self, url: bytes) -> None:
         self._url += url

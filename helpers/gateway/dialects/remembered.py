@@ -18,7 +18,7 @@ def held(body: bytes) -> int:
 
 
 class Remembered:
-    """Reads the questions of an operation of which the body says all, and nothing that the gateway keeps."""
+    """Reads the questions of an operation that depend on the body and the day alone, and on nothing that the gateway keeps."""
 
     def __init__(self, read: Read) -> None:
         self._read = read

@@ -67,7 +67,7 @@ def effort(body: dict[str, Any], model: Model) -> str:
         raise Refusal("unsupported", param="reasoning.effort", value=asked, allowed=list(model.efforts), model=model.id)
     found = asked or model.default_effort
     for name in ("temperature", "top_p", "presence_penalty", "frequency_penalty") if found != "none" else ():
-        # A temperature of 1 passes; top_p does not, whatever its value.
+        # A temperature of 1 passes; the others do not, whatever their value.
         if body.get(name) is not None and (name, body[name]) != ("temperature", 1):
             raise Refusal("unsupported", param=name, code=None)
     return found

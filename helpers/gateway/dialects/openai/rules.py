@@ -73,9 +73,10 @@ def check_metadata(body: dict[str, Any]) -> None:
 
 def check_retention(body: dict[str, Any], model: Model, code: str | None = None) -> None:
     """prompt_cache_retention: models whose cache is charged keep prompts for 24 hours only."""
-    if body.get("prompt_cache_retention") not in (None, "in_memory", "24h"):
+    kept = body.get("prompt_cache_retention")
+    if kept not in (None, "in_memory", "24h"):
         raise refused("Invalid prompt_cache_retention argument", "prompt_cache_retention")
-    if body.get("prompt_cache_retention") == "in_memory" and model.cache and model.cache.charges_writes:
+    if kept == "in_memory" and model.cache and model.cache.charges_writes:
         raise refused("This model is compatible only with 24h extended prompt caching", "prompt_cache_retention", code)
 
 

@@ -1,4 +1,7 @@
-"""What Responses refuse of single fields, and of several that are wrong the first: as somebody measured it in public in August 2026, with gpt-5.6-terra."""
+"""What Responses refuse of single fields, and of several that are wrong the first.
+
+Nearly all was measured in public in August 2026 with gpt-5.6-terra; that fields of chat have moved was reported since 2025; the rest follows the style.
+"""
 
 import openai
 import pytest
