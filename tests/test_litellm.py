@@ -2,6 +2,7 @@
 
 import warnings
 
+import httpx
 import pytest
 from pydantic import BaseModel
 
@@ -50,6 +51,25 @@ def test_a_completion_plain_and_streamed_says_the_same(litellm, gateway, name):
     used = log[0].usage
     for usage in (plain.usage, chunks[-1].usage):
         assert (usage.prompt_tokens, usage.completion_tokens) == (used.input_tokens, used.output_tokens)
+
+
+@pytest.mark.parametrize("name", ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "gemini/gemini-3.5-flash-lite", "bedrock/converse/us.anthropic.claude-haiku-5-5"])
+def test_where_no_time_out_is_set_one_number_holds_for_every_clock(litellm, gateway, monkeypatch, name):
+    """Chapter 12c says so: to connect takes as long as to read, ten minutes, and with the Router ten times as long."""
+    seen, send = [], httpx.Client.send
+
+    def watched(client, request, **options):
+        seen.append(request.extensions["timeout"])
+        return send(client, request, **options)
+
+    monkeypatch.setattr(httpx.Client, "send", watched)
+    litellm.completion(name, PROMPT)
+    litellm.Router(model_list=[{"model_name": "ours", "litellm_params": {"model": name}}]).completion("ours", PROMPT)
+
+    constants = litellm.constants
+    expected = (constants.COMPLETION_HTTP_FALLBACK_SECONDS, constants.DEFAULT_REQUEST_TIMEOUT_SECONDS)
+    assert seen == [dict.fromkeys(("connect", "read", "write", "pool"), seconds) for seconds in expected]
+    assert expected == (600, 6000)
 
 
 @pytest.mark.parametrize("name", ["openai/gpt-6-luna", "anthropic/claude-haiku-5-5", "gemini/gemini-3.5-flash-lite", "azure/gpt-6-luna"])
