@@ -48,8 +48,16 @@ class Place:
 
     @property
     def anchor(self) -> str:
-        """The heading's name in an address, as myst-parser makes it."""
-        return re.sub(r"[^\w\- ]", "", self.heading.strip().lower().replace(" ", "-"))
+        """The heading's name in an address."""
+        return slug(self.heading.replace("`", ""))
+
+
+def slug(heading: str) -> str:
+    """A heading's name in an address, of the site as of JupyterLab, so that one link serves both: spaces become hyphens.
+
+    Of the site alone: without the signs that a link in Markdown cannot carry.
+    """
+    return re.sub(r"[\"`*<>()\[\]]", "", heading.strip()).replace(" ", "-")
 
 
 def claims() -> list[Claim]:

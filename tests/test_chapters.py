@@ -19,7 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from helpers import executor, models
+from helpers import claims, executor, models
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -255,8 +255,27 @@ def test_no_line_of_code_is_cut_beside_the_list_of_files(path):
 @chapters
 def test_a_section_that_is_named_beside_a_link_is_in_the_chapter_linked(path):
     """As in: *Pace yourself* in [12a](12a_rate_limits.ipynb)."""
-    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
-    for section, file in re.findall(r"(?<!\*)\*([^*\n]+)\* in \[[^\]]*\]\((\w+\.ipynb)\)", text):
-        linked = nbformat.read(path.parent / file, as_version=4)
-        headings = [heading.strip('"') for cell in linked.cells if cell.cell_type == "markdown" for heading in re.findall("^##+ (.+)$", cell.source, re.MULTILINE)]
-        assert section in headings, f"{file} has no section of this name"
+    for section, file in re.findall(r"(?<!\*)\*([^*\n]+)\* in \[[^\]]*\]\((\w+\.ipynb)[^)]*\)", prose_of(path)):
+        assert section in [heading.strip('"') for heading in headings_of(path.parent / file)], f"{file} has no section of this name"
+
+
+@chapters
+def test_a_link_to_a_section_leads_there_in_jupyterlab_and_on_the_site(path):
+    """As in [12a](12a_rate_limits.ipynb#Pace-yourself). JupyterLab names a section by its heading as it is read, with hyphens for spaces."""
+    for file, anchor in re.findall(r"\]\((\w+\.ipynb)?#([^)]*)\)", prose_of(path)):
+        headings = headings_of(path.parent / file if file else path)
+        assert anchor in [heading.replace("`", "").replace(" ", "-") for heading in headings], f"{file} has no section {anchor}"
+        assert claims.slug(anchor) == anchor, "the site has this section under another name"
+
+
+def test_a_link_to_a_section_is_somewhere():
+    """Or the test above would look at nothing."""
+    assert len(re.findall(r"\.ipynb#", "".join(map(prose_of, CHAPTERS)))) > 10
+
+
+def prose_of(path):
+    return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+
+
+def headings_of(path):
+    return re.findall("^##+ (.+)$", prose_of(path), re.MULTILINE)

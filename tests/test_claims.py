@@ -48,7 +48,7 @@ def test_words_are_found_in_prose_in_code_and_in_outputs_under_the_nearest_headi
         "First": (1, "A"), "Second": (1, "B, `c`"), "## B": (1, "B, `c`"), "Third": (1, "D"),
         "ask(1)": (2, "D"), "gpt-6 & more": (2, "D"), "Last": (3, "D"),
     }
-    assert found["Second"].anchor == "b-c"
+    assert found["Second"].anchor == "B,-c"
 
 
 def test_a_chapter_that_is_edited_is_still_found_and_one_that_lost_the_words_is_named(course):
