@@ -260,17 +260,17 @@ def test_a_section_that_is_named_beside_a_link_is_in_the_chapter_linked(path):
 
 
 @chapters
-def test_a_link_to_a_section_leads_there_in_jupyterlab_and_on_the_site(path):
-    """As in [12a](12a_rate_limits.ipynb#Pace-yourself). JupyterLab names a section by its heading as it is read, with hyphens for spaces."""
-    for file, anchor in re.findall(r"\]\((\w+\.ipynb)?#([^)]*)\)", prose_of(path)):
-        headings = headings_of(path.parent / file if file else path)
-        assert anchor in [heading.replace("`", "").replace(" ", "-") for heading in headings], f"{file} has no section {anchor}"
-        assert claims.slug(anchor) == anchor, "the site has this section under another name"
+def test_a_link_to_a_cell_leads_to_a_cell_of_the_section_named_beside_it(path):
+    """As in: *Pace yourself* in [12a](12a_rate_limits.ipynb#cell-id=cell-26). JupyterLab scrolls there; the site leads to the section."""
+    text = prose_of(path)
+    named = re.findall(r"\*([^*\n]+)\* in \[[^\]]*\]\((\w+\.ipynb)#cell-id=([\w-]+)\)", text)
+    assert len(named) == text.count("ipynb#"), "name the section beside the link"
+    for section, file, cell in named:
+        assert claims.cell(path.parent / file, cell).heading.strip('"') == section
 
 
-def test_a_link_to_a_section_is_somewhere():
-    """Or the test above would look at nothing."""
-    assert len(re.findall(r"\.ipynb#", "".join(map(prose_of, CHAPTERS)))) > 10
+def test_the_takeaways_lead_to_cells():
+    assert prose_of(CHAPTERS[-1]).count("ipynb#cell-id=") > 15
 
 
 def prose_of(path):

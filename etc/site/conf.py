@@ -14,7 +14,6 @@ nb_execution_mode = "off"  # the chapters come executed
 nb_merge_streams = True  # what one cell prints is one block
 myst_fence_as_directive = ["mermaid"]
 myst_heading_anchors = 3
-myst_heading_slug_func = "helpers.claims.slug"  # as JupyterLab does it: a link to a section leads there in both
 myst_links_external_new_tab = True
 
 html_theme = "sphinx_book_theme"
