@@ -15,6 +15,7 @@ from helpers.models import facts_date
 ROOT = Path(__file__).parents[1]
 TABLE = ROOT / "etc/site/claims.toml"
 HEADING = re.compile(r"^#{1,3} (.+)$", re.MULTILINE)
+CELL = re.compile(r"(\w+\.ipynb)#cell-id=([\w-]+)")
 CODE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 INTRODUCTION = """# What is often said, and what holds
 
@@ -73,6 +74,22 @@ def find(shown: str, root: Path = ROOT) -> Place:
         if place >= 0 or words in output:
             return Place(notebook, number, heading)
     raise NotShown(f"no cell of {notebook.name} holds {words!r}: name other words of it in {TABLE.name}, or another chapter")
+
+
+def cell(notebook: Path, name: str) -> Place:
+    """The cell of this id, under its own first heading or the one before it. Raises NotShown."""
+    heading = ""
+    for number, found in enumerate(json.loads(notebook.read_text(encoding="utf-8"))["cells"], start=1):
+        headings = HEADING.findall(CODE.sub("", "".join(found["source"]))) if found["cell_type"] == "markdown" else []
+        if found["id"] == name:
+            return Place(notebook, number, (headings or [heading])[0])
+        heading = (headings or [heading])[-1]
+    raise NotShown(f"{notebook.name} has no cell with the id {name!r}")
+
+
+def to_sections(text: str, folder: Path) -> str:
+    """Links to cells of chapters in `folder`, which JupyterLab follows, as links to their sections, which have addresses on the site."""
+    return CELL.sub(lambda link: f"{link[1]}#{cell(folder / link[1], link[2]).anchor}", text)
 
 
 def _cells(notebook: Path) -> Iterator[tuple[str, str, bool]]:

@@ -22,7 +22,7 @@ class SiteError(RuntimeError):
 def build(executed: Path, to: Path) -> Path:
     """Make the site. A chapter is taken from `executed` where it is there, else as it was committed. Returns its first page.
 
-    Raises SiteError with Sphinx's words, for a warning too: a link between chapters that leads nowhere is one. So is a claim that no cell shows.
+    Raises SiteError with Sphinx's words, for a warning too: a link between chapters that leads nowhere is one. So is a claim that no cell shows, and a link to a cell that is not there.
     """
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "source"
@@ -33,6 +33,8 @@ def build(executed: Path, to: Path) -> Path:
             newer = executed / chapter.name
             shutil.copy(newer if newer.exists() else chapter, source / FOLDER.name)
         try:
+            for chapter in (source / FOLDER.name).glob("*.ipynb"):
+                chapter.write_text(claims.to_sections(chapter.read_text(encoding="utf-8"), chapter.parent), encoding="utf-8")
             (source / "claims.md").write_text(claims.page(source), encoding="utf-8")
         except claims.NotShown as error:
             raise SiteError(str(error)) from None

@@ -19,7 +19,7 @@ from papermill.exceptions import PapermillExecutionError
 from papermill.iorw import load_notebook_node
 from papermill.parameterize import parameterize_notebook
 
-from helpers import executor, models
+from helpers import claims, executor, models
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
@@ -255,8 +255,27 @@ def test_no_line_of_code_is_cut_beside_the_list_of_files(path):
 @chapters
 def test_a_section_that_is_named_beside_a_link_is_in_the_chapter_linked(path):
     """As in: *Pace yourself* in [12a](12a_rate_limits.ipynb)."""
-    text = "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
-    for section, file in re.findall(r"(?<!\*)\*([^*\n]+)\* in \[[^\]]*\]\((\w+\.ipynb)\)", text):
-        linked = nbformat.read(path.parent / file, as_version=4)
-        headings = [heading.strip('"') for cell in linked.cells if cell.cell_type == "markdown" for heading in re.findall("^##+ (.+)$", cell.source, re.MULTILINE)]
-        assert section in headings, f"{file} has no section of this name"
+    for section, file in re.findall(r"(?<!\*)\*([^*\n]+)\* in \[[^\]]*\]\((\w+\.ipynb)[^)]*\)", prose_of(path)):
+        assert section in [heading.strip('"') for heading in headings_of(path.parent / file)], f"{file} has no section of this name"
+
+
+@chapters
+def test_a_link_to_a_cell_leads_to_a_cell_of_the_section_named_beside_it(path):
+    """As in: *Pace yourself* in [12a](12a_rate_limits.ipynb#cell-id=cell-26). JupyterLab scrolls there; the site leads to the section."""
+    text = prose_of(path)
+    named = re.findall(r"\*([^*\n]+)\* in \[[^\]]*\]\((\w+\.ipynb)#cell-id=([\w-]+)\)", text)
+    assert len(named) == text.count("ipynb#"), "name the section beside the link"
+    for section, file, cell in named:
+        assert claims.cell(path.parent / file, cell).heading.strip('"') == section
+
+
+def test_the_takeaways_lead_to_cells():
+    assert prose_of(CHAPTERS[-1]).count("ipynb#cell-id=") > 15
+
+
+def prose_of(path):
+    return "\n".join(cell.source for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "markdown")
+
+
+def headings_of(path):
+    return re.findall("^##+ (.+)$", prose_of(path), re.MULTILINE)

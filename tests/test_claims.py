@@ -57,3 +57,11 @@ def test_a_chapter_that_is_edited_is_still_found_and_one_that_lost_the_words_is_
         claims.find("90: The words", course(("# A", "")))
     with pytest.raises(claims.NotShown, match="no chapter and no exercise '91'"):
         claims.find("91: The words", course(("# A", "")))
+
+
+def test_a_link_to_a_cell_becomes_one_to_its_section_and_a_cell_that_is_not_there_is_named(tmp_path):
+    cells = [{"id": "a", "cell_type": "markdown", "source": ["# A\n", "\n", "## B, `c`\n"]}, {"id": "b", "cell_type": "code", "source": ["# no heading"]}]
+    (tmp_path / "90_x.ipynb").write_text(json.dumps({"cells": cells}))
+    assert claims.to_sections("*B* in [90](90_x.ipynb#cell-id=b), [90](90_x.ipynb)", tmp_path) == "*B* in [90](90_x.ipynb#b-c), [90](90_x.ipynb)"
+    with pytest.raises(claims.NotShown, match="90_x.ipynb has no cell with the id 'z'"):
+        claims.to_sections("[90](90_x.ipynb#cell-id=z)", tmp_path)
