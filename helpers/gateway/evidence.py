@@ -96,6 +96,7 @@ def _error(body: bytes) -> dict[str, Any]:
         found = parse_json(body)
     except ValueError:
         return {}
+    found = found[0] if isinstance(found, list) and found else found  # a stream of Gemini's that is no SSE
     return found if isinstance(found, dict) else {}
 
 

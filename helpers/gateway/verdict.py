@@ -95,14 +95,24 @@ class Repeat:
         return self.again.at - self.failed.evidence.ended
 
     @property
+    def has_waited(self) -> bool:
+        """Whether it was told how long to wait, and did."""
+        told = self.failed.evidence.wait
+        return told is not None and self.gap >= told - SLACK
+
+    @property
     def is_obedient(self) -> bool:
         """Whether it waited as long as it was told, and not a moment longer."""
-        told = self.failed.evidence.wait
-        return told is not None and abs(self.gap - told) <= 2 * SLACK
+        return self.has_waited and self.gap <= (self.failed.evidence.wait or 0.0) + 2 * SLACK
 
 
 def judge(entries: Sequence[Entry], budget_usd: Decimal | None = None) -> Verdict:
-    """The verdict on what is in these entries of a log. budget_usd: what all of it may cost live; without it nobody knows."""
+    """The verdict on what is in these entries of a log. budget_usd: what all of it may cost live; without it nobody knows.
+
+    Raises ValueError for a budget that is none.
+    """
+    if budget_usd is not None and not (budget_usd.is_finite() and budget_usd >= 0):
+        raise ValueError(f"budget_usd is {budget_usd}: give an amount of 0 or more")
     asked = [entry for entry in entries if not entry.batch]
     repeats = list(_repeats(asked))
     verdict = Verdict(_finding(name, rule, rule(asked, repeats)) for name, rule in RULES.items())
@@ -158,7 +168,7 @@ def _failed(entry: Entry) -> bool:
 def _retry_after(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """Where a refusal says how long to wait, the same request does not come again sooner."""
     told = [repeat for repeat in repeats if repeat.failed.evidence.wait is not None]
-    early = [repeat for repeat in told if repeat.gap < repeat.failed.evidence.wait - SLACK]
+    early = [repeat for repeat in told if not repeat.has_waited]
     if early:
         first = early[0]
         return BAD, f"{_of(early, told)} came sooner than they were told: {first.gap:.1f} s after {first.failed.number}, which said {first.failed.evidence.wait:g} s", _all(early)
@@ -261,16 +271,17 @@ def _time_out(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
     return UNKNOWN, "this SDK does not say how long it waits", ()
 
 
-def _limit_headers(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
-    """After an answer which said that no request is left, none is sent on its connection that is refused for its rate, before the time in which one comes back."""
+def _limit_headers(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
+    """After an answer which said that no request is left, none is sent on its connection that is refused for its rate, before the time in which one comes back; unless it waited as long as a refusal had told it."""
     before: dict[tuple[str, str, int | None], Entry] = {}  # limits are kept for each model; who sends on a connection has read what came on it
+    told_when = {repeat.again.number for repeat in repeats if repeat.has_waited}
     warned, ignored = [], []
     for entry in asked:
         place = entry.provider, entry.model, entry.evidence.line
         if entry.evidence.line is not None and (told := before.get(place)) and told.evidence.left == 0 and not told.evidence.refusal:
             warned.append(entry)
             early = entry.at - told.evidence.ended < (told.evidence.one_more or 0.0) - SLACK
-            if early and entry.evidence.refusal in ("rate_limited", DAY_USED_UP) and not entry.fault:
+            if early and entry.number not in told_when and entry.evidence.refusal in ("rate_limited", DAY_USED_UP) and not entry.fault:
                 ignored.append(entry)
         before[place] = entry
     if ignored:

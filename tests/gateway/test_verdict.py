@@ -16,6 +16,7 @@ from botocore.config import Config
 from google import genai
 
 from helpers import limits
+from helpers.gateway.meter import Entry, Evidence
 from helpers.gateway.verdict import judge
 from tests.limits.asking import ASKING, HELLO, refused
 
@@ -286,6 +287,38 @@ def test_a_budget_is_judged_where_one_is_given(gateway):
     assert (found.verdict, found.requests) == ("bad", (1, 2, 3))
 
 
+@pytest.mark.parametrize("budget", ["nan", float("inf"), -1, "much"])
+def test_a_budget_is_an_amount(gateway, budget):
+    with pytest.raises(ValueError, match="budget_usd is .*: give an amount of 0 or more"):
+        gateway.verdict(budget_usd=budget)
+
+
+def test_what_gemini_says_in_a_stream_that_is_no_sse_is_read_too(stopped):
+    gateway, _ = stopped
+    gateway.limit("gemini", requests=1)
+    address = f"{gateway.base_url}/gemini/v1beta/models/gemini-3.5-flash-lite:streamGenerateContent"
+    body = json.dumps({"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}).encode()
+
+    def ask():
+        return urllib.request.urlopen(urllib.request.Request(address, body, {"x-goog-api-key": "any", "content-type": "application/json"})).read()
+
+    ask(), refused(ask), refused(ask)
+    assert gateway.verdict()["retry-after"].requests == (3,)
+
+
+@pytest.mark.parametrize("waited, verdict", [(1.4, "good"), (0.4, "bad")])
+def test_a_retry_as_late_as_it_was_told_ignores_no_header(waited, verdict):
+    """It came on the connection of another call, where an answer had said that none is left; meanwhile another program took what came back."""
+
+    def entry(number, at, **seen):
+        return Entry(number, "openai", "chat", "gpt-6-luna", at=at, evidence=Evidence(ended=at, **seen))
+
+    last = entry(1, 0.0, asked=1, line=1, left=0, one_more=2.0)
+    failed = entry(2, 0.1, asked=2, line=2, refusal="rate_limited", wait=1.3)
+    again = entry(3, 0.1 + waited, asked=2, line=1, retry=1, refusal="rate_limited", wait=1.3)
+    assert judge([last, failed, again])["limit headers"].verdict == verdict
+
+
 def test_a_stretch_is_judged_alone_and_another_program_reads_it_over_http(gateway):
     gateway.fault("wrong_key", times=None)
     for _ in range(2):
@@ -498,8 +531,6 @@ def test_no_time_out_at_all_is_seen_as_that(gateway, provider):
 
 
 def test_a_long_log_is_judged_quickly():
-    from helpers.gateway.meter import Entry, Evidence
-
     entries = []
     for number in range(1, 100_001):
         told = Evidence(asked=number % 500, line=number % 97, refusal="overloaded" if number % 3 else "", wait=1.0, ended=number / 50 + 0.01)
