@@ -223,6 +223,22 @@ def test_wrong_values_are_refused_in_words(path, body):
     assert status == 400 and answer["errors"]
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", f"/v1/secret/data/a?version={'9' * 5000}", None),
+        ("POST", "/v1/auth/token/create", {"ttl": "9" * 5000 + "h"}),
+        ("POST", "/v1/auth/token/create", {"ttl": 1e300}),
+        ("POST", "/v1/sys/policies/acl/a", {"policy": 'path "a" { capabilities = ["read"] }' + " " * 60_000 + "x"}),
+    ],
+)
+def test_numbers_and_texts_of_any_length_are_refused_at_once_and_a_notebook_shows_nothing_of_it(method, path, body, capfd):
+    vault, began = local_vault.start(), time.monotonic()
+    status, answer = ask(vault, method, path, vault.root_token, body)
+    assert status == 400 and answer["errors"] and time.monotonic() - began < 5
+    assert capfd.readouterr() == ("", "")
+
+
 def test_what_it_lacks_it_says():
     vault = local_vault.start()
     with pytest.raises(hvac.exceptions.UnexpectedError, match="the course's stand-in for a vault does not know POST secret/config"):

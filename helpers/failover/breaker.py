@@ -14,7 +14,7 @@ class Breaker:
 
     Then one request may try, and the others wait for what it finds for as long again. Ask `allows` before a call, and tell `succeeded` or
     `failed` after it. A failure is the provider's (refused, broken, too slow), not a request that is wrong. One breaker a provider; for one
-    thread, or the tasks of one loop. Raises ValueError for fewer failures than 1.
+    thread, or the tasks of one loop. Raises ValueError for fewer failures than 1, and for a time that is none.
     """
 
     opens_after: int = 5
@@ -26,6 +26,8 @@ class Breaker:
     def __post_init__(self) -> None:
         if self.opens_after < 1:
             raise ValueError(f"opens_after is {self.opens_after}: a breaker opens after 1 failure or more")
+        if not 0 <= self.stays_open < math.inf:
+            raise ValueError(f"stays_open is {self.stays_open}: give seconds, 0 or more")
 
     @property
     def is_open(self) -> bool:

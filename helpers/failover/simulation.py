@@ -6,6 +6,7 @@ What it leaves out: providers that are only slower than usual, and that an outag
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -38,10 +39,17 @@ class Provider:
 
     def __post_init__(self) -> None:
         for name in ("limit", "places"):
-            if (number := getattr(self, name)) is not None and number < 1:
+            if (number := getattr(self, name)) is not None and not 1 <= number < math.inf:
                 raise ValueError(f"{name} is {number}: give 1 or more, or None for as many as come")
         if not 0 <= self.useless <= 1:
             raise ValueError(f"useless is {self.useless}: a share is from 0 to 1")
+        for name in ("seconds", "usd"):
+            for kind, number in getattr(self, name).items():
+                if not 0 <= number < math.inf:
+                    raise ValueError(f"{name} of {kind!r} is {number}: give 0 or more")
+        for begins, ends in self.down:
+            if not begins <= ends:
+                raise ValueError(f"down has ({begins}, {ends}): an outage begins before it ends")
 
 
 @dataclass(frozen=True)
@@ -58,10 +66,12 @@ class Policy:
     stays_open: float = 60.0
 
     def __post_init__(self) -> None:
-        if self.timeout <= 0:
+        if not 0 < self.timeout < math.inf:
             raise ValueError(f"timeout is {self.timeout}: give seconds, more than 0")
         if self.attempts < 1:
             raise ValueError(f"attempts is {self.attempts}: with fewer than 1 nobody is asked")
+        if not 0 <= self.patience < math.inf:
+            raise ValueError(f"patience is {self.patience}: give seconds, 0 or more")
         if self.opens_after is not None:
             Breaker(self.opens_after, self.stays_open)  # which says what is wrong with them
 
@@ -85,7 +95,12 @@ def play(arrivals: Sequence[tuple[float, str]], providers: Sequence[Provider], p
     """What becomes of requests (their moments and kinds) that ask the providers in this order, until one answers.
 
     The same request takes the same time at the same provider in every play with this seed, so that what differs is the policy's doing.
+    Raises ValueError for two providers of one name, and for a moment that is none.
     """
+    if len({provider.name for provider in providers}) < len(providers):
+        raise ValueError(f"two providers have one name, among {', '.join(provider.name for provider in providers)}: nobody could tell who answered")
+    if bad := [at for at, _ in arrivals if not 0 <= at < math.inf]:
+        raise ValueError(f"a request comes at {bad[0]}: give seconds since midnight, 0 or more")
 
     async def main() -> list[Outcome]:
         desks = [_Desk(provider, policy or Policy()) for provider in providers]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import re
 from collections import deque
+from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from typing import Any
 
 from helpers.gateway.clock import Clock, moment
@@ -14,7 +18,12 @@ from helpers.gateway.quotas import MINUTE
 from helpers.gateway.wire import Call, Response, parse_json
 from helpers.gateway.worker import SMALL
 
-PATIENCE = "x-stainless-read-timeout"  # sent by openai and anthropic
+PATIENCE, RETRY = "x-stainless-read-timeout", "x-stainless-retry-count"  # sent by openai and anthropic
+TELLING = 2  # their major version in Python from which on no word of a patience means that it is endless
+# By whom, and in which version of the API: whoever changes that asks something else.
+CALLERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "anthropic-version", "anthropic-beta", "openai-organization", "openai-project")
+SILENCE = 0.25  # seconds; who leaves a stream sooner after it last said something did not leave for its silence
+GOES_ON = re.compile(r"\b(continue|go(es)? on|carry on|resume|left off|stopped|interrupted|(cut|broke|broken) off|incomplete|rest of)\b", re.IGNORECASE)
 LEFT = ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining")  # as the gateway itself and httpx write them
 PROVIDERS_OWN = {401: "bad_key", 403: "forbidden", 429: "rate_limited", 500: "server_error", 502: "server_error", 503: "overloaded", 529: "overloaded"}  # in live mode
 REMEMBERED, LONGEST, SHORTEST = 50, 4000, 8  # broken answers; characters that are kept of one, and that have to come again
@@ -24,11 +33,32 @@ def of_call(call: Call, found: Evidence) -> None:
     """Add what a request shows before it is answered."""
     # Python's own hash is the quicker one of what is small; of what is large the other lets all else go on meanwhile.
     body = call.body if len(call.body) <= SMALL else hashlib.blake2b(call.body).digest()
-    found.asked = hash((call.method, call.path, body))
-    patience = call.headers.get(PATIENCE)
-    if patience:
-        with suppress(ValueError):
-            found.patience = float(patience)
+    given = call.headers.get
+    callers = [given(name) for name in CALLERS]
+    if callers[0] and callers[0].startswith("AWS4-"):
+        callers[0] = callers[0].partition("/")[0]  # the rest is of this moment, and signed anew for each
+    found.asked = hash((call.method, call.path, tuple(call.query.items()), tuple(callers), body))
+    found.patience = _patience(given)
+    if (retry := given(RETRY, "")).isdecimal():
+        found.retry = int(retry[:9])
+
+
+def _patience(given: Callable[..., str | None]) -> float | None:
+    """Seconds of silence that the SDK bears, as it says itself."""
+    told = given(PATIENCE)
+    if not told:
+        version = given("x-stainless-package-version", "").partition(".")[0]
+        return math.inf if given("x-stainless-lang") == "python" and version.isdecimal() and int(version[:9]) >= TELLING else None
+    try:
+        seconds = float(told)
+    except ValueError:
+        return None
+    return None if math.isnan(seconds) else seconds
+
+
+def of_leaving(silence: float | None, found: Evidence) -> None:
+    """Add how a client left a stream: so many seconds after it last said something; None: before it said anything."""
+    found.was_running = silence is not None and silence < min(SILENCE, 0.9 * (found.patience or math.inf))
 
 
 def kind(refusal: Refusal) -> str:
@@ -46,11 +76,16 @@ def of_response(response: Response, found: Evidence, clock: Clock) -> None:
             with suppress(ValueError):  # in live mode they are the provider's, whatever it writes
                 found.left = int(value)
     found.refusal = found.refusal or PROVIDERS_OWN.get(response.status, "")
-    if found.refusal:
-        from helpers.limits.quotas import retry_after  # when it is first needed, as it brings more than this
+    if not found.refusal and found.left != 0:
+        return
+    from helpers.limits.quotas import quota, retry_after  # when it is first needed, as it brings more than this
 
-        told = {name.lower(): value for name, value in response.headers}
-        found.wait = retry_after(told, _error(response.body), moment(clock.now()))
+    told, now = {name.lower(): value for name, value in response.headers}, moment(clock.now())
+    if found.refusal:
+        # A client cannot begin to wait sooner than this, and whether this machine is busy while it is sent does not make it early.
+        found.wait, found.ended = retry_after(told, _error(response.body), now), clock.now()
+    elif (requests := quota(told, now=now).families.get("requests")) and requests.limit and requests.reset is not None:
+        found.one_more = requests.reset / requests.limit
 
 
 def _error(body: bytes) -> dict[str, Any]:
@@ -61,6 +96,7 @@ def _error(body: bytes) -> dict[str, Any]:
         found = parse_json(body)
     except ValueError:
         return {}
+    found = found[0] if isinstance(found, list) and found else found  # a stream of Gemini's that is no SSE
     return found if isinstance(found, dict) else {}
 
 
@@ -79,7 +115,9 @@ class Broken:
         texts = tuple(self._texts)
         if not texts:
             return None
-        turns = [turn.text.rstrip() for turn in question.messages[:-1] if turn.role == "assistant"]
+        # Who says that it broke off, or asks to go on, has not taken it for whole.
+        pairs = [(turn, after) for turn, after in pairwise(question.messages) if turn.role == "assistant"]
+        turns = [turn.text.rstrip() for turn, after in pairs if not GOES_ON.search(after.text)]
         return next((number for number, text in texts if any(_is_beginning(turn, text) for turn in turns)), None)
 
     def clear(self) -> None:

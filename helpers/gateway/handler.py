@@ -137,6 +137,7 @@ class Handler:
         dialect, path, route, groups = found
         call = Call(request.method, path, request.query, request.headers, body, dialect.mount, self, groups)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
+        entry.evidence.line = request.line
         await self.work(len(body), evidence.of_call, call, entry.evidence)
         try:
             await self._respond(request, dialect, route, call, entry)
@@ -150,7 +151,9 @@ class Handler:
             log.exception("the gateway failed while it answered %s %s", call.method, call.path)
             request.close()
         finally:
-            entry.seconds, entry.evidence.ended = time.monotonic() - began, self.clock.now()
+            entry.seconds = time.monotonic() - began
+            if not entry.evidence.refusal:
+                entry.evidence.ended = self.clock.now()
 
     def _route(self, method: str, path: str) -> tuple[Dialect, str, Route | None, dict[str, str]] | None:
         """Whose path it is, what it is below the mount, its route there, and what that names in it. None where nobody has it."""
@@ -372,7 +375,7 @@ class Handler:
             if fault and fault.kind in IN_ANSWER:
                 await self._send_until(fault, request, response, entry, gone)
             else:
-                await self._send_whole(request, response.stream, gone)
+                await self._send_whole(request, response.stream, gone, entry.evidence)
         except Refusal as refusal:  # an answer that cannot go on
             entry.note = entry.note if fault else str(refusal)[:LONGEST_NOTE]
             content_type = next((value for name, value in response.headers if name.lower() == "content-type"), dialect.stream_type)
@@ -380,11 +383,17 @@ class Handler:
             await request.write(await self.work(size, dialect.stream_end, refusal, content_type, entry.operation, gone))
             await request.finish()
 
-    async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes], gone: events.Sent) -> None:
-        async with aclosing(chunks) as stream:
-            async for chunk in stream:
-                await request.write(chunk)
-                gone.note(chunk)
+    async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes], gone: events.Sent, found: Evidence) -> None:
+        sent_at = 0.0
+        try:
+            async with aclosing(chunks) as stream:
+                async for chunk in stream:
+                    await request.write(chunk)
+                    gone.note(chunk)
+                    sent_at = time.monotonic()
+        except (ConnectionError, asyncio.CancelledError):
+            evidence.of_leaving(time.monotonic() - sent_at if sent_at else None, found)
+            raise
         await request.finish()
 
     async def _send_until(self, fault: Fault, request: Request, response: Response, entry: Entry, gone: events.Sent) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,6 +21,9 @@ from helpers.network import OFFLINE
 MOST_WAITING = 8  # requests of one client that are read before the one before them is answered
 
 
+_numbers = itertools.count(1)  # of connections
+
+
 class AskedAsProxy(Exception):
     """A client wants to be connected to another machine."""
 
@@ -28,7 +32,7 @@ class Http1Request(Request):
     """A request whose answer follows it on the connection."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+        self._connection, self.line = connection, connection.number
         self._keep_alive = self._in_chunks = False
 
     def when_closed(self, act: Callable[[], object]) -> None:
@@ -87,7 +91,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, server: Connections) -> None:
-        self._server = server
+        self._server, self.number = server, next(_numbers)
         self._parser = HttpRequestParser(self)
         self._coming = Http1Request(self)  # what is being read
         self._in_head, self._is_reading, self._unended = True, False, 0  # bytes of a head that goes on

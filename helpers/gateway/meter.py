@@ -18,12 +18,16 @@ COLUMNS = ("#", "provider", "operation", "model", "status", "source", "in", "out
 class Evidence:
     """What a verdict on the client needs to know of a request beyond the log's columns. None and empty: nobody said."""
 
-    asked: int = 0  # the same for the same request, in this process
+    asked: int = 0  # the same for the same request with the same key, in this process
+    line: int | None = None  # the connection on which it came, where that carries one request after the other
+    retry: int = 0  # which one of the SDK's own retries it is, as that says itself
     refusal: str = ""  # why it was not answered, in neutral words
     wait: float | None = None  # seconds after which the refusal asked to come again
     left: int | None = None  # requests that the answer said are left
-    ended: float = 0.0  # when the answer was over, by the course's clock
+    one_more: float | None = None  # where none is: seconds until one is, by what the answer said
+    ended: float = 0.0  # when the answer was over, by the course's clock; of a refusal, when it was sent
     was_left: bool = False  # by a client that went away
+    was_running: bool = False  # whether it then was a stream of which something had just come
     was_broken: bool = False  # by a fault, before the end of the answer
     goes_on: int | None = None  # the broken answer whose beginning it takes for a whole one
     patience: float | None = None  # seconds of silence after which the SDK gives up, as it says itself

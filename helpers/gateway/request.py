@@ -23,6 +23,7 @@ class Request(ABC):
     target = ""
     headers: dict[str, str]
     body: bytearray  # as it came: to copy it takes a while where it is large
+    line: int | None = None  # the number of its connection, where that carries one request after the other
 
     # ---- what was asked --------------------------------------------------
     @lazy

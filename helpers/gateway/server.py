@@ -239,12 +239,16 @@ class Gateway(Handler):
         time-out, limit headers, budget.
 
         since, until: judge those requests of the log alone whose number is above the one, and not above the other. budget_usd: what they
-        may cost live; without it that rule is unknown.
+        may cost live; without it that rule is unknown. Raises ValueError for a budget that is no amount.
         """
         from helpers.gateway.verdict import judge
 
         entries = [entry for entry in self.log() if since < entry.number and (until is None or entry.number <= until)]
-        return judge(entries, None if budget_usd is None else Decimal(str(budget_usd)))
+        try:
+            budget = None if budget_usd is None else Decimal(str(budget_usd))
+        except ArithmeticError:
+            raise ValueError(f"budget_usd is {budget_usd!r}: give an amount of 0 or more") from None
+        return judge(entries, budget)
 
     def reset(self) -> None:
         """Forget everything: log, faults, answers that were set, revoked keys, limits, caches, batches, files, conversations and what was done to the clock.

@@ -2,6 +2,10 @@
 
 All that came in counts as one client's, as all that use one key share its limits. What a server cannot see is "unknown", never "good".
 Times are by the course's clock, so that a client which waits by it is judged by it.
+
+Who asks the same as a request that failed is taken to repeat it where it comes on the same connection; where it is the first there that asks
+so, and nobody does on the old one any more; or where the SDK says so. Others may be two that ask the same. Who comes later than a minute after
+it might is no storm: so do circuit breakers look whether a provider is back.
 """
 
 from __future__ import annotations
@@ -11,7 +15,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from itertools import accumulate
+from math import isfinite
 from statistics import mean
 from typing import Any
 
@@ -27,7 +32,8 @@ DAY_USED_UP, HOUR = "day_used_up", 3600.0  # it does pass: who comes back within
 SLACK = 0.05  # seconds that clocks and the network may differ by
 MOST_TRIES = 5  # of one request; the SDKs make three
 STORM = 10  # repeats in a minute, from which on they may not outnumber the first tries
-CROWD, ALIKE = 4, 0.05  # waits that are compared, and how alike they may be: a share of the mean
+CROWD, ALIKE = 4, 0.05  # waits that are compared, and how alike they may be: a share of the mean, and 0.1 s at most
+LATE = 60.0  # seconds after it might come again; what comes later still is asked anew
 DEFAULT_PATIENCE = 600.0  # seconds: what openai and anthropic wait where nobody says otherwise
 
 Found = tuple[str, str, Sequence[Entry]]  # of a rule: a verdict, a sentence, and the requests that show it
@@ -77,7 +83,7 @@ class Verdict(list[Finding]):
 
 @dataclass(frozen=True)
 class Repeat:
-    """A request that failed, and the one that asked the same again. `attempt` is 1 for the first repeat."""
+    """A request that failed, and the one that asked the same again. `attempt` is 1 for the first repeat, 0 for what is asked anew."""
 
     failed: Entry
     again: Entry
@@ -88,9 +94,25 @@ class Repeat:
         """Seconds between them."""
         return self.again.at - self.failed.evidence.ended
 
+    @property
+    def has_waited(self) -> bool:
+        """Whether it was told how long to wait, and did."""
+        told = self.failed.evidence.wait
+        return told is not None and self.gap >= told - SLACK
+
+    @property
+    def is_obedient(self) -> bool:
+        """Whether it waited as long as it was told, and not a moment longer."""
+        return self.has_waited and self.gap <= (self.failed.evidence.wait or 0.0) + 2 * SLACK
+
 
 def judge(entries: Sequence[Entry], budget_usd: Decimal | None = None) -> Verdict:
-    """The verdict on what is in these entries of a log. budget_usd: what all of it may cost live; without it nobody knows."""
+    """The verdict on what is in these entries of a log. budget_usd: what all of it may cost live; without it nobody knows.
+
+    Raises ValueError for a budget that is none.
+    """
+    if budget_usd is not None and not (budget_usd.is_finite() and budget_usd >= 0):
+        raise ValueError(f"budget_usd is {budget_usd}: give an amount of 0 or more")
     asked = [entry for entry in entries if not entry.batch]
     repeats = list(_repeats(asked))
     verdict = Verdict(_finding(name, rule, rule(asked, repeats)) for name, rule in RULES.items())
@@ -110,18 +132,34 @@ def _repeats(asked: Sequence[Entry]) -> Iterator[Repeat]:
     for entry in asked:
         same[entry.provider, entry.evidence.asked].append(entry)
     for group in same.values():
-        waiting: list[tuple[float, int, Entry, int]] = []  # those that failed, the one that ended first on top, and how often it was tried
+        last, seen = {entry.evidence.line: entry for entry in group}, set()  # connections, of those that ask this
+        on_line: dict[int, tuple[Entry, int]] = {}  # the one that failed on a connection that goes on, and how often it was tried
+        waiting: list[tuple[float, int, Entry, int]] = []  # those whose connection does not, the one that ended first on top
         for entry in group:
+            line, found = entry.evidence.line, None
+            if line in on_line:
+                found = on_line.pop(line)
+            elif waiting and waiting[0][0] <= entry.at + SLACK and (line is None or line not in seen or entry.evidence.retry):
+                found = heapq.heappop(waiting)[2:]
+            seen.add(line)
             tries = 0
-            if waiting and waiting[0][0] <= entry.at + SLACK:
-                _, _, failed, tries = heapq.heappop(waiting)
+            if found:
+                failed, tries = found
+                is_late = entry.at - failed.evidence.ended > (failed.evidence.wait or 0.0) + LATE
+                tries = 0 if is_late else tries
                 yield Repeat(failed, entry, tries)
-            if _failed(entry):
+            if not _failed(entry):
+                continue
+            if line is None or last[line] is entry:
                 heapq.heappush(waiting, (entry.evidence.ended, entry.number, entry, tries + 1))
+            else:
+                on_line[line] = entry, tries + 1
 
 
 def _failed(entry: Entry) -> bool:
-    return bool(entry.evidence.refusal) or entry.evidence.was_left or entry.evidence.was_broken
+    """Refused, broken, or left by a client that had waited. Who leaves a stream while it runs may have heard enough."""
+    found = entry.evidence
+    return bool(found.refusal) or found.was_broken or (found.was_left and not found.was_running)
 
 
 # ---- the rules -----------------------------------------------------------------------------------------------
@@ -130,7 +168,7 @@ def _failed(entry: Entry) -> bool:
 def _retry_after(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """Where a refusal says how long to wait, the same request does not come again sooner."""
     told = [repeat for repeat in repeats if repeat.failed.evidence.wait is not None]
-    early = [repeat for repeat in told if repeat.gap < repeat.failed.evidence.wait - SLACK]
+    early = [repeat for repeat in told if not repeat.has_waited]
     if early:
         first = early[0]
         return BAD, f"{_of(early, told)} came sooner than they were told: {first.gap:.1f} s after {first.failed.number}, which said {first.failed.evidence.wait:g} s", _all(early)
@@ -140,19 +178,18 @@ def _retry_after(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
 
 
 def _hopeless(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
-    """What no wait can help (a wrong key, no credit, a request at fault or larger than the limit) is not sent again as it is; nor within the hour what a day's limit refused."""
-    wrong = [repeat for repeat in repeats if repeat.failed.evidence.refusal in HOPELESS or _is_of_the_same_hour(repeat)]
+    """What no wait can help (a wrong key, no credit, a request at fault or larger than the limit) is not sent again as it is, to be refused again within the hour; nor what a day's limit refused."""
+    for_good = [repeat for repeat in repeats if repeat.failed.evidence.refusal in {*HOPELESS, DAY_USED_UP}]
+    wrong = [repeat for repeat in for_good if repeat.gap < HOUR and (repeat.again.evidence.refusal == repeat.failed.evidence.refusal or repeat.again.evidence.retry)]
     if wrong:
         kinds = ", ".join(sorted({repeat.failed.evidence.refusal for repeat in wrong}))
         return BAD, f"{_many(wrong)} came again after a refusal that no wait can help ({kinds})", _all(wrong)
     refused = [entry for entry in asked if entry.evidence.refusal in {*HOPELESS, DAY_USED_UP}]
+    if for_good:
+        return UNKNOWN, f"{_many(for_good)} came again after a refusal for good, when something had changed: by whom is not seen", ()
     if refused:
         return GOOD, f"{_many(refused)} refused for good, and none came again", refused
     return UNKNOWN, "nothing was refused for good", ()
-
-
-def _is_of_the_same_hour(repeat: Repeat) -> bool:
-    return repeat.failed.evidence.refusal == DAY_USED_UP and repeat.gap < HOUR
 
 
 def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
@@ -160,7 +197,7 @@ def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     often = [repeat for repeat in repeats if repeat.attempt >= MOST_TRIES]
     if often:
         return BAD, f"a request was sent {max(repeat.attempt for repeat in often) + 1} times", _all(often)
-    again = {repeat.again.number for repeat in repeats}
+    again = {repeat.again.number for repeat in repeats if repeat.attempt}
     minutes: dict[int, list[Entry]] = defaultdict(list)
     for entry in asked:
         minutes[int((entry.at - asked[0].at) // 60)].append(entry)  # from the first request on, so that the time of day decides nothing
@@ -174,37 +211,49 @@ def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
 
 
 def _jitter(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
-    """Repeats of the same attempt wait for different times: of 4 or more, the shortest and the longest differ by 5 % of their mean."""
+    """Repeats of the same attempt wait for different times: of 4 or more, the shortest and the longest differ by 5 % of their mean, or by 0.1 s. That all were told the same is no excuse where 4 wait at a time."""
     by_attempt: dict[int, list[Repeat]] = defaultdict(list)
     for repeat in repeats:
-        if repeat.failed.evidence.refusal:
+        if repeat.failed.evidence.refusal and repeat.attempt:
             by_attempt[repeat.attempt].append(repeat)
     crowds = [crowd for crowd in by_attempt.values() if len(crowd) >= CROWD]
     for crowd in crowds:
         gaps = [repeat.gap for repeat in crowd]
-        if max(gaps) - min(gaps) <= ALIKE * mean(gaps):  # all at once, too
+        if max(gaps) - min(gaps) <= min(ALIKE * mean(gaps), 2 * SLACK) and not _is_by_order(crowd):  # all at once, too
             return BAD, f"{len(crowd)} repeats all waited about {mean(gaps):.2f} s", _all(crowd)
-    if crowds:
-        waited = [repeat for crowd in crowds for repeat in crowd]
+    waited = [repeat for crowd in crowds if not _is_by_order(crowd) for repeat in crowd]
+    if waited:
         gaps = [repeat.gap for repeat in waited]
         return GOOD, f"{len(waited)} repeats waited from {min(gaps):.2f} to {max(gaps):.2f} s", _all(waited)
     return UNKNOWN, f"fewer than {CROWD} repeats that could be compared", ()
 
 
+def _is_by_order(crowd: Sequence[Repeat]) -> bool:
+    """Whether each waited just as it was told, and never as many as a crowd at a time, so that it met nobody."""
+    if not all(repeat.is_obedient for repeat in crowd):
+        return False
+    ends = [(repeat.again.at, -1) for repeat in crowd]
+    steps = sorted([*ends, *[(repeat.failed.evidence.ended, 1) for repeat in crowd]])
+    return max(accumulate(step for _, step in steps)) < CROWD
+
+
 def _paid_twice(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
-    """What was worked on, and would be billed, is not asked again because the client did not wait for it or the connection broke."""
-    paid = [repeat for repeat in repeats if repeat.failed.usage and repeat.failed.usage.output_tokens and not repeat.failed.evidence.refusal]
+    """What was worked on, and would be billed, is not asked again because the client did not wait for it."""
+    lost = [entry for entry in asked if (entry.evidence.was_left or entry.evidence.was_broken) and entry.usage]
+    again = [repeat for repeat in repeats if repeat.failed.usage and repeat.failed.usage.output_tokens and not repeat.failed.evidence.refusal]
+    paid = [repeat for repeat in again if not repeat.failed.evidence.was_broken]
     if paid:
         tokens = sum(repeat.failed.usage.output_tokens for repeat in paid if repeat.failed.usage)
         return BAD, f"{_many(paid)} came again whose answer was begun or made: {tokens} output tokens", _all(paid)
-    lost = [entry for entry in asked if (entry.evidence.was_left or entry.evidence.was_broken) and entry.usage]
+    if again or any(entry.evidence.was_running for entry in lost):
+        return UNKNOWN, f"{_many(lost, 'answer')} did not arrive whole, as the connection broke or the client had heard enough: why is not seen here", ()
     if lost:
         return GOOD, f"{_many(lost, 'answer')} did not arrive whole, and none was asked for again as it was", lost
     return UNKNOWN, "every answer that was begun arrived", ()
 
 
 def _whole(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
-    """An answer that broke off does not stand in a later conversation as if it were whole."""
+    """An answer that broke off does not stand in a later conversation as if it were whole, with nothing said of it."""
     wrong = [entry for entry in asked if entry.evidence.goes_on is not None]
     if wrong:
         return BAD, f"request {wrong[0].number} takes the beginning of answer {wrong[0].evidence.goes_on} for all of it", wrong
@@ -212,23 +261,29 @@ def _whole(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
 
 
 def _time_out(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
-    """A time-out of one's own is set: shorter than the ten minutes that openai and anthropic wait by default, as they tell in a header."""
+    """A time-out of one's own is set: shorter than the ten minutes that openai and anthropic wait by default, as they tell in a header; to tell none is to have none."""
     told = [entry for entry in asked if entry.evidence.patience is not None]
     if patient := [entry for entry in told if (entry.evidence.patience or 0) >= DEFAULT_PATIENCE]:
-        return BAD, f"{_of(patient, told)} would wait {max(entry.evidence.patience or 0 for entry in patient):g} s in silence", patient
+        longest = max(entry.evidence.patience or 0 for entry in patient)
+        return BAD, f"{_of(patient, told)} would wait {f'{longest:g} s' if isfinite(longest) else 'for ever'} in silence", patient
     if told:
         return GOOD, f"all {len(told)} that say so would wait {max(entry.evidence.patience or 0 for entry in told):g} s at most", told
     return UNKNOWN, "this SDK does not say how long it waits", ()
 
 
-def _limit_headers(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
-    """After an answer which said that no request is left, none is sent that is refused for its rate."""
-    limited: dict[tuple[str, str], list[Entry]] = defaultdict(list)  # limits are kept for each model
+def _limit_headers(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
+    """After an answer which said that no request is left, none is sent on its connection that is refused for its rate, before the time in which one comes back; unless it waited as long as a refusal had told it."""
+    before: dict[tuple[str, str, int | None], Entry] = {}  # limits are kept for each model; who sends on a connection has read what came on it
+    told_when = {repeat.again.number for repeat in repeats if repeat.has_waited}
+    warned, ignored = [], []
     for entry in asked:
-        limited[entry.provider, entry.model].append(entry)
-    pairs = [pair for entries in limited.values() for pair in pairwise(entries)]
-    warned = [after for before, after in pairs if before.evidence.left == 0 and after.at >= before.evidence.ended - SLACK]
-    ignored = [entry for entry in warned if entry.evidence.refusal in ("rate_limited", DAY_USED_UP) and not entry.fault]
+        place = entry.provider, entry.model, entry.evidence.line
+        if entry.evidence.line is not None and (told := before.get(place)) and told.evidence.left == 0 and not told.evidence.refusal:
+            warned.append(entry)
+            early = entry.at - told.evidence.ended < (told.evidence.one_more or 0.0) - SLACK
+            if early and entry.number not in told_when and entry.evidence.refusal in ("rate_limited", DAY_USED_UP) and not entry.fault:
+                ignored.append(entry)
+        before[place] = entry
     if ignored:
         return BAD, f"{_many(ignored)} came right after an answer which said that none is left, and had to be refused", ignored
     if warned:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import heapq
 import itertools
+from numbers import Real
 from typing import Generic, TypeVar
 
 from helpers.limits.throttle import Throttle
@@ -29,16 +30,21 @@ class Queue(Generic[T]):
         return len(self._waiting)
 
     def put(self, item: T, *, priority: float = 0, **amounts: float) -> None:
-        """Let it wait. Raises ValueError for amounts that the throttle never lets through; then it is not taken in."""
+        """Let it wait. Raises ValueError for amounts that the throttle never lets through, and for a priority that is no number; then it is not taken in."""
+        if not isinstance(priority, Real) or priority != priority:
+            raise ValueError(f"priority is {priority!r}: a number is needed, 0 for the most urgent")
         self._throttle.delay(**amounts)
         heapq.heappush(self._waiting, (priority, next(self._numbers), item, amounts))
 
     def delay(self) -> float:
-        """Seconds until the most urgent one may go. Raises IndexError where none waits."""
+        """Seconds until the most urgent one may go. Raises IndexError where none waits.
+
+        Raises ValueError where a limit that the throttle has learned meanwhile is smaller than what that one needs: `drop` it, as it never goes.
+        """
         return self._throttle.delay(**self._waiting[0][3])
 
     def get(self) -> T:
-        """Sleep until one may go; the most urgent of that moment. Raises IndexError where none waits."""
+        """Sleep until one may go; the most urgent of that moment. Raises IndexError where none waits, and ValueError as `delay` does."""
         while (seconds := self.delay()) > 0:
             self._throttle.clock.sleep(seconds)
         _, _, item, amounts = heapq.heappop(self._waiting)
@@ -59,27 +65,57 @@ class Turns:
     """The same for code that is awaited: `await turns.turn(priority=1, tokens=900)`, then make the call."""
 
     def __init__(self, throttle: Throttle) -> None:
-        self._queue: Queue[asyncio.Future[None]] = Queue(throttle)
-        self._arrived = asyncio.Event()
-        self._caller: asyncio.Task[None] | None = None
+        self._throttle = throttle
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     async def turn(self, *, priority: float = 0, **amounts: float) -> None:
-        """Wait until it is this one's turn. Who is cancelled while it waits takes nothing of the quota."""
-        mine: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Wait until it is this one's turn. Who is cancelled while it waits takes nothing of the quota.
+
+        Raises ValueError for what never gets a turn: at once, or when the throttle learns of a limit that is too small for it. Raises
+        RuntimeError where tasks of another loop wait here.
+        """
+        self._follow(asyncio.get_running_loop())
+        mine: asyncio.Future[None] = self._loop.create_future()
         self._queue.put(mine, priority=priority, **amounts)
         self._arrived.set()
         if self._caller is None or self._caller.done():
-            self._caller = asyncio.create_task(self._call())
+            self._caller = self._loop.create_task(_call(self._queue, self._arrived))
         await mine
 
-    async def _call(self) -> None:
-        """Call one after the other, as long as any waits. Who arrives meanwhile may be more urgent than those that wait."""
-        while len(self._queue):
-            if self._queue.first.done():  # its task was cancelled
-                self._queue.drop()
-            elif (seconds := self._queue.delay()) > 0:
-                self._arrived.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._arrived.wait(), seconds)
-            else:
-                self._queue.get().set_result(None)
+    def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Begin anew in another loop, such as that of the next asyncio.run: of one that has ended nobody waits any more."""
+        if loop is self._loop:
+            return
+        if self._loop and self._loop.is_running() and len(self._queue):
+            raise RuntimeError("tasks of another loop wait here: make a Turns for each loop")
+        self._loop, self._queue, self._arrived = loop, Queue[asyncio.Future[None]](self._throttle), asyncio.Event()
+        self._caller: asyncio.Task[None] | None = None
+
+
+async def _call(queue: Queue[asyncio.Future[None]], arrived: asyncio.Event) -> None:
+    """Call one after the other, as long as any waits. Who arrives meanwhile may be more urgent than those that wait."""
+    try:
+        while len(queue):
+            await _call_first(queue, arrived)
+    finally:  # ended by somebody else: nobody is to wait for what does not come
+        while len(queue):
+            queue.first.cancel()
+            queue.drop()
+
+
+async def _call_first(queue: Queue[asyncio.Future[None]], arrived: asyncio.Event) -> None:
+    """Call the first one, or wait until it may go or another one arrives."""
+    first = queue.first
+    if first.done():  # its task was cancelled
+        return queue.drop()
+    try:
+        seconds = queue.delay()
+    except ValueError as error:  # by a limit that was learned since it came
+        first.set_exception(error)
+        return queue.drop()
+    if seconds > 0:
+        arrived.clear()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(arrived.wait(), seconds)
+    else:
+        queue.get().set_result(None)

@@ -5,6 +5,7 @@ Bedrock says nothing (2026-11); its quotas are to be looked up, and kept to by o
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ FAMILIES = ("requests", "tokens", "input_tokens", "output_tokens")
 HEADER = re.compile(r"(?:x|anthropic)-ratelimit-(?:(limit|remaining|reset)-([a-z-]+)|([a-z-]+)-(limit|remaining|reset))")
 UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 MINUTE, DAY = 60.0, 86_400.0  # seconds
+LONGEST = 60  # characters of a duration; more is none
 GO_DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s|us|µs|ns)")
 
 
@@ -108,28 +110,32 @@ def _seconds(value: str, now: datetime) -> float | None:
     if (seconds := _go_seconds(value)) is not None:
         return seconds
     try:
-        return max(0.0, (datetime.fromisoformat(value) - now).total_seconds())
+        return max(0.0, (datetime.fromisoformat(value.upper()) - now).total_seconds())  # RFC 3339 has t and z in small letters, too
     except (ValueError, TypeError):
         return None
 
 
 def _go_seconds(value: Any) -> float | None:
     """A duration as Go writes it, such as 1m30.5s or 6ms, in seconds."""
-    parts = GO_DURATION.findall(str(value))
-    whole = "".join(number + unit for number, unit in parts) == str(value)
+    text = str(value)
+    parts = GO_DURATION.findall(text) if len(text) <= LONGEST else []
+    whole = "".join(number + unit for number, unit in parts) == text
     return sum(float(number) * UNITS[unit] for number, unit in parts) if parts and whole else None
 
 
 def _number(value: Any) -> float | None:
+    """A number of 0 or more that is one: what is less, endless or no number was not said."""
     try:
         number = float(value)
     except (TypeError, ValueError):
         return None
-    return number if 0 <= number < float("inf") else None
+    return number if 0 <= number < math.inf else None
 
 
 def _date(value: str | None) -> datetime | None:
+    """A date of HTTP; one without a zone is in UTC."""
     try:
-        return parsedate_to_datetime(value) if value else None
-    except ValueError:
+        date = parsedate_to_datetime(value) if value else None
+    except (ValueError, OverflowError):
         return None
+    return date.replace(tzinfo=UTC) if date and date.tzinfo is None else date

@@ -6,16 +6,18 @@ The loop itself is tenacity's. Rules by the providers' documents and the SDKs' s
 from __future__ import annotations
 
 import asyncio
+import math
 import random
 import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any
 
 import tenacity
 
 from helpers.limits.clocks import Clock
-from helpers.limits.quotas import body_of, headers_of, quota
+from helpers.limits.quotas import DAY, body_of, headers_of, quota
 
 RETRIED = (408, 409, 429)  # and every 5xx, as the SDKs of OpenAI and Anthropic do it
 # A 429 with one of these does not go away by waiting: money, a limit that somebody set, a request larger than the limit, or a
@@ -26,7 +28,12 @@ HOPELESS = (
 )
 HOPELESS_WORDS = ("Request too large", "credits are depleted", "tokens per day", "PerDayPer")
 # Connections that broke, and waits that ended: nothing was answered. Base classes by name, so that no SDK is imported for it.
-BROKEN = ("APIConnectionError", "TransportError", "RequestException", "HTTPClientError", "ProtocolError", "ReadTimeoutError")  # the last two: urllib3's, in a stream
+BROKEN = (
+    *("APIConnectionError", "TransportError", "RequestException", "HTTPClientError"),
+    *("ProtocolError", "ReadTimeoutError"),  # urllib3's, in a stream
+    *("ClientConnectionError", "ClientPayloadError"),  # aiohttp's, under google-genai's code that is awaited
+)
+MISTAKEN = ("ValueError", "UnsupportedProtocol", "InvalidJSONError")  # of the same families, where it was no request, or no JSON came
 # What an error in the middle of a stream calls itself, at OpenAI, Anthropic and AWS, where the same may succeed later. Its status was 200.
 IN_STREAM = (
     *("server_is_overloaded", "server_error", "rate_limit_exceeded", "overloaded_error", "api_error", "rate_limit_error", "timeout_error"),
@@ -43,7 +50,8 @@ def worth_retrying(error: BaseException) -> bool:
     """Whether the same request may succeed later: a broken connection or stream, a time-out, 408, 409, 429 and 5xx do; a 429 for money does not."""
     status = _status(error)
     if status is None or status == 200:
-        broken = isinstance(error, ConnectionError | TimeoutError) or any(kind.__name__ in BROKEN for kind in type(error).__mro__)
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        broken = isinstance(error, ConnectionError | TimeoutError) or (bool(kinds & set(BROKEN)) and not kinds & set(MISTAKEN))
         return broken or bool(_names(error) & set(IN_STREAM))
     says = (headers_of(error) or {}).get("x-should-retry")
     if _is_hopeless(error) or says == "false":
@@ -73,8 +81,15 @@ def _status(error: BaseException) -> int | None:
     if isinstance(response, Mapping):  # botocore's ClientError
         found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
     else:
-        found = getattr(error, "status_code", None) or getattr(error, "code", None)
+        kept = (getattr(error, "status_code", None), getattr(error, "code", None), getattr(response, "status_code", None))  # the last: of an HTTP client's own
+        found = next((status for status in kept if isinstance(status, int)), None)
     return found if isinstance(found, int) else None
+
+
+def _checked(least: float, **numbers: float) -> None:
+    for name, number in numbers.items():
+        if not isinstance(number, Real) or not least <= number < math.inf:
+            raise ValueError(f"{name} is {number!r}: a number of {least:g} or more is needed")
 
 
 @dataclass
@@ -90,6 +105,8 @@ class RetryBudget:
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def __post_init__(self) -> None:
+        _checked(0, share=self.share, most=self.most)
+        _checked(-1, left=self.left)
         self.left = self.most if self.left < 0 else self.left
 
     def first_try(self) -> None:
@@ -119,8 +136,11 @@ def retrying(
 
     It waits by full jitter (`base` doubled each time, at most `most` seconds), on top of what the provider asked for. It gives up with the
     error of the last attempt: after `attempts` in all, where the next wait would end past `deadline` seconds after the first one began, where
-    `budget` has no retry left, and where `retry` says no. The SDK's own retries go on underneath: build the client with max_retries=0.
+    `budget` has no retry left, where it would wait for more than a day, and where `retry` says no. The SDK's own retries go on underneath:
+    build the client with max_retries=0. Raises ValueError for numbers that make no sense.
     """
+    _checked(1, attempts=attempts)
+    _checked(0, base=base, most=most, deadline=0 if deadline is None else deadline)
     clock = clock or Clock()
     rules = _Rules(attempts, base, most, deadline, budget, rng or random.Random(), clock)
     return tenacity.Retrying(
@@ -166,7 +186,7 @@ class _Rules:
         return (_asked(state.outcome.exception()) if state.outcome else 0.0) + jitter
 
     def stop(self, state: tenacity.RetryCallState) -> bool:
-        if state.attempt_number >= self.attempts:
+        if state.attempt_number >= self.attempts or state.upcoming_sleep > DAY:
             return True
         if self.deadline is not None and self.clock.now() + state.upcoming_sleep - state.began > self.deadline:  # type: ignore[attr-defined]
             return True

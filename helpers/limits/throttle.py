@@ -8,10 +8,14 @@ import threading
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Protocol
 
 from helpers.limits.clocks import Clock
 from helpers.limits.quotas import FAMILIES, MINUTE, Quota
+
+
+MOST = 1e15  # of anything, so that a sum of them stays exact enough
 
 
 class Law(Protocol):
@@ -90,6 +94,7 @@ class Throttle:
     def __init__(self, *, law: type[Bucket] | type[Window] = Bucket, clock: Clock | None = None, **limits: float) -> None:
         self._law, self.clock, self._lock = law, clock or Clock(), threading.Lock()
         self._last = -math.inf  # when the newest of those that were let through goes
+        self._seen, self._behind = -math.inf, 0.0  # the time when it was last looked at, and how far the clock has been set back in all
         self._laws: dict[str, Law] = {family: law(limit) for family, limit in _checked(limits).items()}
 
     def delay(self, **amounts: float) -> float:
@@ -98,13 +103,13 @@ class Throttle:
         Raises ValueError for a family that there is not, for what is no amount, and for more than a limit ever holds.
         """
         with self._lock:
-            now = self.clock.now()
+            now = self._now()
             return self._ready(now, self._wanted(amounts)) - now
 
     def reserve(self, **amounts: float) -> float:
         """Book a request of these amounts: seconds until it may go. Raises ValueError as `delay` does; then nothing is booked."""
         with self._lock:
-            now, wanted = self.clock.now(), self._wanted(amounts)
+            now, wanted = self._now(), self._wanted(amounts)
             self._last = self._ready(now, wanted)
             for family, amount in wanted.items():
                 self._laws[family].take(self._last, amount)
@@ -117,7 +122,7 @@ class Throttle:
         return seconds
 
     async def wait_async(self, **amounts: float) -> float:
-        """The same for code that is awaited."""
+        """The same for code that is awaited. Who is cancelled while it waits has booked all the same; of `Turns` it takes nothing."""
         seconds = self.reserve(**amounts)
         await asyncio.sleep(seconds)
         return seconds
@@ -129,14 +134,25 @@ class Throttle:
         that were on their way when it was written.
         """
         with self._lock:
-            at = max(self.clock.now(), self._last)
+            at = max(self._now(), self._last)
             for family, told in quota.families.items():
-                if not told.limit:
+                if told.limit:
+                    law = self._laws.setdefault(family, self._law(told.limit, told.per))
+                    law.limit, law.per = told.limit, max(law.per, told.per)  # of a full one it is not told that it is a day's
+                elif family in self._laws:
+                    law = self._laws[family]  # whose limit is known: Azure may name what is left alone
+                else:
                     continue
-                law = self._laws.setdefault(family, self._law(told.limit, told.per))
-                law.limit, law.per = told.limit, max(law.per, told.per)  # of a full one it is not told that it is a day's
                 if told.remaining is not None and told.remaining < law.left(at):
                     law.take(at, law.left(at) - told.remaining)
+
+    def _now(self) -> float:
+        """The time, which stands still where the clock is set back: nobody waits for an hour to come a second time."""
+        now = self.clock.now() + self._behind
+        if now < self._seen:
+            self._behind, now = self._behind + self._seen - now, self._seen
+        self._seen = now
+        return now
 
     def _ready(self, now: float, wanted: Mapping[str, float]) -> float:
         """When all limits allow it, in the order of the requests: each family's moment, later and later until all agree."""
@@ -158,6 +174,6 @@ def _checked(amounts: Mapping[str, float], least: float = 1) -> dict[str, float]
     for family, amount in amounts.items():
         if family not in FAMILIES:
             raise ValueError(f"there is no limit of {family!r}; there are {', '.join(FAMILIES)}")
-        if not isinstance(amount, int | float) or not least <= amount < math.inf:
+        if not isinstance(amount, Real) or not least <= amount <= MOST:
             raise ValueError(f"{family}: a number of {least} or more is needed, not {amount!r}")
     return dict(amounts)

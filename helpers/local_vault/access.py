@@ -8,7 +8,7 @@ import secrets
 from collections.abc import Callable
 from typing import Any
 
-from helpers.local_vault.bounds import Refused, listed, room
+from helpers.local_vault.bounds import LONGEST, Refused, listed, room
 
 OWN = ("auth/token/lookup-self", "auth/token/revoke-self")  # whatever one's policies
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -61,7 +61,8 @@ class Access:
 
 def _seconds(ttl: Any) -> float:
     """Of a duration such as 3600, "3600", "90m" or "1h30m"."""
-    parts = re.fullmatch(r"(?:\d+[smhd])+|\d+", str(ttl))
+    number = rf"\d{{1,{LONGEST}}}"
+    parts = re.fullmatch(f"(?:{number}[smhd]){{1,4}}|{number}", str(ttl))
     if not parts:
         raise Refused(400, f"time: invalid duration {str(ttl)[:40]!r}")
     return sum(int(number) * UNITS[unit or "s"] for number, unit in re.findall(r"(\d+)([smhd]?)", str(ttl)))
@@ -69,8 +70,8 @@ def _seconds(ttl: Any) -> float:
 
 def _policy(text: Any) -> dict[str, list[str]]:
     """Paths, each with what may be done there, from HCL or JSON. A path may end with *, which stands for any rest."""
-    rule = r'\s*path\s+"([^"]+)"\s*\{\s*capabilities\s*=\s*\[([^\]]*)\]\s*\}\s*'
-    if isinstance(text, str) and text.strip() and re.fullmatch(f"(?:{rule})+", text):
+    rule = r'path\s+"([^"]+)"\s*\{\s*capabilities\s*=\s*\[([^\]]*)\]\s*\}\s*'
+    if isinstance(text, str) and re.fullmatch(f"(?:{rule})+", text.strip()):
         rules = {path: re.findall(r'"(\w+)"', able) for path, able in re.findall(rule, text)}
     else:
         try:

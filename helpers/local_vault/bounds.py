@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 MOST = 1000  # secrets, tokens, policies
+LONGEST = 9  # digits of a number
 
 
 class Refused(Exception):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from helpers.local_vault.bounds import Refused, listed, room
+from helpers.local_vault.bounds import LONGEST, Refused, listed, room
 
 VERSIONS = 10  # of a secret, as in Vault; the oldest goes
 STATE = ("created_time", "deletion_time", "destroyed")
@@ -41,7 +41,7 @@ class Secrets:
 
     def read(self, path: str, query: dict[str, str], _: Any) -> dict[str, Any]:
         kept, number = self._versions.get(path, {}), query.get("version", "0")
-        if not number.isdecimal():
+        if not number.isdecimal() or len(number) > LONGEST:
             raise Refused(400, "version has to be a whole number")
         version = kept.get(int(number) or max(kept, default=0))
         if version is None:

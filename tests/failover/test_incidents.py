@@ -44,3 +44,17 @@ def test_together_is_where_all_overlap():
 
 def test_none_where_there_are_none():
     assert incidents(2, 0, 45) == [[], []] and together([[], []]) == []
+
+
+def test_outages_of_one_that_overlap_do_not_stand_for_another_s():
+    assert together([[(0, 10), (5, 15)], [(20, 30)]]) == []
+    assert together([[(0, 10), (5, 15)], [(8, 30)]]) == [(8, 15)]
+
+
+@pytest.mark.parametrize(("numbers", "says"), [
+    ({"a_year": -1}, "a_year is -1"), ({"minutes": -45}, "minutes is -45"), ({"years": math.inf}, "years is inf"), ({"a_year": math.nan}, "a_year is nan"),
+    ({"common": 1.5}, "common is 1.5: a share"), ({"common": 30}, "common is 30"),
+])  # fmt: skip
+def test_numbers_that_make_no_sense_are_refused_in_words(numbers, says):
+    with pytest.raises(ValueError, match=says):
+        incidents(**{"providers": 2, "a_year": 4, "minutes": 45} | numbers)

@@ -24,7 +24,7 @@ DOWN = replace(QUICK, down=[OUTAGE])
 moments = st.lists(st.floats(0, 300), max_size=30).map(sorted)
 names = st.sampled_from(["a", "b", "c"])
 kinds = st.dictionaries(st.sampled_from(["simple", "draft"]), st.floats(0.01, 60), max_size=2)
-spans = st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)), max_size=2)
+spans = st.lists(st.tuples(st.floats(0, 300), st.floats(0, 300)).map(sorted).map(tuple), max_size=2)
 providers = st.lists(
     st.builds(
         Provider, names, kinds, st.just({"simple": 0.1}), spans, st.booleans(), st.none() | st.integers(1, 20), st.none() | st.integers(1, 3), st.floats(0, 1)
@@ -144,6 +144,14 @@ def test_a_small_quota_lets_through_what_a_bucket_of_that_size_does():
     assert patient.by["quick"] == pytest.approx(30 + 0.5 * (599 + 60), abs=1)  # a line adds its own length, once
 
 
+def test_outages_that_overlap_and_one_longer_than_the_day_lose_all_that_come_in_them():
+    down = [(300.0, 900.0), (600.0, 1200.0), (1800.0, 10 * 86_400.0)]
+    outcomes = play(EACH_MINUTE, [replace(QUICK, down=down, usd={})])
+    assert [outcome.at for outcome in outcomes if outcome.by is None] == [at for at, _ in EACH_MINUTE if 300 <= at < 1200 or at >= 1800]
+    seen = report(outcomes)
+    assert seen.by.total() + seen.lost == seen.sent == 60 and seen.usd == 0
+
+
 def test_places_serve_as_many_as_they_can_and_the_others_wait():
     at_once = [(0.0, "request")] * 100
     seen = report(play(at_once, [replace(QUICK, places=4)], Policy(timeout=600)))
@@ -231,7 +239,17 @@ def test_real_requests_through_the_sdks_go_where_the_simulation_says(gateway):
     (lambda: replace(QUICK, limit=0), "limit is 0"), (lambda: replace(QUICK, places=0), "places is 0"),
     (lambda: replace(QUICK, useless=1.5), "useless is 1.5"), (lambda: replace(QUICK, useless=30), "useless is 30"),
     (lambda: Policy(timeout=0), "timeout is 0"), (lambda: Policy(attempts=0), "attempts is 0"), (lambda: Policy(opens_after=0), "opens_after is 0"),
-    (lambda: failover.Breaker(opens_after=0), "opens_after is 0"),
+    (lambda: failover.Breaker(opens_after=0), "opens_after is 0"), (lambda: failover.Breaker(stays_open=math.nan), "stays_open is nan"),
+    (lambda: Policy(opens_after=3, stays_open=-1), "stays_open is -1"), (lambda: Policy(patience=-1), "patience is -1"),
+    (lambda: Policy(timeout=math.nan), "timeout is nan"), (lambda: replace(QUICK, limit=math.nan), "limit is nan"),
+    (lambda: replace(QUICK, seconds={"request": -1}), "seconds of 'request' is -1"), (lambda: replace(QUICK, usd={"request": math.nan}), "usd of 'request' is nan"),
+    (lambda: replace(QUICK, down=[(20, 10)]), r"down has \(20, 10\): an outage begins before it ends"),
+    (lambda: play([(0.0, "request")], [QUICK, QUICK]), "two providers have one name"), (lambda: play([(-1.0, "request")], [QUICK]), "a request comes at -1.0"),
+    (lambda: play([(math.nan, "request")], [QUICK]), "a request comes at nan"),
+    (lambda: arrivals(-5, **THREE_HOURS), "a_day is -5"), (lambda: arrivals(math.inf, **THREE_HOURS), "a_day is inf"),
+    (lambda: arrivals(5, begins=10, ends=5), "from 10 to 5 is no stretch of a day"), (lambda: arrivals(5, begins=0, ends=math.inf), "from 0 to inf"),
+    (lambda: arrivals(5, **THREE_HOURS, kinds={"a": 0}), "give shares of 0 or more"), (lambda: arrivals(5, **THREE_HOURS, kinds={"a": 2, "b": -1}), "give shares"),
+    (lambda: arrivals(0, **THREE_HOURS, peak=3), "peak is 3"),
 ])  # fmt: skip
 def test_numbers_that_make_no_sense_are_refused_in_words(make, says):
     with pytest.raises(ValueError, match=says):

@@ -1,7 +1,9 @@
 """A verdict on a client, from what its requests show: well-behaved and bad clients of each SDK."""
 
+import asyncio
 import json
 import random
+import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -11,8 +13,11 @@ import boto3
 import openai
 import pytest
 from botocore.config import Config
+from google import genai
 
 from helpers import limits
+from helpers.gateway.meter import Entry, Evidence
+from helpers.gateway.verdict import judge
 from tests.limits.asking import ASKING, HELLO, refused
 
 RULES = ["retry-after", "hopeless retries", "retry storm", "jitter", "paid twice", "broken answers", "time-out", "limit headers", "budget"]
@@ -232,34 +237,45 @@ def test_the_default_time_out_is_seen_where_the_sdk_tells_it(gateway, provider, 
     assert verdicts(gateway)["time-out"] == verdict
 
 
+def kept(provider):
+    """A question through a client that is kept, with its connection."""
+    if provider == "anthropic":
+        return partial(anthropic.Anthropic(max_retries=0).messages.create, model="claude-haiku-5-5", max_tokens=500, messages=HELLO)
+    client = openai.OpenAI(max_retries=0) if provider == "openai" else openai.AzureOpenAI(api_version="2024-10-21", max_retries=0)
+    return partial(client.chat.completions.create, model="gpt-6-luna", messages=HELLO)
+
+
 @pytest.mark.parametrize("provider", TELLS_WHAT_IS_LEFT)
 def test_going_on_where_an_answer_said_that_nothing_is_left_is_seen(stopped, provider):
     gateway, clock = stopped
     gateway.limit(provider, requests=3)
+    ask = kept(provider)
     for _ in range(3):
-        ASKING[provider]()
+        ask()
     assert verdicts(gateway)["limit headers"] == "unknown", "nothing came after it yet"
     clock.sleep(20)
-    ASKING[provider]()
+    ask()
     assert verdicts(gateway)["limit headers"] == "good"
-    refused(ASKING[provider])
+    refused(ask)
     assert gateway.verdict()["limit headers"].requests == (5,)
 
 
 def test_what_goes_to_another_provider_in_between_hides_nothing(stopped):
     gateway, _ = stopped
     gateway.limit("openai", requests=1)
-    ASKING["openai"](), ASKING["anthropic"](), refused(ASKING["openai"])
+    ask = kept("openai")
+    ask(), ASKING["anthropic"](), refused(ask)
     assert gateway.verdict()["limit headers"].requests == (3,)
 
 
 def test_a_refusal_that_a_fault_ordered_blames_nobody(stopped):
     gateway, _ = stopped
     gateway.limit("openai", requests=1)
-    ASKING["openai"]()
+    ask = kept("openai")
+    ask()
     gateway.advance(seconds=90)
     gateway.fault("rate_limited")
-    refused(ASKING["openai"])
+    refused(ask)
     assert verdicts(gateway)["limit headers"] == "good"
 
 
@@ -269,6 +285,38 @@ def test_a_budget_is_judged_where_one_is_given(gateway):
     assert verdicts(gateway, budget_usd=1)["budget"] == "good"
     found = gateway.verdict(budget_usd="0.0000001")["budget"]
     assert (found.verdict, found.requests) == ("bad", (1, 2, 3))
+
+
+@pytest.mark.parametrize("budget", ["nan", float("inf"), -1, "much"])
+def test_a_budget_is_an_amount(gateway, budget):
+    with pytest.raises(ValueError, match="budget_usd is .*: give an amount of 0 or more"):
+        gateway.verdict(budget_usd=budget)
+
+
+def test_what_gemini_says_in_a_stream_that_is_no_sse_is_read_too(stopped):
+    gateway, _ = stopped
+    gateway.limit("gemini", requests=1)
+    address = f"{gateway.base_url}/gemini/v1beta/models/gemini-3.5-flash-lite:streamGenerateContent"
+    body = json.dumps({"contents": [{"role": "user", "parts": [{"text": "Say hello."}]}]}).encode()
+
+    def ask():
+        return urllib.request.urlopen(urllib.request.Request(address, body, {"x-goog-api-key": "any", "content-type": "application/json"})).read()
+
+    ask(), refused(ask), refused(ask)
+    assert gateway.verdict()["retry-after"].requests == (3,)
+
+
+@pytest.mark.parametrize("waited, verdict", [(1.4, "good"), (0.4, "bad")])
+def test_a_retry_as_late_as_it_was_told_ignores_no_header(waited, verdict):
+    """It came on the connection of another call, where an answer had said that none is left; meanwhile another program took what came back."""
+
+    def entry(number, at, **seen):
+        return Entry(number, "openai", "chat", "gpt-6-luna", at=at, evidence=Evidence(ended=at, **seen))
+
+    last = entry(1, 0.0, asked=1, line=1, left=0, one_more=2.0)
+    failed = entry(2, 0.1, asked=2, line=2, refusal="rate_limited", wait=1.3)
+    again = entry(3, 0.1 + waited, asked=2, line=1, retry=1, refusal="rate_limited", wait=1.3)
+    assert judge([last, failed, again])["limit headers"].verdict == verdict
 
 
 def test_a_stretch_is_judged_alone_and_another_program_reads_it_over_http(gateway):
@@ -289,3 +337,204 @@ def test_hundreds_of_like_requests_at_once_are_judged(gateway):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda _: refused(lambda: client.chat.completions.create(model="gpt-6-luna", messages=HELLO)), range(300)))
     assert gateway.verdict()["retry storm"].verdict == "bad"
+
+
+# ---- good clients that look like bad ones ------------------------------------------------------------------------
+def chat(client, text=HELLO[0]["content"], **options):
+    return client.chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": text}], **options)
+
+
+OTHER_KEY = {
+    "openai": lambda key: chat(openai.OpenAI(api_key=key, max_retries=0)),
+    "anthropic": lambda key: anthropic.Anthropic(api_key=key, max_retries=0).messages.create(model="claude-haiku-5-5", max_tokens=50, messages=HELLO),
+    "azure": lambda key: chat(openai.AzureOpenAI(api_key=key, api_version="2024-10-21", max_retries=0)),
+    "gemini": lambda key: ask_gemini_with(key),
+    "bedrock": lambda key: ask_bedrock_with(key),
+}
+
+
+def ask_gemini_with(key):
+    client = genai.Client(api_key=key)
+    return client.models.generate_content(model="gemini-3.5-flash-lite", contents=HELLO[0]["content"])
+
+
+def ask_bedrock_with(key):
+    client = boto3.client("bedrock-runtime", region_name="us-east-1", aws_access_key_id=key, aws_secret_access_key="any", config=Config(retries={"total_max_attempts": 1}))
+    return client.converse(modelId="us.anthropic.claude-haiku-5-5", messages=[{"role": "user", "content": [{"text": "Say hello in five words."}]}])
+
+
+@pytest.mark.parametrize("provider", OTHER_KEY)
+def test_the_same_question_with_another_key_is_no_hopeless_retry(gateway, provider):
+    for key in ("invalid-one", "invalid-two", "right"):
+        ask = partial(OTHER_KEY[provider], key)
+        ask() if key == "right" else refused(ask)
+    assert verdicts(gateway)["hopeless retries"] == "good"
+
+
+def test_who_pays_and_asks_again_is_not_blamed_but_the_sdk_that_does_not_look_is(gateway):
+    gateway.fault("out_of_credit", times=1)
+    client = openai.OpenAI(max_retries=0)
+    refused(lambda: chat(client)), chat(client)
+    assert verdicts(gateway)["hopeless retries"] == "unknown"
+    gateway.fault("out_of_credit", times=1)
+    chat(openai.OpenAI(max_retries=1))
+    assert gateway.verdict()["hopeless retries"].requests == (4,)
+
+
+def leave_openai():
+    with chat(openai.OpenAI(timeout=60), stream=True) as stream:
+        next(iter(stream))
+
+
+def leave_openai_async():
+    async def main():
+        async with openai.AsyncOpenAI(timeout=60) as client, await chat(client, stream=True) as stream:
+            await anext(aiter(stream))
+
+    asyncio.run(main())
+
+
+def leave_anthropic():
+    with anthropic.Anthropic(timeout=60).messages.stream(model="claude-haiku-5-5", max_tokens=50, messages=HELLO) as stream:
+        next(iter(stream.text_stream))
+
+
+def leave_bedrock():
+    client = boto3.client("bedrock-runtime")
+    stream = client.converse_stream(modelId="us.anthropic.claude-haiku-5-5", messages=[{"role": "user", "content": [{"text": HELLO[0]["content"]}]}])["stream"]
+    next(iter(stream))
+    stream.close()
+
+
+@pytest.mark.parametrize("leave", [leave_openai, leave_openai_async, leave_anthropic, leave_bedrock])
+def test_who_leaves_running_streams_on_purpose_and_asks_again_is_not_blamed(gateway, leave):
+    """As one that measures the time to the first token does."""
+    gateway.pace = 1.0
+    for _ in range(7):
+        leave()
+    assert gateway.verdict().bad == []
+    assert verdicts(gateway)["paid twice"] == "unknown"
+
+
+@pytest.mark.parametrize("fault", ["stream_cut", "overloaded_in_stream", "stalled"])
+def test_to_ask_again_for_what_broke_on_its_way_is_not_to_pay_twice_by_one_s_own_fault(gateway, fault):
+    client = openai.OpenAI(max_retries=0, timeout=0.5)
+    gateway.fault(fault, chunk=6)
+    limits.retrying(base=0.01, attempts=2)(lambda: [chunk for chunk in chat(client, "What is an API?", stream=True)])
+    assert gateway.verdict().bad == []
+
+
+def test_a_crowd_that_asks_before_anybody_was_answered_has_ignored_no_header(gateway):
+    gateway.limit("openai", requests=5)
+
+    async def main():
+        async with openai.AsyncOpenAI(max_retries=0, timeout=60) as client:
+            await asyncio.gather(*[chat(client, f"Say {number}.") for number in range(12)], return_exceptions=True)
+
+    asyncio.run(main())
+    assert len(gateway.log().only(status=429)) == 7
+    assert gateway.verdict().bad == []
+
+
+def test_of_two_with_one_key_who_ask_the_same_none_is_taken_for_the_other(stopped):
+    gateway, clock = stopped
+    one, other = openai.OpenAI(max_retries=0, timeout=60), openai.OpenAI(max_retries=0, timeout=60)
+    chat(one), chat(other)
+    gateway.fault("rate_limited", seconds=20)
+    refused(lambda: chat(one))
+    chat(other)
+    clock.sleep(20.3)
+    chat(one)
+    found = gateway.verdict()
+    assert found.bad == [] and found["retry-after"].verdict == "good"
+
+
+def test_nor_do_their_tries_add_up(stopped):
+    gateway, clock = stopped
+    gateway.fault("overloaded", times=None)
+    rng = random.Random(2)
+    clients = [openai.OpenAI(max_retries=0, timeout=60) for _ in range(2)]
+    for _ in range(5):
+        for client in clients:
+            refused(lambda client=client: chat(client))
+        clock.sleep(1 + rng.random())
+    assert gateway.verdict().bad == []
+
+
+def test_a_breaker_that_looks_each_minute_is_no_storm(stopped):
+    gateway, clock = stopped
+    gateway.fault("outage", seconds=3600)
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    for _ in range(12):
+        refused(lambda: chat(client))
+        clock.sleep(61.5)
+    assert gateway.verdict().bad == []
+
+
+def test_one_that_waits_just_as_it_is_told_meets_nobody_where_it_is_alone(stopped):
+    gateway, clock = stopped
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    for number in range(6):
+        gateway.fault("rate_limited", seconds=12)
+        refused(lambda number=number: chat(client, f"Say {number}."))
+        clock.sleep(12.0)
+        chat(client, f"Say {number}.")
+    assert gateway.verdict().bad == [] and verdicts(gateway)["jitter"] == "unknown"
+
+
+def test_a_crowd_that_was_told_the_same_and_does_just_that_comes_back_as_a_crowd(stopped):
+    gateway, clock = stopped
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    gateway.fault("rate_limited", seconds=12, times=6)
+    for number in range(6):
+        refused(lambda number=number: chat(client, f"Say {number}."))
+    clock.sleep(12.0)
+    for number in range(6):
+        chat(client, f"Say {number}.")
+    assert gateway.verdict().bad == ["jitter"]
+
+
+def test_our_own_jitter_on_top_of_a_long_wait_is_jitter(stopped):
+    gateway, clock = stopped
+    retry, client = limits.retrying(clock=clock, rng=random.Random(1)), openai.OpenAI(max_retries=0, timeout=60)
+    for number in range(6):
+        gateway.fault("rate_limited", seconds=30)
+        retry(chat, client, f"Say {number}.")
+    assert gateway.verdict().bad == [] and verdicts(gateway)["jitter"] == "good"
+
+
+def test_who_was_refused_for_tokens_after_it_had_waited_for_requests_ignored_nothing(stopped):
+    gateway, clock = stopped
+    gateway.limit("openai", requests=3, tokens=100)
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    for _ in range(3):
+        chat(client, max_completion_tokens=20)
+    clock.sleep(20.1)
+    refused(lambda: chat(client, max_completion_tokens=80))
+    assert gateway.verdict()["limit headers"].verdict == "good"
+
+
+@pytest.mark.parametrize("after, verdict", [("Thank you.", "bad"), ("Your answer broke off. Continue where you left off.", "unknown"), ("Please go on.", "unknown")])
+def test_who_says_that_an_answer_broke_off_does_not_take_it_for_whole(gateway, after, verdict):
+    client, question = openai.OpenAI(max_retries=0), [{"role": "user", "content": "What is an API?"}]
+    gateway.fault("stream_cut", chunk=6)
+    half = stream(client, question)
+    stream(client, [*question, {"role": "assistant", "content": half}, {"role": "user", "content": after}])
+    assert verdicts(gateway)["broken answers"] == verdict
+
+
+@pytest.mark.parametrize("provider", ["openai", "anthropic"])
+def test_no_time_out_at_all_is_seen_as_that(gateway, provider):
+    ASKING[provider](timeout=None)
+    found = gateway.verdict()["time-out"]
+    assert (found.verdict, found.says) == ("bad", "1 of 1 would wait for ever in silence")
+
+
+def test_a_long_log_is_judged_quickly():
+    entries = []
+    for number in range(1, 100_001):
+        told = Evidence(asked=number % 500, line=number % 97, refusal="overloaded" if number % 3 else "", wait=1.0, ended=number / 50 + 0.01)
+        entries.append(Entry(number, "openai", "chat", "gpt-6-luna", at=number / 50, evidence=told))
+    began = time.process_time()
+    judge(entries)
+    assert time.process_time() - began < 10

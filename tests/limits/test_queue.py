@@ -90,6 +90,110 @@ def test_what_never_fits_is_refused_and_the_others_go_on():
     assert queue.get() == "small"
 
 
+def test_a_limit_that_shrinks_ends_the_wait_of_what_does_not_fit_any_more_and_the_others_go_on():
+    async def main():
+        throttle = limits.Throttle(tokens=1000)
+        turns, loop = limits.Turns(throttle), asyncio.get_running_loop()
+        await turns.turn(tokens=1000)
+        large, small = asyncio.create_task(turns.turn(tokens=500)), asyncio.create_task(turns.turn(tokens=50))
+        await asyncio.sleep(1)
+        throttle.learn(limits.Quota({"tokens": limits.Limit(100, 0, 60.0)}))
+        with pytest.raises(ValueError, match="500 tokens never fit into a limit of 100"):
+            await large
+        await small
+        return loop.time()
+
+    assert limits.simulate(main()) == pytest.approx(31, abs=1.1)
+
+
+def test_the_same_without_tasks_says_so_until_it_is_dropped():
+    throttle = limits.Throttle(tokens=1000, clock=limits.VirtualClock())
+    queue = limits.Queue(throttle)
+    queue.put("large", tokens=500), queue.put("small", tokens=50)
+    throttle.learn(limits.Quota({"tokens": limits.Limit(100)}))
+    with pytest.raises(ValueError, match="500 tokens never fit"):
+        queue.get()
+    assert queue.first == "large"
+    queue.drop()
+    assert queue.get() == "small"
+
+
+def test_turns_serve_one_asyncio_run_after_the_other():
+    turns = limits.Turns(limits.Throttle(requests=600))
+
+    async def main(patience):
+        async with asyncio.timeout(patience):
+            await asyncio.gather(*[turns.turn(requests=199) for _ in range(3)], turns.turn(requests=5))
+
+    asyncio.run(main(5))
+    with pytest.raises(TimeoutError):
+        asyncio.run(main(0.1))  # some of them still wait when the loop ends
+    limits.simulate(main(120))
+
+
+def test_two_loops_at_once_are_told_so():
+    turns = limits.Turns(limits.Throttle(requests=1))
+
+    async def main():
+        await turns.turn()
+        waits = asyncio.create_task(turns.turn())
+        await asyncio.sleep(0)
+        with pytest.raises(RuntimeError, match="tasks of another loop wait here"):
+            await asyncio.to_thread(asyncio.run, turns.turn())
+        waits.cancel()
+
+    asyncio.run(main())
+
+
+def test_nobody_waits_for_ever_where_every_other_task_is_cancelled():
+    async def main():
+        turns = limits.Turns(limits.Throttle(requests=1))
+        await turns.turn()
+        waits = asyncio.create_task(turns.turn())
+        await asyncio.sleep(1)
+        for task in asyncio.all_tasks() - {waits, asyncio.current_task()}:
+            task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waits
+        await turns.turn()
+        return asyncio.get_running_loop().time()
+
+    assert limits.simulate(main()) == pytest.approx(60)
+
+
+@given(st.lists(st.tuples(st.floats(0, 20), st.integers(0, 3), st.integers(0, 100), st.none() | st.floats(0, 90)), max_size=30))
+def test_who_gives_up_costs_nobody_a_place(arrivals):
+    """Some leave after a while. Those that stay all get their turn, no later than if the others had never come."""
+
+    async def main(leaving):
+        turns, loop, went = limits.Turns(limits.Throttle(requests=20, tokens=500)), asyncio.get_running_loop(), {}
+
+        async def one(number, at, priority, tokens, patience):
+            await asyncio.sleep(at)
+            try:
+                async with asyncio.timeout(patience):
+                    await turns.turn(priority=priority, tokens=tokens)
+                went[number] = loop.time()
+            except TimeoutError:
+                pass
+
+        moments = [sum(pause for pause, *_ in arrivals[: number + 1]) for number in range(len(arrivals))]
+        await asyncio.gather(*[one(n, moments[n], *rest) for n, (_, *rest) in enumerate(arrivals) if leaving is None or n in leaving])
+        return went
+
+    went = limits.simulate(main(None))
+    assert {number for number, row in enumerate(arrivals) if row[3] is None} <= went.keys()
+    assert limits.simulate(main(went.keys())).keys() >= {number for number in went if arrivals[number][3] is None}
+
+
+@pytest.mark.parametrize("priority", [float("nan"), "high", None])
+def test_a_priority_is_a_number(priority):
+    queue = limits.Queue(limits.Throttle(clock=limits.VirtualClock()))
+    with pytest.raises(ValueError, match="priority is .*: a number is needed"):
+        queue.put("a", priority=priority)
+    assert not len(queue)
+
+
 def test_a_simulation_that_can_never_end_says_so_and_works_where_a_loop_runs():
     async def main():
         await asyncio.Event().wait()

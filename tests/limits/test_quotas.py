@@ -1,5 +1,6 @@
 """What the answers and the refusals of every provider say of the limits, read through their own SDKs."""
 
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -60,6 +61,12 @@ def test_a_refusal_says_how_long_to_wait_but_for_bedrock_s(gateway, provider, le
     ({"anthropic-ratelimit-requests-reset": "2026-11-23T12:00:08"}, None),
     ({"x-ratelimit-reset-requests": "soon"}, None),
     ({"x-ratelimit-reset-requests": "1h30"}, None),
+    ({"x-ratelimit-reset-requests": "9" * 400 + "h"}, None),
+    ({"x-ratelimit-reset-requests": "-5s"}, None),
+    ({"anthropic-ratelimit-requests-reset": "2026-11-23t12:00:08z"}, 8.0),
+    ({"anthropic-ratelimit-requests-reset": "2026-11-23T14:00:08+02:00"}, 8.0),
+    ({"anthropic-ratelimit-requests-reset": "2026-11-23T11:59:09Z", "date": "Mon, 23 Nov 2026 11:59:00"}, 9.0),
+    ({"anthropic-ratelimit-requests-reset": "99999-11-23T12:00:08Z"}, None),
 ])  # fmt: skip
 def test_the_forms_of_a_reset(headers, reset):
     now = None if "date" in headers else NOW
@@ -72,6 +79,11 @@ def test_the_forms_of_a_reset(headers, reset):
     ({"retry-after": "1", "retry-after-ms": "0"}, 1.0),  # Azure, as recorded
     ({"retry-after": "Mon, 23 Nov 2026 12:01:00 GMT"}, 60.0),
     ({"retry-after": "Mon, 23 Nov 2026 11:01:00 GMT"}, 0.0),
+    ({"retry-after": "Mon, 23 Nov 2026 12:01:00 -0000"}, 60.0),  # without a zone, as the grammar of mail has it
+    ({"retry-after": "Mon Nov 23 12:01:00 2026"}, 60.0),  # as C's asctime writes it, which RFC 9110 allows
+    ({"retry-after": "Monday, 23-Nov-26 12:01:00 GMT"}, 60.0),
+    ({"retry-after": "Mon, 23 Nov 99999999999 12:01:00 GMT"}, None),
+    ({"retry-after": "9" * 400}, None),
     ({"retry-after": "later"}, None),
     ({"retry-after": "-5"}, None),
     ({"retry-after": "nan"}, None),
@@ -84,6 +96,12 @@ def test_the_forms_of_a_wait(headers, wait):
 def test_headers_that_cannot_be_read_count_as_not_said():
     told = limits.quota({"x-ratelimit-limit-requests": "many", "x-ratelimit-remaining-requests": "5", "x-ratelimit-limit-input-images": "3"})
     assert told == limits.Quota({"requests": Limit(None, 5, None)})
+
+
+def test_a_header_as_long_as_a_server_allows_is_read_at_once():
+    began = time.monotonic()
+    limits.quota({"x-ratelimit-reset-requests": "1" * 60_000 + "x"})
+    assert time.monotonic() - began < 1
 
 
 def test_what_has_no_headers_is_refused_in_words():

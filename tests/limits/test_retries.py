@@ -147,3 +147,92 @@ def test_a_budget_keeps_retries_a_tenth_of_the_requests_in_an_outage():
         with pytest.raises(ConnectionResetError):
             limits.retrying(clock=clock, budget=budget)(fail)
     assert len(sent) == pytest.approx(500 + 10 + 50, abs=1)
+
+
+def test_the_errors_of_an_http_client_of_one_s_own_are_told_apart():
+    import requests
+
+    def http_error(status):
+        found = requests.Response()
+        found.status_code = status
+        return requests.HTTPError(response=found)
+
+    assert [limits.worth_retrying(http_error(status)) for status in (401, 404, 429, 503)] == [False, False, True, True]
+    assert limits.worth_retrying(requests.ConnectionError()) and not limits.worth_retrying(requests.exceptions.MissingSchema("no scheme"))
+    assert not limits.worth_retrying(httpx2.UnsupportedProtocol("no scheme"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("fault", ["connection_reset", "stream_cut", "stalled", "overloaded", "wrong_key"])
+def test_what_google_s_sdk_raises_where_it_is_awaited(gateway, fault):
+    from google import genai
+    from google.genai import types
+
+    async def main():
+        client = genai.Client(http_options=types.HttpOptions(timeout=800))
+        async for _ in await client.aio.models.generate_content_stream(model="gemini-3.5-flash-lite", contents="What is an API?"):
+            pass
+
+    gateway.fault(fault, chunk=1, times=None)  # as it asks once more by itself where a connection breaks
+    assert limits.worth_retrying(refused(lambda: asyncio.run(main()))) is (fault != "wrong_key")
+
+
+@pytest.mark.parametrize("says", ["1e300", "100000", "9" * 500])
+def test_a_wait_of_more_than_a_day_is_not_waited(clock, says):
+    asked = []
+
+    def ask():
+        asked.append(clock.now())
+        raise openai.RateLimitError("", response=httpx2.Response(429, headers={"retry-after": says}, request=httpx2.Request("POST", "http://127.0.0.1")), body=None)
+
+    with pytest.raises(openai.RateLimitError):
+        limits.retrying(clock=clock, attempts=2)(ask)
+    assert clock.now() < 10 and len(asked) == (2 if len(says) > 300 else 1)  # the last is no number
+
+
+@pytest.mark.parametrize(("name", "number"), [
+    ("attempts", 0), ("attempts", "3"), ("base", -1), ("base", float("nan")), ("most", float("inf")), ("most", -0.5), ("deadline", -1), ("deadline", float("nan")),
+])  # fmt: skip
+def test_numbers_that_make_no_sense_are_refused_before_anything_is_asked(name, number):
+    for make in (limits.retrying, limits.retrying_async):
+        with pytest.raises(ValueError, match=f"{name} is "):
+            make(**{name: number})
+
+
+@pytest.mark.parametrize("given", [{"share": -0.1}, {"most": float("nan")}, {"left": float("nan")}, {"share": "a"}])
+def test_so_are_those_of_a_budget(given):
+    with pytest.raises(ValueError, match=f"{next(iter(given))} is "):
+        limits.RetryBudget(**given)
+
+
+def test_one_that_is_shared_by_many_tasks_counts_each_call_by_itself():
+    async def main():
+        retry, tries = limits.retrying_async(attempts=4, deadline=300), {}
+
+        async def call(number):
+            tries[number] = tries.get(number, 0) + 1
+            await asyncio.sleep(number % 7)
+            if tries[number] <= number % 5:
+                raise ConnectionResetError(number)
+            return number
+
+        found = await asyncio.gather(*[retry(call, number) for number in range(100)], return_exceptions=True)
+        assert [one if isinstance(one, int) else one.args[0] for one in found] == list(range(100))
+        assert tries == {number: min(4, number % 5 + 1) for number in range(100)}
+
+    limits.simulate(main())
+
+
+def test_a_call_that_is_cancelled_is_not_tried_again():
+    async def main():
+        tries = []
+
+        async def call():
+            tries.append(1)
+            await asyncio.sleep(60)
+
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(limits.retrying_async()(call), 5)
+        assert len(tries) == 1
+
+    limits.simulate(main())

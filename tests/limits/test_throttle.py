@@ -142,6 +142,40 @@ def test_whether_a_limit_is_of_a_minute_or_of_a_day_is_told_by_what_is_missing_a
     assert throttle.delay() == pytest.approx(2 * per / told.limit, rel=0.01) and clock.now() == 0
 
 
+def test_what_is_left_counts_also_where_the_answer_does_not_say_of_how_many():
+    throttle = limits.Throttle(requests=60, clock=limits.VirtualClock())
+    throttle.learn(limits.Quota({"requests": limits.Limit(None, 1, None), "tokens": limits.Limit(None, 0, None)}))
+    assert [throttle.reserve(tokens=5) for _ in range(2)] == [0, pytest.approx(1)]
+
+
+@pytest.mark.parametrize("law", [limits.Bucket, limits.Window])
+def test_a_clock_that_is_set_back_makes_nobody_wait_for_the_same_hour_twice(law):
+    at = [10_000.0]
+    throttle = limits.Throttle(requests=2, law=law, clock=limits.Clock(lambda: at[0]))
+    assert [throttle.reserve() for _ in range(2)] == [0, 0]
+    at[0] -= 3600
+    waits = throttle.reserve(), throttle.reserve()
+    assert waits == ((30, 60) if law is limits.Bucket else (60, 60))
+    at[0] += 120
+    assert throttle.delay() == 0
+
+
+def test_a_throttle_that_served_a_program_serves_a_simulation_too():
+    throttle = limits.Throttle(requests=60)
+    throttle.reserve()
+
+    async def main():
+        return [await throttle.wait_async() for _ in range(61)][-1]
+
+    assert limits.simulate(main()) <= 2
+
+
+def test_numpy_s_numbers_are_numbers():
+    numpy = pytest.importorskip("numpy")
+    throttle = limits.Throttle(tokens=numpy.int64(1000), clock=limits.VirtualClock())
+    assert throttle.reserve(tokens=numpy.int64(1000)) == 0 and throttle.reserve(tokens=numpy.float32(500)) == pytest.approx(30)
+
+
 @pytest.mark.parametrize(("amounts", "says"), [
     ({"tokens": 2000}, "2,000 tokens never fit into a limit of 1,000 tokens"),
     ({"token": 5}, "there is no limit of 'token'; there are requests, tokens"),
@@ -157,7 +191,7 @@ def test_what_no_wait_can_help_is_said_and_nothing_is_booked(amounts, says):
     assert throttle.delay() == 0
 
 
-@pytest.mark.parametrize("limit", [0, -5, float("inf"), None, "200"])
+@pytest.mark.parametrize("limit", [0, -5, float("inf"), float("nan"), 10**400, None, "200"])
 def test_a_limit_is_a_number(limit):
     with pytest.raises(ValueError, match="requests: a number of 1 or more is needed"):
         limits.Throttle(requests=limit)
