@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, date, datetime
+from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any
 
 from helpers.gateway.checks import is_number
@@ -17,6 +19,12 @@ FIRST, LAST = -62_135_596_800, 253_402_300_799
 def moment(seconds: float) -> datetime:
     """A moment (in seconds since 1970) as a date in UTC; one beyond the calendar is its first or last second."""
     return datetime.fromtimestamp(min(max(seconds, FIRST), LAST), UTC)
+
+
+@lru_cache(maxsize=1)  # many answers have the same
+def http_date(seconds: int) -> str:
+    """A moment (in seconds since 1970) as headers of HTTP write it."""
+    return format_datetime(moment(seconds), usegmt=True)
 
 
 class Clock:

@@ -20,7 +20,7 @@ from helpers import network, other_models
 from helpers.gateway import control, events, evidence
 from helpers.gateway.answer import Answer, compose
 from helpers.gateway.batches import Batches
-from helpers.gateway.clock import Clock
+from helpers.gateway.clock import Clock, http_date
 from helpers.gateway.detours import straight
 from helpers.gateway.dialects.table import DIALECTS
 from helpers.gateway.exchange import Draft, Provenance, Question, Refusal, Usage, ready
@@ -364,12 +364,13 @@ class Handler:
     async def _send(self, request: Request, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
         if fault and fault.kind == "slow":
             await asyncio.sleep(fault.seconds or SLOW)  # the answer is made: a client that does not wait for it is billed all the same
+        headers = self._dated(response.headers)
         if response.stream is None:
             if fault and fault.kind == "stream_cut" and response.status == 200:
                 entry.evidence.was_broken = True
-                return await request.answer_half(response.status, response.headers, response.body)
-            return await request.answer(response.status, response.headers, response.body)
-        await request.start(response.status, response.headers)
+                return await request.answer_half(response.status, headers, response.body)
+            return await request.answer(response.status, headers, response.body)
+        await request.start(response.status, headers)
         gone = events.Sent()
         try:
             if fault and fault.kind in IN_ANSWER:
@@ -382,6 +383,10 @@ class Handler:
             size = len(gone.first) + len(gone.last)  # which the end of some streams repeats
             await request.write(await self.work(size, dialect.stream_end, refusal, content_type, entry.operation, gone))
             await request.finish()
+
+    def _dated(self, headers: Headers) -> Headers:
+        """With the moment of the answer, as all servers of HTTP say it: of the clock by which limits fill up again, unless a provider said its own."""
+        return headers if any(name == "date" for name, _ in headers) else [*headers, ("Date", http_date(int(self.clock.now())))]
 
     async def _send_whole(self, request: Request, chunks: AsyncIterator[bytes], gone: events.Sent, found: Evidence) -> None:
         sent_at = 0.0

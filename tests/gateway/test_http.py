@@ -8,7 +8,10 @@ import json
 import socket
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
 
+import httpx2
 import openai
 import pytest
 
@@ -275,3 +278,15 @@ def test_a_header_cannot_smuggle_in_another(gateway):
     for breaking in ("a\r\nset-cookie: b", "a\nb", "a\rb"):
         with pytest.raises(ValueError, match="line break"):
             gateway_http._lines("HTTP/1.1 200 OK", [("x-course-recording", breaking)])
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("fault", [None, "rate_limited"])
+def test_an_answer_and_a_refusal_have_the_date_of_the_course_s_clock(gateway, fault, stream):
+    if fault:
+        gateway.fault(fault)
+    gateway.stop_clock()
+    gateway.advance(hours=30)
+    body = {"model": "gpt-6-luna", "messages": [{"role": "user", "content": "Say hello in five words."}], "stream": stream}
+    answer = httpx2.post(f"{gateway.base_url}/openai/v1/chat/completions", json=body, headers={"authorization": "Bearer a-key"})
+    assert answer.headers.get_list("date") == [format_datetime(datetime.fromtimestamp(int(gateway.clock.now()), UTC), usegmt=True)]

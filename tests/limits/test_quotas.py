@@ -123,3 +123,11 @@ def test_a_throttle_that_learns_from_the_answers_is_never_refused(gateway, provi
         throttle.wait()
         throttle.learn(limits.quota(ASKING[provider]()))
     assert gateway.clock.now() - began <= 1.1 * (20 - 5) * 6
+
+
+def test_a_reset_is_measured_by_the_clock_that_it_was_said_by(gateway):
+    """Chapters move the course's clock: by this machine's, Anthropic's reset would be minutes away, and its limit one a day."""
+    gateway.limit("anthropic", requests=1_000)
+    gateway.advance(hours=2)
+    told = limits.quota(ask_anthropic()).families["requests"]
+    assert 0 <= told.reset <= 2 and told.per == 60

@@ -46,7 +46,7 @@ MODELS = {
     "gemini": "gemini-3.5-flash-lite",
 }
 # Headers that any client, proxy or web server may set; they say nothing of a dialect.
-ANYBODYS = ("accept-encoding", "connection", "content-length", "host", "server", "transfer-encoding", "vary")
+ANYBODYS = ("accept-encoding", "connection", "content-length", "date", "host", "server", "transfer-encoding", "vary")
 
 
 # ---- from files -------------------------------------------------------------------

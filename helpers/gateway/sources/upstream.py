@@ -270,7 +270,8 @@ def _path(provider: str, call: Call) -> str:
 
 
 def _headers(answer: httpx2.Response) -> Headers:
-    return [*kept(answer), ("x-course-source", "live")]
+    date = [("date", answer.headers["date"])] if "date" in answer.headers else []  # by which its resets are; a recording is of another day
+    return [*kept(answer), *date, ("x-course-source", "live")]
 
 
 def _unreachable(request: httpx2.Request, error: httpx2.HTTPError) -> Refusal | Unreachable:

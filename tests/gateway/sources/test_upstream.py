@@ -24,6 +24,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from helpers import costs, environment
+from helpers.gateway.clock import http_date
 from helpers.gateway.server import Gateway
 from helpers.gateway.sources.credentials import Keys
 from helpers.gateway.sources.recordings import lines
@@ -269,6 +270,15 @@ def test_a_recording_says_where_it_comes_from(make, tmp_path):
     assert lines["openai"]["versions"] == f"OpenAI/Python {openai.__version__}"
     assert lines["bedrock"]["versions"] == f"Boto3/{boto3.__version__}"
     assert not {"authorization", "user-agent"} & {name for line in lines.values() for name, _ in line["answers"][0]["headers"]}
+
+
+@pytest.mark.parametrize("name", ["anthropic", "anthropic stream"])
+def test_the_date_is_the_provider_s_as_its_resets_are_and_is_not_recorded(make, provider, tmp_path, name):
+    provider.stop_clock()
+    provider.advance(hours=3)
+    answer = ask(make("record"), *REQUESTS[name])
+    assert answer.headers.get_list("date") == [http_date(int(provider.clock.now()))]
+    assert "date" not in dict(recorded(tmp_path)[0]["answers"][0]["headers"])
 
 
 def test_a_question_asked_twice_is_answered_in_turn(make, provider, tmp_path):
