@@ -1,6 +1,8 @@
 """The waiting line: nothing is lost, the most urgent goes next, and among equals the order is kept."""
 
+import _thread
 import asyncio
+import threading
 
 import pytest
 from hypothesis import given
@@ -204,3 +206,13 @@ def test_a_simulation_that_can_never_end_says_so_and_works_where_a_loop_runs():
     with pytest.raises(RuntimeError, match="nothing can happen any more"):
         limits.simulate(main())
     assert asyncio.run(notebook()) == "an hour"
+
+
+def test_a_simulation_that_goes_on_for_ever_can_be_interrupted():
+    async def main():
+        while True:
+            await asyncio.sleep(1)
+
+    threading.Timer(0.5, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        limits.simulate(main())
