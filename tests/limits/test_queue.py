@@ -1,7 +1,8 @@
 """The waiting line: nothing is lost, the most urgent goes next, and among equals the order is kept."""
 
-import _thread
 import asyncio
+import os
+import signal
 import threading
 
 import pytest
@@ -208,11 +209,12 @@ def test_a_simulation_that_can_never_end_says_so_and_works_where_a_loop_runs():
     assert asyncio.run(notebook()) == "an hour"
 
 
+@pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_a_simulation_that_goes_on_for_ever_can_be_interrupted():
     async def main():
         while True:
             await asyncio.sleep(1)
 
-    threading.Timer(0.5, _thread.interrupt_main).start()
+    threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         limits.simulate(main())
