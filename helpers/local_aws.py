@@ -18,7 +18,7 @@ import threading
 from helpers.course import CourseError
 from helpers.network import LOOPBACK
 
-HOST = "127.0.0.1"
+HOST, PATIENCE = "127.0.0.1", 10.0  # seconds in which it has to answer
 NEEDED = ("moto", "flask", "flask_cors")
 # What Python needs to start. A page in a browser may not read what is kept here: moto would allow it to every page.
 KEPT = ("LANG", "LD_LIBRARY_PATH", "PATH", "PYTHONPATH", "SYSTEMROOT", "TEMP", "TMP", "TMPDIR")
@@ -29,17 +29,15 @@ _starting = threading.Lock()
 
 
 def start() -> str:
-    """The address of an AWS that holds nothing yet, such as http://127.0.0.1:40123. Called again, it begins anew at the same address.
+    """The address of an AWS that holds nothing yet, such as http://127.0.0.1:40123. Called again, it begins anew, at the same address if it still answers.
 
     Give it to boto3 as endpoint_url, with a region and with credentials that are made up. Takes about a second the first time.
     Raises CourseError where moto is not installed or does not start.
     """
     global _running, _port
     with _starting:
-        if _running is None or _running.poll() is not None:
+        if _running is None or _running.poll() is not None or not _is_emptied(_running, _port):
             _running, _port = _begin()
-        else:
-            _empty(_port)
     return f"http://{HOST}:{_port}"
 
 
@@ -55,11 +53,19 @@ def _begin() -> tuple[subprocess.Popen[str], int]:
     return process, int(port)
 
 
-def _empty(port: int) -> None:
-    connection = http.client.HTTPConnection(HOST, port, timeout=30)
-    connection.request("POST", "/moto-api/reset")
-    connection.getresponse().read()
-    connection.close()
+def _is_emptied(process: subprocess.Popen[str], port: int) -> bool:
+    """Let it forget everything. One that does not answer is ended, so that another takes its place."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=PATIENCE)
+    try:
+        connection.request("POST", "/moto-api/reset")
+        connection.getresponse().read()
+    except (OSError, http.client.HTTPException):
+        process.kill()
+        process.wait()
+        return False
+    finally:
+        connection.close()
+    return True
 
 
 # ---- in the process of its own ------------------------------------------------------

@@ -86,6 +86,17 @@ def test_it_ends_with_whoever_started_it_however_that_ends(ending):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")
+@pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGSTOP])
+def test_one_that_was_killed_or_does_not_answer_is_replaced(ending, monkeypatch):
+    monkeypatch.setattr(local_aws, "PATIENCE", 1.0)
+    local_aws.start()
+    before = local_aws._running
+    before.send_signal(ending)
+    secrets(local_aws.start()).create_secret(Name="a", SecretString="kept")
+    assert before.poll() is not None and local_aws._running is not before
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
 def test_it_goes_on_when_a_cell_is_interrupted():
     code = """if 1:
         import os, signal

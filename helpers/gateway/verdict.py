@@ -179,14 +179,14 @@ def _retry_after(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
 
 def _hopeless(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """What no wait can help (a wrong key, no credit, a request at fault or larger than the limit) is not sent again as it is, to be refused again within the hour; nor what a day's limit refused."""
-    for_good = [repeat for repeat in repeats if repeat.failed.evidence.refusal in {*HOPELESS, DAY_USED_UP}]
-    wrong = [repeat for repeat in for_good if repeat.gap < HOUR and (repeat.again.evidence.refusal == repeat.failed.evidence.refusal or repeat.again.evidence.retry)]
+    soon = [repeat for repeat in repeats if repeat.failed.evidence.refusal in {*HOPELESS, DAY_USED_UP} and repeat.gap < HOUR]
+    wrong = [repeat for repeat in soon if repeat.again.evidence.refusal == repeat.failed.evidence.refusal or repeat.again.evidence.retry]
     if wrong:
         kinds = ", ".join(sorted({repeat.failed.evidence.refusal for repeat in wrong}))
         return BAD, f"{_many(wrong)} came again after a refusal that no wait can help ({kinds})", _all(wrong)
     refused = [entry for entry in asked if entry.evidence.refusal in {*HOPELESS, DAY_USED_UP}]
-    if for_good:
-        return UNKNOWN, f"{_many(for_good)} came again after a refusal for good, when something had changed: by whom is not seen", ()
+    if soon:
+        return UNKNOWN, f"{_many(soon)} came again after a refusal for good, when something had changed: by whom is not seen", ()
     if refused:
         return GOOD, f"{_many(refused)} refused for good, and none came again", refused
     return UNKNOWN, "nothing was refused for good", ()

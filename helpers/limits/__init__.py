@@ -1,4 +1,8 @@
-"""Living with limits: what an answer says of them, requests held to them, retries, and a clock on which waiting takes no time."""
+"""Living with limits: what an answer says of them, requests held to them, retries, and a clock on which waiting takes no time.
+
+The loop of retries is tenacity's. The throttle is our own: aiolimiter and pyrate-limiter hold code to rates that one sets, but neither books a
+request in several limits at once (requests, tokens), nor corrects itself by what an answer said is left (their pages, 2026-11).
+"""
 
 from helpers.limits.clocks import Clock, VirtualClock, simulate
 from helpers.limits.queue import Queue, Turns

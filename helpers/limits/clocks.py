@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import selectors
 import time
 from collections.abc import Callable, Coroutine
@@ -48,15 +49,26 @@ def simulate(main: Coroutine[Any, Any, T]) -> T:
 
     asyncio.sleep, asyncio.timeout, loop.time() and the default Clock all follow that clock, which begins at 0 seconds. For tasks
     that wait for time and for one another alone: an answer over the network would come too late for it. Works in a notebook too.
-    Raises RuntimeError where every task waits for something that never comes.
+    Raises RuntimeError where every task waits for something that never comes. To interrupt it cancels all of its tasks.
     """
+    loop = _JumpingLoop()
     with ThreadPoolExecutor(1, "simulation") as thread:  # of its own, as a notebook's thread runs a loop already
-        return thread.submit(_run, main).result()
+        try:
+            return thread.submit(_run, main, loop).result()
+        except KeyboardInterrupt:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                loop.call_soon_threadsafe(_cancel_all, loop)
+            raise
 
 
-def _run(main: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=_JumpingLoop) as runner:
+def _run(main: Coroutine[Any, Any, T], loop: asyncio.AbstractEventLoop) -> T:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
         return runner.run(main)
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()
 
 
 class _Jump(selectors.SelectSelector):

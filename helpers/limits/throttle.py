@@ -38,7 +38,8 @@ class Law(Protocol):
 class Bucket:
     """Holds `limit` and refills it continuously every `per` seconds: so count OpenAI, Azure and Anthropic (their headers, 2026-11).
 
-    In any t seconds no more is taken than limit + t * limit / per.
+    In any t seconds no more is taken than limit + t * limit / per. Their pages also say that a burst may be refused, as a limit a minute can be
+    counted in shorter stretches: Bucket(limit / 60, per=1.0) is a law for that, Throttle's are of a minute.
     """
 
     limit: float

@@ -13,7 +13,7 @@ import pytest
 from botocore.config import Config
 
 from helpers import limits
-from tests.limits.asking import ASKING, TEXT, ask_gemini, ask_openai, refused
+from tests.limits.asking import ASKING, HELLO, TEXT, ask_gemini, ask_openai, refused
 
 
 @pytest.fixture
@@ -139,6 +139,8 @@ def test_a_throttle_that_learns_it_paces_by_the_day(gateway, still):
 
 def test_who_goes_on_when_the_headers_said_that_the_day_is_over_has_not_read_them(gateway, still):
     gateway.limit("openai", requests_per_day=2)
-    ask_openai(), ask_openai(), refused(ask_openai)
+    client = openai.OpenAI(max_retries=0)
+    ask = partial(client.chat.completions.create, model="gpt-6-luna", messages=HELLO)  # on one connection, so that it has read the answer before
+    ask(), ask(), refused(ask)
     found = gateway.verdict()["limit headers"]
     assert (found.verdict, found.requests) == ("bad", (3,)), found.says

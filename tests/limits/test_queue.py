@@ -1,6 +1,9 @@
 """The waiting line: nothing is lost, the most urgent goes next, and among equals the order is kept."""
 
 import asyncio
+import os
+import signal
+import threading
 
 import pytest
 from hypothesis import given
@@ -204,3 +207,14 @@ def test_a_simulation_that_can_never_end_says_so_and_works_where_a_loop_runs():
     with pytest.raises(RuntimeError, match="nothing can happen any more"):
         limits.simulate(main())
     assert asyncio.run(notebook()) == "an hour"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_simulation_that_goes_on_for_ever_can_be_interrupted():
+    async def main():
+        while True:
+            await asyncio.sleep(1)
+
+    threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        limits.simulate(main())
