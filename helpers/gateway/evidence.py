@@ -23,7 +23,12 @@ TELLING = 2  # their major version in Python from which on no word of a patience
 # By whom, and in which version of the API: whoever changes that asks something else.
 CALLERS = ("authorization", "x-api-key", "api-key", "x-goog-api-key", "anthropic-version", "anthropic-beta", "openai-organization", "openai-project")
 SILENCE = 0.25  # seconds; who leaves a stream sooner after it last said something did not leave for its silence
-GOES_ON = re.compile(r"\b(continue|go(es)? on|carry on|resume|left off|stopped|interrupted|(cut|broke|broken) off|incomplete|rest of)\b", re.IGNORECASE)
+# To go on, to finish, or that it broke off: in English, and the stems of it in German, French and Spanish.
+GOES_ON = re.compile(
+    r"\b(go(es)? on|carry on|keep going|left off|stopped|interrupted|(cut|broke|broken|breaks) (off|short)|incomplete|rest of|resume|finish|complete)\b"
+    r"|\b(contin|weiter|fortf|fortsetz|fahre|beende|abgebrochen|poursui|termin|sigue)",
+    re.IGNORECASE,
+)
 LEFT = ("x-ratelimit-remaining-requests", "anthropic-ratelimit-requests-remaining")  # as the gateway itself and httpx write them
 PROVIDERS_OWN = {401: "bad_key", 403: "forbidden", 429: "rate_limited", 500: "server_error", 502: "server_error", 503: "overloaded", 529: "overloaded"}  # in live mode
 REMEMBERED, LONGEST, SHORTEST = 50, 4000, 8  # broken answers; characters that are kept of one, and that have to come again
@@ -78,9 +83,10 @@ def of_response(response: Response, found: Evidence, clock: Clock) -> None:
     found.refusal = found.refusal or PROVIDERS_OWN.get(response.status, "")
     if not found.refusal and found.left != 0:
         return
-    from helpers.limits.quotas import quota, retry_after  # when it is first needed, as it brings more than this
+    from helpers.limits.quotas import quota, retry_after, said_at  # when it is first needed, as it brings more than this
 
-    told, now = {name.lower(): value for name, value in response.headers}, moment(clock.now())
+    told = {name.lower(): value for name, value in response.headers}
+    now = said_at(told) or moment(clock.now())
     if found.refusal:
         # A client cannot begin to wait sooner than this, and whether this machine is busy while it is sent does not make it early.
         found.wait, found.ended = retry_after(told, _error(response.body), now), clock.now()
@@ -115,10 +121,9 @@ class Broken:
         texts = tuple(self._texts)
         if not texts:
             return None
+        pairs = [(turn.text.rstrip(), after.text) for turn, after in pairwise(question.messages) if turn.role == "assistant"]
         # Who says that it broke off, or asks to go on, has not taken it for whole.
-        pairs = [(turn, after) for turn, after in pairwise(question.messages) if turn.role == "assistant"]
-        turns = [turn.text.rstrip() for turn, after in pairs if not GOES_ON.search(after.text)]
-        return next((number for number, text in texts if any(_is_beginning(turn, text) for turn in turns)), None)
+        return next((number for number, text in texts for turn, after in pairs if _is_beginning(turn, text) and not GOES_ON.search(after[:LONGEST])), None)
 
     def clear(self) -> None:
         self._texts.clear()

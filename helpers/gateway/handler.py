@@ -137,7 +137,7 @@ class Handler:
         dialect, path, route, groups = found
         call = Call(request.method, path, request.query, request.headers, body, dialect.mount, self, groups)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
-        entry.evidence.line = request.line
+        entry.evidence.line, entry.evidence.opened = request.line, request.opened
         await self.work(len(body), evidence.of_call, call, entry.evidence)
         try:
             await self._respond(request, dialect, route, call, entry)
@@ -364,7 +364,7 @@ class Handler:
     async def _send(self, request: Request, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
         if fault and fault.kind == "slow":
             await asyncio.sleep(fault.seconds or SLOW)  # the answer is made: a client that does not wait for it is billed all the same
-        headers = self._dated(response.headers)
+        headers, entry.evidence.over = self._dated(response.headers), time.monotonic()
         if response.stream is None:
             if fault and fault.kind == "stream_cut" and response.status == 200:
                 entry.evidence.was_broken = True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -92,6 +93,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, server: Connections) -> None:
         self._server, self.number = server, next(_numbers)
+        self._opened: float | None = time.monotonic()  # until a request is begun
         self._parser = HttpRequestParser(self)
         self._coming = Http1Request(self)  # what is being read
         self._in_head, self._is_reading, self._unended = True, False, 0  # bytes of a head that goes on
@@ -142,6 +144,7 @@ class Connection(asyncio.Protocol):
     # ---- the parser calls these ------------------------------------------
     def on_message_begin(self) -> None:
         self._coming, self._is_reading = Http1Request(self), True
+        self._coming.opened, self._opened = self._opened, None
         self._url, self._headers, self._body = bytearray(), [], bytearray()
 
     def on_url(self, url: bytes) -> None:

@@ -20,6 +20,8 @@ class Evidence:
 
     asked: int = 0  # the same for the same request with the same key, in this process
     line: int | None = None  # the connection on which it came, where that carries one request after the other
+    opened: float | None = None  # when that was opened for it, by time.monotonic(); None where it was there before
+    over: float = 0.0  # when an answer was sent, by the same; 0 where none was
     retry: int = 0  # which one of the SDK's own retries it is, as that says itself
     refusal: str = ""  # why it was not answered, in neutral words
     wait: float | None = None  # seconds after which the refusal asked to come again

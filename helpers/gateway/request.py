@@ -24,6 +24,7 @@ class Request(ABC):
     headers: dict[str, str]
     body: bytearray  # as it came: to copy it takes a while where it is large
     line: int | None = None  # the number of its connection, where that carries one request after the other
+    opened: float | None = None  # when that was opened, by time.monotonic(), for the first request on it
 
     # ---- what was asked --------------------------------------------------
     @lazy

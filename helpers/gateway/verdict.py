@@ -3,9 +3,10 @@
 All that came in counts as one client's, as all that use one key share its limits. What a server cannot see is "unknown", never "good".
 Times are by the course's clock, so that a client which waits by it is judged by it.
 
-Who asks the same as a request that failed is taken to repeat it where it comes on the same connection; where it is the first there that asks
-so, and nobody does on the old one any more; or where the SDK says so. Others may be two that ask the same. Who comes later than a minute after
-it might is no storm: so do circuit breakers look whether a provider is back.
+Who asks the same as a request that failed is taken to repeat it where the SDK says so, and where only one connection at a time is in use, as
+it is with one that waits for each answer. Where connections take turns, or one carries many requests at once (HTTP/2), several may ask the
+same, each for itself: then it is not sure whose repeat it is, and how long that one waited is not judged. Who comes later than a minute after it
+might asks anew, and is no storm: so do circuit breakers look whether a provider is back.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import accumulate
+from itertools import accumulate, groupby
 from math import isfinite
 from statistics import mean
 from typing import Any
@@ -83,11 +84,15 @@ class Verdict(list[Finding]):
 
 @dataclass(frozen=True)
 class Repeat:
-    """A request that failed, and the one that asked the same again. `attempt` is 1 for the first repeat, 0 for what is asked anew."""
+    """A request that failed, and one that asked the same again. `attempt` is 1 for the first repeat, 0 for what is asked anew.
+
+    It is not sure where several may have asked the same, each for itself.
+    """
 
     failed: Entry
     again: Entry
     attempt: int
+    is_sure: bool = True
 
     @property
     def gap(self) -> float:
@@ -127,33 +132,59 @@ def _finding(name: str, rule: Callable[..., Found], found: Found) -> Finding:
 
 
 def _repeats(asked: Sequence[Entry]) -> Iterator[Repeat]:
-    """Each failed request with the next one that asks the same and came after it had failed."""
+    """Each failed request with one that asks the same and came after it had failed."""
     same: dict[tuple[str, int], list[Entry]] = defaultdict(list)
     for entry in asked:
         same[entry.provider, entry.evidence.asked].append(entry)
     for group in same.values():
-        last, seen = {entry.evidence.line: entry for entry in group}, set()  # connections, of those that ask this
-        on_line: dict[int, tuple[Entry, int]] = {}  # the one that failed on a connection that goes on, and how often it was tried
-        waiting: list[tuple[float, int, Entry, int]] = []  # those whose connection does not, the one that ended first on top
-        for entry in group:
-            line, found = entry.evidence.line, None
-            if line in on_line:
-                found = on_line.pop(line)
-            elif waiting and waiting[0][0] <= entry.at + SLACK and (line is None or line not in seen or entry.evidence.retry):
-                found = heapq.heappop(waiting)[2:]
-            seen.add(line)
-            tries = 0
-            if found:
-                failed, tries = found
-                is_late = entry.at - failed.evidence.ended > (failed.evidence.wait or 0.0) + LATE
-                tries = 0 if is_late else tries
-                yield Repeat(failed, entry, tries)
-            if not _failed(entry):
-                continue
-            if line is None or last[line] is entry:
-                heapq.heappush(waiting, (entry.evidence.ended, entry.number, entry, tries + 1))
-            else:
-                on_line[line] = entry, tries + 1
+        if any(map(_failed, group)):
+            yield from _repeats_in(group)
+
+
+def _repeats_in(group: Sequence[Entry]) -> Iterator[Repeat]:
+    """The repeats among requests that all ask the same."""
+    told, is_sure = _told_by_the_sdk(group), _is_in_turn(group)
+    taken, tries = {failed.number for failed in told.values()}, {}
+    waiting: list[tuple[float, int, Entry]] = []  # those that failed, and that no SDK repeats; the one that ended first on top
+    failing = set()  # connections on which this failed
+    for entry in group:
+        failed, found = told.get(entry.number), entry.evidence
+        if failed is None and not found.retry and waiting and waiting[0][0] <= entry.at + SLACK:
+            failed = heapq.heappop(waiting)[2]
+        tries[entry.number] = 1
+        if failed:
+            surely = is_sure or entry.number in told
+            is_late = entry.at - failed.evidence.ended > (failed.evidence.wait or 0.0) + LATE
+            attempt = 0 if is_late or not (surely or found.line in failing) else tries[failed.number]
+            tries[entry.number] = attempt + 1
+            yield Repeat(failed, entry, attempt, surely)
+        if _failed(entry):
+            failing.add(found.line)
+            if entry.number not in taken:
+                heapq.heappush(waiting, (found.ended, entry.number, entry))
+
+
+def _told_by_the_sdk(group: Sequence[Entry]) -> dict[int, Entry]:
+    """What failed, by the number of the request with which the SDK repeats it, as it says itself: of several, the one that might first."""
+    found, waiting = {}, defaultdict(list)
+    for entry in group:
+        due = waiting[entry.evidence.retry - 1]
+        if due and due[0][2].evidence.ended <= entry.at + SLACK:
+            found[entry.number] = heapq.heappop(due)[2]
+        if _failed(entry):
+            heapq.heappush(waiting[entry.evidence.retry], (entry.evidence.ended + (entry.evidence.wait or 0.0), entry.number, entry))
+    return found
+
+
+def _is_in_turn(group: Sequence[Entry]) -> bool:
+    """Whether these came on one connection after the other, as those of a single one do who waits for each answer.
+
+    Who opens one before the answer on another is there does not wait for it.
+    """
+    lines = [line for line, _ in groupby(entry.evidence.line for entry in group)]
+    over = accumulate((entry.evidence.over for entry in group), max)
+    waits = all(entry.evidence.opened is None or entry.evidence.opened >= before for before, entry in zip(over, group[1:], strict=False))
+    return waits and None not in lines and len(set(lines)) == len(lines)
 
 
 def _failed(entry: Entry) -> bool:
@@ -167,26 +198,26 @@ def _failed(entry: Entry) -> bool:
 
 def _retry_after(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """Where a refusal says how long to wait, the same request does not come again sooner."""
-    told = [repeat for repeat in repeats if repeat.failed.evidence.wait is not None]
+    told = [repeat for repeat in repeats if repeat.is_sure and repeat.failed.evidence.wait is not None]
     early = [repeat for repeat in told if not repeat.has_waited]
     if early:
         first = early[0]
         return BAD, f"{_of(early, told)} came sooner than they were told: {first.gap:.1f} s after {first.failed.number}, which said {first.failed.evidence.wait:g} s", _all(early)
     if told:
         return GOOD, f"all {len(told)} repeats waited as long as they were told", _all(told)
-    return UNKNOWN, "nothing that was told to wait came again", ()
+    return UNKNOWN, "nothing that was told to wait came again, as far as is seen", ()
 
 
 def _hopeless(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """What no wait can help (a wrong key, no credit, a request at fault or larger than the limit) is not sent again as it is, to be refused again within the hour; nor what a day's limit refused."""
     soon = [repeat for repeat in repeats if repeat.failed.evidence.refusal in {*HOPELESS, DAY_USED_UP} and repeat.gap < HOUR]
-    wrong = [repeat for repeat in soon if repeat.again.evidence.refusal == repeat.failed.evidence.refusal or repeat.again.evidence.retry]
+    wrong = [repeat for repeat in soon if repeat.is_sure and (repeat.again.evidence.refusal == repeat.failed.evidence.refusal or repeat.again.evidence.retry)]
     if wrong:
         kinds = ", ".join(sorted({repeat.failed.evidence.refusal for repeat in wrong}))
         return BAD, f"{_many(wrong)} came again after a refusal that no wait can help ({kinds})", _all(wrong)
     refused = [entry for entry in asked if entry.evidence.refusal in {*HOPELESS, DAY_USED_UP}]
     if soon:
-        return UNKNOWN, f"{_many(soon)} came again after a refusal for good, when something had changed: by whom is not seen", ()
+        return UNKNOWN, f"{_many(soon)} came again after a refusal for good, when something had changed or from somebody else: that is not seen", ()
     if refused:
         return GOOD, f"{_many(refused)} refused for good, and none came again", refused
     return UNKNOWN, "nothing was refused for good", ()
@@ -194,7 +225,7 @@ def _hopeless(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
 
 def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """One request is sent 5 times at most, and in no minute with 10 repeats or more are there more repeats than first tries."""
-    often = [repeat for repeat in repeats if repeat.attempt >= MOST_TRIES]
+    often = [repeat for repeat in repeats if repeat.is_sure and repeat.attempt >= MOST_TRIES]
     if often:
         return BAD, f"a request was sent {max(repeat.attempt for repeat in often) + 1} times", _all(often)
     again = {repeat.again.number for repeat in repeats if repeat.attempt}
@@ -207,19 +238,21 @@ def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
             return BAD, f"in one minute {len(repeated)} of {len(entries)} requests were repeats", repeated
     if repeats:
         return GOOD, f"{_many(repeats, 'repeat')} among {_many(asked)}", _all(repeats)
-    return UNKNOWN, "nothing was sent again", ()
+    return UNKNOWN, "nothing that failed was sent again", ()
 
 
 def _jitter(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
-    """Repeats of the same attempt wait for different times: of 4 or more, the shortest and the longest differ by 5 % of their mean, or by 0.1 s. That all were told the same is no excuse where 4 wait at a time."""
+    """Repeats of the same attempt wait for different times: of 4 or more, the shortest and the longest differ by 5 % of their mean, or by 0.1 s; less than 0.05 s is no wait. That all were told the same is no excuse where 4 wait at a time."""
     by_attempt: dict[int, list[Repeat]] = defaultdict(list)
     for repeat in repeats:
-        if repeat.failed.evidence.refusal and repeat.attempt:
+        if repeat.failed.evidence.refusal and repeat.attempt and repeat.is_sure:
             by_attempt[repeat.attempt].append(repeat)
     crowds = [crowd for crowd in by_attempt.values() if len(crowd) >= CROWD]
     for crowd in crowds:
         gaps = [repeat.gap for repeat in crowd]
-        if max(gaps) - min(gaps) <= min(ALIKE * mean(gaps), 2 * SLACK) and not _is_by_order(crowd):  # all at once, too
+        at_once = max(gaps) < SLACK and not all(repeat.has_waited for repeat in crowd)
+        is_alike = max(gaps) - min(gaps) <= min(ALIKE * mean(gaps), 2 * SLACK)
+        if (at_once or is_alike) and not _is_by_order(crowd):
             return BAD, f"{len(crowd)} repeats all waited about {mean(gaps):.2f} s", _all(crowd)
     waited = [repeat for crowd in crowds if not _is_by_order(crowd) for repeat in crowd]
     if waited:
@@ -241,12 +274,13 @@ def _paid_twice(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """What was worked on, and would be billed, is not asked again because the client did not wait for it."""
     lost = [entry for entry in asked if (entry.evidence.was_left or entry.evidence.was_broken) and entry.usage]
     again = [repeat for repeat in repeats if repeat.failed.usage and repeat.failed.usage.output_tokens and not repeat.failed.evidence.refusal]
-    paid = [repeat for repeat in again if not repeat.failed.evidence.was_broken]
+    paid = [repeat for repeat in again if repeat.is_sure and not repeat.failed.evidence.was_broken]
     if paid:
         tokens = sum(repeat.failed.usage.output_tokens for repeat in paid if repeat.failed.usage)
         return BAD, f"{_many(paid)} came again whose answer was begun or made: {tokens} output tokens", _all(paid)
-    if again or any(entry.evidence.was_running for entry in lost):
-        return UNKNOWN, f"{_many(lost, 'answer')} did not arrive whole, as the connection broke or the client had heard enough: why is not seen here", ()
+    asked_again = {repeat.failed.number for repeat in repeats}
+    if any(entry.evidence.was_running or entry.number in asked_again for entry in lost):
+        return UNKNOWN, f"{_many(lost, 'answer')} did not arrive whole; why, and who asked again, is not seen here", ()
     if lost:
         return GOOD, f"{_many(lost, 'answer')} did not arrive whole, and none was asked for again as it was", lost
     return UNKNOWN, "every answer that was begun arrived", ()
@@ -274,21 +308,23 @@ def _time_out(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
 def _limit_headers(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """After an answer which said that no request is left, none is sent on its connection that is refused for its rate, before the time in which one comes back; unless it waited as long as a refusal had told it."""
     before: dict[tuple[str, str, int | None], Entry] = {}  # limits are kept for each model; who sends on a connection has read what came on it
-    told_when = {repeat.again.number for repeat in repeats if repeat.has_waited}
+    told_when = {repeat.again.number for repeat in repeats if repeat.has_waited and repeat.is_sure}
     warned, ignored = [], []
     for entry in asked:
         place = entry.provider, entry.model, entry.evidence.line
         if entry.evidence.line is not None and (told := before.get(place)) and told.evidence.left == 0 and not told.evidence.refusal:
-            warned.append(entry)
-            early = entry.at - told.evidence.ended < (told.evidence.one_more or 0.0) - SLACK
-            if early and entry.number not in told_when and entry.evidence.refusal in ("rate_limited", DAY_USED_UP) and not entry.fault:
+            one_more, is_refused = told.evidence.one_more, entry.evidence.refusal in ("rate_limited", DAY_USED_UP) and not entry.fault
+            if one_more is not None or not is_refused:  # else nobody said whether it came too early
+                warned.append(entry)
+            early = entry.at - told.evidence.ended < (one_more or 0.0) - SLACK
+            if early and is_refused and entry.number not in told_when:
                 ignored.append(entry)
         before[place] = entry
     if ignored:
         return BAD, f"{_many(ignored)} came right after an answer which said that none is left, and had to be refused", ignored
     if warned:
         return GOOD, f"{_many(warned)} came after an answer which said that none is left, and late enough", warned
-    return UNKNOWN, "nothing came after an answer which said that none is left", ()
+    return UNKNOWN, "nothing was seen to come after an answer which said that none is left", ()
 
 
 def _budget(entries: Sequence[Entry], budget_usd: Decimal | None) -> Found:

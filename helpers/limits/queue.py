@@ -12,6 +12,7 @@ from typing import Generic, TypeVar
 from helpers.limits.throttle import Throttle
 
 T = TypeVar("T")
+SHORTEST = 1e-6  # seconds: a clock that jumps over waits does not move for less
 
 
 class Queue(Generic[T]):
@@ -60,6 +61,11 @@ class Queue(Generic[T]):
         """Take the first one out without its turn, as it does not need it any more."""
         heapq.heappop(self._waiting)
 
+    def discard(self, item: T) -> None:
+        """Take this one out, wherever it waits; nothing where it does not."""
+        self._waiting = [waiting for waiting in self._waiting if waiting[2] is not item]
+        heapq.heapify(self._waiting)
+
 
 class Turns:
     """The same for code that is awaited: `await turns.turn(priority=1, tokens=900)`, then make the call."""
@@ -74,13 +80,18 @@ class Turns:
         Raises ValueError for what never gets a turn: at once, or when the throttle learns of a limit that is too small for it. Raises
         RuntimeError where tasks of another loop wait here.
         """
-        self._follow(asyncio.get_running_loop())
-        mine: asyncio.Future[None] = self._loop.create_future()
-        self._queue.put(mine, priority=priority, **amounts)
+        loop = asyncio.get_running_loop()
+        self._follow(loop)
+        queue, mine = self._queue, loop.create_future()
+        queue.put(mine, priority=priority, **amounts)
         self._arrived.set()
         if self._caller is None or self._caller.done():
-            self._caller = self._loop.create_task(_call(self._queue, self._arrived))
-        await mine
+            self._caller = loop.create_task(_call(queue, self._arrived))
+        try:
+            await mine
+        except asyncio.CancelledError:
+            queue.discard(mine)
+            raise
 
     def _follow(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin anew in another loop, such as that of the next asyncio.run: of one that has ended nobody waits any more."""
@@ -97,10 +108,22 @@ async def _call(queue: Queue[asyncio.Future[None]], arrived: asyncio.Event) -> N
     try:
         while len(queue):
             await _call_first(queue, arrived)
-    finally:  # ended by somebody else: nobody is to wait for what does not come
-        while len(queue):
-            queue.first.cancel()
-            queue.drop()
+    except asyncio.CancelledError:
+        _send_away(queue, None)
+        raise
+    except Exception as error:  # nobody is to wait for what does not come
+        _send_away(queue, error)
+
+
+def _send_away(queue: Queue[asyncio.Future[None]], error: Exception | None) -> None:
+    """End all that wait: with this error, or as if they had been cancelled."""
+    while len(queue):
+        if error and not queue.first.done():
+            ended = RuntimeError("who calls the turns has failed")
+            ended.__cause__ = error
+            queue.first.set_exception(ended)
+        queue.first.cancel()
+        queue.drop()
 
 
 async def _call_first(queue: Queue[asyncio.Future[None]], arrived: asyncio.Event) -> None:
@@ -116,6 +139,6 @@ async def _call_first(queue: Queue[asyncio.Future[None]], arrived: asyncio.Event
     if seconds > 0:
         arrived.clear()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(arrived.wait(), seconds)
+            await asyncio.wait_for(arrived.wait(), max(seconds, SHORTEST))
     else:
         queue.get().set_result(None)

@@ -54,7 +54,7 @@ def quota(answer: Any, *, now: datetime | None = None) -> Quota:
     headers = headers_of(answer)
     if headers is None:
         raise TypeError(f"a {type(answer).__name__} has no headers; give an SDK's error, a raw response (client.….with_raw_response) or the headers")
-    now = now or _date(headers.get("date")) or datetime.now(UTC)
+    now = now or said_at(headers) or datetime.now(UTC)
     told: dict[str, dict[str, float | None]] = {}
     for name, value in headers.items():
         if match := HEADER.fullmatch(name):
@@ -76,6 +76,11 @@ def headers_of(answer: Any) -> dict[str, str] | None:
         kept = (getattr(answer, "headers", None), getattr(answer, "litellm_response_headers", None), getattr(inner, "headers", None))
         found = next((headers for headers in kept if headers), kept[-1])
     return None if found is None else {str(name).lower(): str(value) for name, value in found.items()}
+
+
+def said_at(headers: Mapping[str, str]) -> datetime | None:
+    """The moment that an answer has in its headers; None where it has none that can be read."""
+    return _date(headers.get("date"))
 
 
 def body_of(error: Any) -> Mapping[str, Any]:

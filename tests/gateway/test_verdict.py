@@ -446,7 +446,7 @@ def test_of_two_with_one_key_who_ask_the_same_none_is_taken_for_the_other(stoppe
     clock.sleep(20.3)
     chat(one)
     found = gateway.verdict()
-    assert found.bad == [] and found["retry-after"].verdict == "good"
+    assert found.bad == [] and found["retry-after"].verdict == "unknown"
 
 
 def test_nor_do_their_tries_add_up(stopped):
@@ -459,6 +459,60 @@ def test_nor_do_their_tries_add_up(stopped):
             refused(lambda client=client: chat(client))
         clock.sleep(1 + rng.random())
     assert gateway.verdict().bad == []
+
+
+@pytest.mark.parametrize("sdk", [openai.OpenAI, anthropic.Anthropic])
+def test_many_threads_whose_sdk_waits_as_it_is_told_do_not_answer_for_one_another(gateway, sdk):
+    """They share connections, so that the repeat of one comes where the first try of another came."""
+    gateway.fault("rate_limited", times=12, seconds=0.3)
+    client = sdk(max_retries=2, timeout=60)
+    ask = partial(chat, client) if sdk is openai.OpenAI else partial(client.messages.create, model="claude-haiku-5-5", max_tokens=50, messages=HELLO)
+    with ThreadPoolExecutor(36) as pool:
+        assert all(asking.result() for asking in [pool.submit(ask) for _ in range(36)])
+    found = gateway.verdict()
+    assert not {"retry-after", "retry storm", "hopeless retries"} & set(found.bad), found
+    assert found["retry-after"].verdict == "good"
+
+
+def test_a_crowd_that_asks_the_same_once_each_has_repeated_nothing(gateway):
+    gateway.limit("openai", requests=10)
+
+    async def main():
+        async with openai.AsyncOpenAI(max_retries=0, timeout=60) as client:
+            await asyncio.gather(*[chat(client) for _ in range(36)], return_exceptions=True)
+
+    asyncio.run(main())
+    found = gateway.verdict()
+    assert len(gateway.log().only(status=429)) == 26 and found.bad == []
+    assert found["retry-after"].verdict == "unknown"
+
+
+def test_two_threads_that_both_wait_longer_than_they_are_told_are_not_blamed(gateway):
+    client, retry = openai.OpenAI(max_retries=0, timeout=60), limits.retrying(base=0.2)
+    gateway.fault("rate_limited", times=4, seconds=0.3)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: retry(chat, client), range(4)))
+    assert gateway.verdict().bad == []
+
+
+def test_who_asks_again_at_once_has_no_jitter(gateway):
+    gateway.fault("overloaded", times=None)
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    for number in range(6):
+        for _ in range(3):
+            refused(lambda number=number: chat(client, f"Say {number}."))
+    found = gateway.verdict()["jitter"]
+    assert found.verdict == "bad" and "waited about 0.0" in found.says
+
+
+def test_over_http2_one_connection_serves_many_so_that_only_the_sdk_can_tell_who_repeats(gateway):
+    for most, verdict in ((0, "unknown"), (1, "good")):
+        client = openai.OpenAI(max_retries=most, timeout=60, http_client=openai.DefaultHttpxClient(http1=False, http2=True))
+        before = len(gateway.log())
+        gateway.fault("rate_limited", seconds=0.2)
+        for _ in range(2):
+            refused(partial(chat, client)) if not most and len(gateway.log()) == before else chat(client)
+        assert gateway.verdict(since=before).bad == [] and gateway.verdict(since=before)["retry-after"].verdict == verdict
 
 
 def test_a_breaker_that_looks_each_minute_is_no_storm(stopped):

@@ -1,6 +1,7 @@
 """The waiting line: nothing is lost, the most urgent goes next, and among equals the order is kept."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import threading
@@ -166,7 +167,7 @@ def test_nobody_waits_for_ever_where_every_other_task_is_cancelled():
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.integers(0, 3), st.integers(0, 100), st.none() | st.floats(0, 90)), max_size=30))
 def test_who_gives_up_costs_nobody_a_place(arrivals):
-    """Some leave after a while. Those that stay all get their turn, no later than if the others had never come."""
+    """Some leave after a while. Those that stay all get their turn, and so they do where the others never come."""
 
     async def main(leaving):
         turns, loop, went = limits.Turns(limits.Throttle(requests=20, tokens=500)), asyncio.get_running_loop(), {}
@@ -218,3 +219,59 @@ def test_a_simulation_that_goes_on_for_ever_can_be_interrupted():
     threading.Timer(0.5, signal.pthread_kill, (threading.get_ident(), signal.SIGINT)).start()
     with pytest.raises(KeyboardInterrupt):
         limits.simulate(main())
+
+
+def test_who_gives_up_behind_others_is_forgotten_at_once():
+    async def main():
+        turns = limits.Turns(limits.Throttle(requests=1))
+        await turns.turn()
+        first = asyncio.create_task(turns.turn())
+        await asyncio.sleep(0)
+        for _ in range(100):
+            behind = asyncio.create_task(turns.turn(priority=1))
+            await asyncio.sleep(0)
+            behind.cancel()
+            await asyncio.wait([behind])
+        assert len(turns._queue) == 1
+        await first
+
+    limits.simulate(main())
+
+
+def test_a_wait_shorter_than_the_clock_can_tell_ends():
+    """Five waits of 0.2 s add up to a little less than one second."""
+
+    async def main():
+        turns = limits.Turns(limits.Throttle(requests=60))
+        await turns.turn(requests=60)
+        await turns.turn()
+        last = asyncio.create_task(turns.turn())
+        for _ in range(5):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await turns.turn(priority=5)
+        await last
+        return asyncio.get_running_loop().time()
+
+    assert limits.simulate(main()) == pytest.approx(2, rel=0.01)
+
+
+def test_an_error_of_the_clock_reaches_all_that_wait():
+    class Broken(limits.Throttle):
+        def delay(self, **amounts):
+            if len(waiting) > 1:
+                raise OSError("no clock")
+            return super().delay(**amounts)
+
+    waiting = []
+
+    async def main():
+        turns = limits.Turns(Broken(requests=1))
+        await turns.turn()
+        for _ in range(2):
+            waiting.append(asyncio.create_task(turns.turn()))
+            await asyncio.sleep(0)
+        return await asyncio.gather(*waiting, return_exceptions=True)
+
+    found = limits.simulate(main())
+    assert all(isinstance(error, OSError | RuntimeError) for error in found), found
