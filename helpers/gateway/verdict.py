@@ -224,7 +224,7 @@ def _hopeless(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
 
 
 def _storm(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
-    """One request is sent 5 times at most, and in no minute with 10 repeats or more are there more repeats than first tries."""
+    """One request is sent 5 times at most, and in no minute with 10 repeats or more are there more repeats than first tries. Who comes a minute after it might, or later, asks anew."""
     often = [repeat for repeat in repeats if repeat.is_sure and repeat.attempt >= MOST_TRIES]
     if often:
         return BAD, f"a request was sent {max(repeat.attempt for repeat in often) + 1} times", _all(often)

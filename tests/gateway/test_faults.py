@@ -1,5 +1,6 @@
 """Every fault through every SDK: which exception a program really sees, and how many requests were really sent."""
 
+import asyncio
 import json
 import os
 import time
@@ -360,6 +361,26 @@ def test_a_connection_reset_before_the_answer_is_retried(gateway, ask, error):
     log = gateway.meter.log()
     assert len(log) == ATTEMPTS[provider(ask)]
     assert {(entry.status, entry.fault) for entry in log} == {(0, "connection_reset")}
+
+
+def test_google_s_sdk_asks_once_more_only_where_it_is_awaited_and_the_connection_breaks(gateway, monkeypatch):
+    """Chapter 12b says so. It waits for one to ten seconds, which are not waited for here."""
+    waits, sleep = [], asyncio.sleep
+
+    def at_once(seconds, *result):
+        waits.append(seconds) if seconds >= 1 else None
+        return sleep(0 if seconds >= 1 else seconds, *result)
+
+    monkeypatch.setattr(asyncio, "sleep", at_once)
+    client = genai.Client()
+    for fault, requests in (("connection_reset", 2), ("server_error", 1)):
+        gateway.fault(fault, "gemini", times=None)
+        before = len(gateway.log())
+        with pytest.raises((OSError, errors.ServerError)):
+            asyncio.run(client.aio.models.generate_content(model="gemini-3.5-flash-lite", contents="Say hello."))
+        assert len(gateway.log()) - before == requests
+        gateway.clear_faults()
+    assert len(waits) == 1 and 1 <= waits[0] <= 10
 
 
 @pytest.mark.parametrize(
