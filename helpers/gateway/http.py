@@ -20,8 +20,6 @@ from helpers.gateway.wire import Headers
 from helpers.network import OFFLINE
 
 MOST_WAITING = 8  # requests of one client that are read before the one before them is answered
-
-
 _numbers = itertools.count(1)  # of connections
 
 

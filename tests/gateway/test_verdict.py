@@ -6,6 +6,8 @@ import random
 import time
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from functools import partial
 
 import anthropic
@@ -16,8 +18,11 @@ from botocore.config import Config
 from google import genai
 
 from helpers import limits
+from helpers.gateway.clock import Clock
+from helpers.gateway.evidence import of_response
 from helpers.gateway.meter import Entry, Evidence
 from helpers.gateway.verdict import judge
+from helpers.gateway.wire import Response
 from tests.limits.asking import ASKING, HELLO, refused
 
 RULES = ["retry-after", "hopeless retries", "retry storm", "jitter", "paid twice", "broken answers", "time-out", "limit headers", "budget"]
@@ -568,13 +573,40 @@ def test_who_was_refused_for_tokens_after_it_had_waited_for_requests_ignored_not
     assert gateway.verdict()["limit headers"].verdict == "good"
 
 
-@pytest.mark.parametrize("after, verdict", [("Thank you.", "bad"), ("Your answer broke off. Continue where you left off.", "unknown"), ("Please go on.", "unknown")])
+@pytest.mark.parametrize("after, verdict", [("Thank you.", "bad"), ("Your answer broke off. Continue where you left off.", "unknown"), ("Please go on.", "unknown"), ("Finish the sentence, please.", "unknown"), ("Bitte fahre fort.", "unknown")])
 def test_who_says_that_an_answer_broke_off_does_not_take_it_for_whole(gateway, after, verdict):
     client, question = openai.OpenAI(max_retries=0), [{"role": "user", "content": "What is an API?"}]
     gateway.fault("stream_cut", chunk=6)
     half = stream(client, question)
     stream(client, [*question, {"role": "assistant", "content": half}, {"role": "user", "content": after}])
     assert verdicts(gateway)["broken answers"] == verdict
+
+
+def test_whether_one_came_too_early_is_not_known_where_no_reset_was_said():
+    last = Entry(1, "openai", "chat", "gpt-6-luna", at=0.0, evidence=Evidence(asked=1, line=1, left=0, ended=0.0))
+    refusal = Entry(2, "openai", "chat", "gpt-6-luna", at=0.01, evidence=Evidence(asked=2, line=1, refusal="rate_limited", ended=0.01))
+    assert judge([last, refusal])["limit headers"].verdict == "unknown"
+
+
+def test_what_broke_and_was_asked_again_is_not_said_to_be_left_alone(gateway):
+    client = openai.OpenAI(max_retries=0, timeout=0.3)
+    for _ in range(2):
+        gateway.fault("stalled", chunk=1)
+        refused(lambda: list(chat(client, "What is an API?", stream=True)))
+    assert verdicts(gateway)["paid twice"] == "unknown"
+
+
+def test_what_a_provider_says_of_its_limits_is_measured_by_its_own_date():
+    """In live mode, where a cell has moved the course's clock."""
+    clock = Clock()
+    clock.advance(hours=2)
+    said = datetime.fromtimestamp(int(time.time()), UTC)
+    date, later = ("date", format_datetime(said, usegmt=True)), said + timedelta(seconds=60)
+    refusal, last = Evidence(), Evidence()
+    of_response(Response(429, [date, ("retry-after", format_datetime(later, usegmt=True))], b"{}"), refusal, clock)
+    names = {"limit": "60", "remaining": "0", "reset": later.isoformat()}
+    of_response(Response(200, [date, *[(f"anthropic-ratelimit-requests-{name}", value) for name, value in names.items()]], b"{}"), last, clock)
+    assert (refusal.wait, last.one_more) == (60, 1)
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic"])
