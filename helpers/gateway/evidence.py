@@ -17,6 +17,7 @@ from helpers.gateway.meter import Evidence
 from helpers.gateway.quotas import MINUTE
 from helpers.gateway.wire import Call, Response, parse_json
 from helpers.gateway.worker import SMALL
+from helpers.limits.quotas import quota, retry_after, said_at
 
 PATIENCE, RETRY = "x-stainless-read-timeout", "x-stainless-retry-count"  # sent by openai and anthropic
 TELLING = 2  # their major version in Python from which on no word of a patience means that it is endless
@@ -83,8 +84,6 @@ def of_response(response: Response, found: Evidence, clock: Clock) -> None:
     found.refusal = found.refusal or PROVIDERS_OWN.get(response.status, "")
     if not found.refusal and found.left != 0:
         return
-    from helpers.limits.quotas import quota, retry_after, said_at  # when it is first needed, as it brings more than this
-
     told = {name.lower(): value for name, value in response.headers}
     now = said_at(told) or moment(clock.now())
     if found.refusal:

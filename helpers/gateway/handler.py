@@ -137,7 +137,7 @@ class Handler:
         dialect, path, route, groups = found
         call = Call(request.method, path, request.query, request.headers, body, dialect.mount, self, groups)
         entry = self.meter.open(dialect.provider, "", self.mode, self.clock.now())
-        entry.evidence.line, entry.evidence.opened = request.line, request.opened
+        entry.evidence.line = request.line
         await self.work(len(body), evidence.of_call, call, entry.evidence)
         try:
             await self._respond(request, dialect, route, call, entry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,12 +14,11 @@ from httptools import HttpParserCallbackError, HttpParserError, HttpParserUpgrad
 
 from helpers.gateway import connections
 from helpers.gateway.connections import LONG_HEAD, PIECE, Connections, TooLarge
-from helpers.gateway.request import Request, joined
+from helpers.gateway.request import Line, Request, joined
 from helpers.gateway.wire import Headers
 from helpers.network import OFFLINE
 
 MOST_WAITING = 8  # requests of one client that are read before the one before them is answered
-_numbers = itertools.count(1)  # of connections
 
 
 class AskedAsProxy(Exception):
@@ -31,7 +29,7 @@ class Http1Request(Request):
     """A request whose answer follows it on the connection."""
 
     def __init__(self, connection: Connection) -> None:
-        self._connection, self.line = connection, connection.number
+        self._connection, self.line = connection, connection.line
         self._keep_alive = self._in_chunks = False
 
     def when_closed(self, act: Callable[[], object]) -> None:
@@ -90,8 +88,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, server: Connections) -> None:
-        self._server, self.number = server, next(_numbers)
-        self._opened: float | None = time.monotonic()  # until a request is begun
+        self._server, self.line = server, Line(time.monotonic())
         self._parser = HttpRequestParser(self)
         self._coming = Http1Request(self)  # what is being read
         self._in_head, self._is_reading, self._unended = True, False, 0  # bytes of a head that goes on
@@ -142,7 +139,6 @@ class Connection(asyncio.Protocol):
     # ---- the parser calls these ------------------------------------------
     def on_message_begin(self) -> None:
         self._coming, self._is_reading = Http1Request(self), True
-        self._coming.opened, self._opened = self._opened, None
         self._url, self._headers, self._body = bytearray(), [], bytearray()
 
     def on_url(self, url: bytes) -> None:
@@ -308,6 +304,7 @@ class Connection(asyncio.Protocol):
         self._server.held -= size
 
     def _left(self) -> None:
+        self.line.closed = self.line.closed or time.monotonic()
         act, self.when_closed = self.when_closed, None
         if act:
             act()

@@ -9,6 +9,7 @@ from functools import partial
 
 from helpers import page
 from helpers.gateway.exchange import Provenance, Usage
+from helpers.gateway.request import Line
 
 KEPT = 100_000  # entries, of some 500 bytes each; the oldest go first
 COLUMNS = ("#", "provider", "operation", "model", "status", "source", "in", "out", "note")
@@ -19,9 +20,8 @@ class Evidence:
     """What a verdict on the client needs to know of a request beyond the log's columns. None and empty: nobody said."""
 
     asked: int = 0  # the same for the same request with the same key, in this process
-    line: int | None = None  # the connection on which it came, where that carries one request after the other
-    opened: float | None = None  # when that was opened for it, by time.monotonic(); None where it was there before
-    over: float = 0.0  # when an answer was sent, by the same; 0 where none was
+    line: Line | None = None  # the connection on which it came, where that carries one request after the other
+    over: float = 0.0  # when an answer was sent, by time.monotonic(); 0 where none was
     retry: int = 0  # which one of the SDK's own retries it is, as that says itself
     refusal: str = ""  # why it was not answered, in neutral words
     wait: float | None = None  # seconds after which the refusal asked to come again

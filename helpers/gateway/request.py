@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
 from urllib.parse import parse_qs
 
@@ -11,6 +12,14 @@ from helpers.gateway.lazy import lazy
 from helpers.gateway.wire import Headers
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
+
+
+@dataclass(slots=True, eq=False)
+class Line:
+    """A connection that carries one request after the other. Times are by time.monotonic()."""
+
+    opened: float
+    closed: float | None = None  # None while it is open
 
 
 class Request(ABC):
@@ -23,8 +32,7 @@ class Request(ABC):
     target = ""
     headers: dict[str, str]
     body: bytearray  # as it came: to copy it takes a while where it is large
-    line: int | None = None  # the number of its connection, where that carries one request after the other
-    opened: float | None = None  # when that was opened, by time.monotonic(), for the first request on it
+    line: Line | None = None  # on which it came; None where that carries many at once
 
     # ---- what was asked --------------------------------------------------
     @lazy

@@ -4,9 +4,10 @@ All that came in counts as one client's, as all that use one key share its limit
 Times are by the course's clock, so that a client which waits by it is judged by it.
 
 Who asks the same as a request that failed is taken to repeat it where the SDK says so, and where only one connection at a time is in use, as
-it is with one that waits for each answer. Where connections take turns, or one carries many requests at once (HTTP/2), several may ask the
-same, each for itself: then it is not sure whose repeat it is, and how long that one waited is not judged. Who comes later than a minute after it
-might asks anew, and is no storm: so do circuit breakers look whether a provider is back.
+it is with one that waits for each answer. Where connections take turns, one carries many requests at once (HTTP/2), or those that come too soon
+are as many as others that come in time, several may ask the same, each for itself: then it is not sure whose repeat it is, and how long that one
+waited is not judged. Who comes later than a minute after it might asks anew, and is no storm: so do circuit breakers look whether a provider is
+back.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 from math import isfinite
 from statistics import mean
 from typing import Any
 
 from helpers import costs, page
 from helpers.gateway.meter import Entry
+from helpers.gateway.request import Line
 
 GOOD, BAD, UNKNOWN = "good", "bad", "unknown"
 HOPELESS = {
@@ -34,6 +36,8 @@ SLACK = 0.05  # seconds that clocks and the network may differ by
 MOST_TRIES = 5  # of one request; the SDKs make three
 STORM = 10  # repeats in a minute, from which on they may not outnumber the first tries
 CROWD, ALIKE = 4, 0.05  # waits that are compared, and how alike they may be: a share of the mean, and 0.1 s at most
+SOON = 2.0  # seconds after it might in which one comes that waits for nothing else, or as long again as it was told to wait
+BESIDE = 0.02  # seconds after an answer in which a connection may be opened that another had asked for before
 LATE = 60.0  # seconds after it might come again; what comes later still is asked anew
 DEFAULT_PATIENCE = 600.0  # seconds: what openai and anthropic wait where nobody says otherwise
 
@@ -143,7 +147,7 @@ def _repeats(asked: Sequence[Entry]) -> Iterator[Repeat]:
 
 def _repeats_in(group: Sequence[Entry]) -> Iterator[Repeat]:
     """The repeats among requests that all ask the same."""
-    told, is_sure = _told_by_the_sdk(group), _is_in_turn(group)
+    told, is_sure = _told_by_the_sdk(group), _is_in_turn(group) and not _may_be_several(group)
     taken, tries = {failed.number for failed in told.values()}, {}
     waiting: list[tuple[float, int, Entry]] = []  # those that failed, and that no SDK repeats; the one that ended first on top
     failing = set()  # connections on which this failed
@@ -177,14 +181,31 @@ def _told_by_the_sdk(group: Sequence[Entry]) -> dict[int, Entry]:
 
 
 def _is_in_turn(group: Sequence[Entry]) -> bool:
-    """Whether these came on one connection after the other, as those of a single one do who waits for each answer.
-
-    Who opens one before the answer on another is there does not wait for it.
-    """
+    """Whether these came on one connection after the other, as those of a single one do who waits for each answer."""
     lines = [line for line, _ in groupby(entry.evidence.line for entry in group)]
-    over = accumulate((entry.evidence.over for entry in group), max)
-    waits = all(entry.evidence.opened is None or entry.evidence.opened >= before for before, entry in zip(over, group[1:], strict=False))
-    return waits and None not in lines and len(set(lines)) == len(lines)
+    return None not in lines and len(set(lines)) == len(lines) and all(_is_after(before, entry) for before, entry in pairwise(group))
+
+
+def _is_after(before: Entry, entry: Entry) -> bool:
+    """Whether the connection of a request is that of the one before it, or was opened when nobody waited on that any more.
+
+    One that is opened right after an answer, beside a connection that could carry the request, was asked for while that was busy.
+    """
+    line, last = entry.evidence.line, before.evidence.line
+    if line is None or last is None or line is last:
+        return line is last
+    return line.opened >= before.evidence.over + BESIDE or (last.closed is not None and last.closed <= line.opened)
+
+
+def _may_be_several(group: Sequence[Entry]) -> bool:
+    """Whether one came sooner than the one before it was told to wait, and yet each that was told so has one that came in time.
+
+    So it looks where several ask the same on one connection, each as it should.
+    """
+    told = sorted((entry.evidence.ended + entry.evidence.wait, entry.evidence.wait) for entry in group if entry.evidence.wait is not None)
+    is_early = any(not Repeat(before, entry, 1).has_waited for before, entry in pairwise(group) if before.evidence.wait is not None)
+    later = iter(group)  # each can be the repeat of one only
+    return is_early and all(any(due - SLACK <= entry.at <= due + max(wait, SOON) for entry in later) for due, wait in told)
 
 
 def _failed(entry: Entry) -> bool:
@@ -307,7 +328,7 @@ def _time_out(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
 
 def _limit_headers(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """After an answer which said that no request is left, none is sent on its connection that is refused for its rate, before the time in which one comes back; unless it waited as long as a refusal had told it."""
-    before: dict[tuple[str, str, int | None], Entry] = {}  # limits are kept for each model; who sends on a connection has read what came on it
+    before: dict[tuple[str, str, Line | None], Entry] = {}  # limits are kept for each model; who sends on a connection has read what came on it
     told_when = {repeat.again.number for repeat in repeats if repeat.has_waited and repeat.is_sure}
     warned, ignored = [], []
     for entry in asked:

@@ -12,12 +12,13 @@ import threading
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
-from typing import Any
-
-import tenacity
+from typing import TYPE_CHECKING, Any
 
 from helpers.limits.clocks import Clock
 from helpers.limits.quotas import DAY, body_of, headers_of, quota
+
+if TYPE_CHECKING:
+    import tenacity  # which brings tornado, where that is installed: so it is loaded when it is first used
 
 RETRIED = (408, 409, 429)  # and every 5xx, as the SDKs of OpenAI and Anthropic do it
 # A 429 with one of these does not go away by waiting: money, a limit that somebody set, a request larger than the limit, or a
@@ -139,6 +140,8 @@ def retrying(
     `budget` has no retry left, where it would wait for more than a day, and where `retry` says no. The SDK's own retries go on underneath:
     build the client with max_retries=0. Raises ValueError for numbers that make no sense.
     """
+    import tenacity
+
     _checked(1, attempts=attempts)
     _checked(0, base=base, most=most, deadline=0 if deadline is None else deadline)
     clock = clock or Clock()
@@ -150,6 +153,8 @@ def retrying(
 
 def retrying_async(**options: Any) -> Callable[..., Coroutine[Any, Any, Any]]:
     """The same for code that is awaited: await retrying_async(attempts=4)(client.chat.completions.create, model=…)."""
+    import tenacity
+
     same = retrying(**options)
     loop = tenacity.AsyncRetrying(sleep=asyncio.sleep, before=same.before, wait=same.wait, stop=same.stop, retry=same.retry, reraise=True)
 

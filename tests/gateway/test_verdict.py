@@ -21,6 +21,7 @@ from helpers import limits
 from helpers.gateway.clock import Clock
 from helpers.gateway.evidence import of_response
 from helpers.gateway.meter import Entry, Evidence
+from helpers.gateway.request import Line
 from helpers.gateway.verdict import judge
 from helpers.gateway.wire import Response
 from tests.limits.asking import ASKING, HELLO, refused
@@ -318,9 +319,10 @@ def test_a_retry_as_late_as_it_was_told_ignores_no_header(waited, verdict):
     def entry(number, at, **seen):
         return Entry(number, "openai", "chat", "gpt-6-luna", at=at, evidence=Evidence(ended=at, **seen))
 
-    last = entry(1, 0.0, asked=1, line=1, left=0, one_more=2.0)
-    failed = entry(2, 0.1, asked=2, line=2, refusal="rate_limited", wait=1.3)
-    again = entry(3, 0.1 + waited, asked=2, line=1, retry=1, refusal="rate_limited", wait=1.3)
+    one, other = Line(opened=0.0), Line(opened=0.0)
+    last = entry(1, 0.0, asked=1, line=one, left=0, one_more=2.0)
+    failed = entry(2, 0.1, asked=2, line=other, refusal="rate_limited", wait=1.3)
+    again = entry(3, 0.1 + waited, asked=2, line=one, retry=1, refusal="rate_limited", wait=1.3)
     assert judge([last, failed, again])["limit headers"].verdict == verdict
 
 
@@ -500,6 +502,52 @@ def test_two_threads_that_both_wait_longer_than_they_are_told_are_not_blamed(gat
     assert gateway.verdict().bad == []
 
 
+def test_two_that_share_a_connection_and_both_wait_are_not_blamed(stopped):
+    """The answers come so fast that one connection is enough for both."""
+    gateway, clock = stopped
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    gateway.fault("rate_limited", times=4, seconds=0.3)
+    for waited in (0.0, 0.0, 0.35, 0.05):
+        clock.sleep(waited)
+        refused(lambda: chat(client))
+    for waited in (0.6, 0.1):
+        clock.sleep(waited)
+        chat(client)
+    found = gateway.verdict()
+    assert found.bad == [] and found["retry-after"].verdict == "unknown"
+
+
+@pytest.mark.parametrize("later", [5.0, 0.4])
+def test_what_is_asked_later_excuses_nobody_who_did_not_wait(stopped, later):
+    """Two came too soon; for only one of them there is another that came in time, or that came much later."""
+    gateway, clock = stopped
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    gateway.fault("rate_limited", times=2, seconds=0.3)
+    for _ in range(2):
+        refused(lambda: chat(client))
+    chat(client)
+    clock.sleep(later)
+    chat(client)
+    found = gateway.verdict()["retry-after"]
+    assert found.verdict == "bad" and found.requests == (2, 3)
+
+
+@pytest.mark.parametrize(
+    "opened, closed, verdict",
+    [(1.001, None, "unknown"), (1.001, 1.0005, "bad"), (0.9, None, "unknown"), (1.2, None, "bad")],
+    ids=["asked for before", "after the first was closed", "before the answer", "later"],
+)
+def test_a_connection_opened_beside_an_open_one_is_not_that_of_one_who_waits(opened, closed, verdict):
+    """The first gives up. The second waits, but was refused too: it is no repeat, unless nobody else can have asked."""
+
+    def entry(number, at, line, **seen):
+        return Entry(number, "openai", "chat", "gpt-6-luna", at=at, evidence=Evidence(asked=1, line=line, over=1.0 + at, ended=at, **seen))
+
+    first, second = Line(opened=0.5, closed=closed), Line(opened=opened)
+    entries = [entry(1, 0.0, first, refusal="rate_limited", wait=0.3), entry(2, 0.002, second, refusal="rate_limited", wait=0.3), entry(3, 0.4, second)]
+    assert judge(entries)["retry-after"].verdict == verdict
+
+
 def test_who_asks_again_at_once_has_no_jitter(gateway):
     gateway.fault("overloaded", times=None)
     client = openai.OpenAI(max_retries=0, timeout=60)
@@ -583,8 +631,9 @@ def test_who_says_that_an_answer_broke_off_does_not_take_it_for_whole(gateway, a
 
 
 def test_whether_one_came_too_early_is_not_known_where_no_reset_was_said():
-    last = Entry(1, "openai", "chat", "gpt-6-luna", at=0.0, evidence=Evidence(asked=1, line=1, left=0, ended=0.0))
-    refusal = Entry(2, "openai", "chat", "gpt-6-luna", at=0.01, evidence=Evidence(asked=2, line=1, refusal="rate_limited", ended=0.01))
+    line = Line(opened=0.0)
+    last = Entry(1, "openai", "chat", "gpt-6-luna", at=0.0, evidence=Evidence(asked=1, line=line, left=0, ended=0.0))
+    refusal = Entry(2, "openai", "chat", "gpt-6-luna", at=0.01, evidence=Evidence(asked=2, line=line, refusal="rate_limited", ended=0.01))
     assert judge([last, refusal])["limit headers"].verdict == "unknown"
 
 
@@ -617,9 +666,9 @@ def test_no_time_out_at_all_is_seen_as_that(gateway, provider):
 
 
 def test_a_long_log_is_judged_quickly():
-    entries = []
+    entries, lines = [], [Line(opened=0.0) for _ in range(97)]
     for number in range(1, 100_001):
-        told = Evidence(asked=number % 500, line=number % 97, refusal="overloaded" if number % 3 else "", wait=1.0, ended=number / 50 + 0.01)
+        told = Evidence(asked=number % 500, line=lines[number % 97], refusal="overloaded" if number % 3 else "", wait=1.0, ended=number / 50 + 0.01)
         entries.append(Entry(number, "openai", "chat", "gpt-6-luna", at=number / 50, evidence=told))
     began = time.process_time()
     judge(entries)
