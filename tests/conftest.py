@@ -8,6 +8,7 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import settings
 
 from helpers import environment, network
 from helpers.gateway.exchange import Refusal
@@ -16,6 +17,8 @@ from helpers.gateway.server import Gateway
 from helpers.gateway.sources import charges
 
 collect_ignore = ["another_project"]  # its tests are run as its own: test_pytest_llm_gateway.py
+settings.register_profile("course", deadline=None)  # how long an example takes says how busy the machine is
+settings.load_profile("course")
 
 
 @pytest.fixture(autouse=True)

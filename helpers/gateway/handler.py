@@ -151,7 +151,8 @@ class Handler:
             log.exception("the gateway failed while it answered %s %s", call.method, call.path)
             request.close()
         finally:
-            entry.seconds = time.monotonic() - began
+            entry.evidence.over = time.monotonic()
+            entry.seconds = entry.evidence.over - began
             if not entry.evidence.refusal:
                 entry.evidence.ended = self.clock.now()
 
@@ -364,7 +365,7 @@ class Handler:
     async def _send(self, request: Request, response: Response, entry: Entry, dialect: Dialect, fault: Fault | None) -> None:
         if fault and fault.kind == "slow":
             await asyncio.sleep(fault.seconds or SLOW)  # the answer is made: a client that does not wait for it is billed all the same
-        headers, entry.evidence.over = self._dated(response.headers), time.monotonic()
+        headers = self._dated(response.headers)
         if response.stream is None:
             if fault and fault.kind == "stream_cut" and response.status == 200:
                 entry.evidence.was_broken = True

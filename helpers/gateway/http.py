@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from helpers.gateway.wire import Headers
 from helpers.network import OFFLINE
 
 MOST_WAITING = 8  # requests of one client that are read before the one before them is answered
+_numbers = itertools.count(1)  # of connections
 
 
 class AskedAsProxy(Exception):
@@ -88,7 +90,7 @@ class Connection(asyncio.Protocol):
     transport: asyncio.Transport
 
     def __init__(self, server: Connections) -> None:
-        self._server, self.line = server, Line(time.monotonic())
+        self._server, self.line = server, Line(next(_numbers), time.monotonic())
         self._parser = HttpRequestParser(self)
         self._coming = Http1Request(self)  # what is being read
         self._in_head, self._is_reading, self._unended = True, False, 0  # bytes of a head that goes on

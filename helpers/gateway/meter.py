@@ -21,7 +21,7 @@ class Evidence:
 
     asked: int = 0  # the same for the same request with the same key, in this process
     line: Line | None = None  # the connection on which it came, where that carries one request after the other
-    over: float = 0.0  # when an answer was sent, by time.monotonic(); 0 where none was
+    over: float = 0.0  # when it was over, answered or not, by time.monotonic(); 0 while it is not
     retry: int = 0  # which one of the SDK's own retries it is, as that says itself
     refusal: str = ""  # why it was not answered, in neutral words
     wait: float | None = None  # seconds after which the refusal asked to come again

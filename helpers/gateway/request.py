@@ -18,6 +18,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 class Line:
     """A connection that carries one request after the other. Times are by time.monotonic()."""
 
+    number: int
     opened: float
     closed: float | None = None  # None while it is open
 

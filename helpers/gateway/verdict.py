@@ -4,10 +4,10 @@ All that came in counts as one client's, as all that use one key share its limit
 Times are by the course's clock, so that a client which waits by it is judged by it.
 
 Who asks the same as a request that failed is taken to repeat it where the SDK says so, and where only one connection at a time is in use, as
-it is with one that waits for each answer. Where connections take turns, one carries many requests at once (HTTP/2), or those that come too soon
-are as many as others that come in time, several may ask the same, each for itself: then it is not sure whose repeat it is, and how long that one
-waited is not judged. Who comes later than a minute after it might asks anew, and is no storm: so do circuit breakers look whether a provider is
-back.
+it is with one that waits for each answer: tasks that take turns on one connection count as one client. Where connections take turns, stay open
+beside one another, or carry many requests at once (HTTP/2), several may ask the same, each for itself: then it is not sure whose repeat it is,
+and how long that one waited is not judged. So it is on one connection too, where it looks as if two waited, each as it was told. Who comes later
+than a minute after it might asks anew, and is no storm: so do circuit breakers look whether a provider is back.
 """
 
 from __future__ import annotations
@@ -147,7 +147,7 @@ def _repeats(asked: Sequence[Entry]) -> Iterator[Repeat]:
 
 def _repeats_in(group: Sequence[Entry]) -> Iterator[Repeat]:
     """The repeats among requests that all ask the same."""
-    told, is_sure = _told_by_the_sdk(group), _is_in_turn(group) and not _may_be_several(group)
+    told, is_in_turn, may_be_two = _told_by_the_sdk(group), _is_in_turn(group), _may_be_two(group)
     taken, tries = {failed.number for failed in told.values()}, {}
     waiting: list[tuple[float, int, Entry]] = []  # those that failed, and that no SDK repeats; the one that ended first on top
     failing = set()  # connections on which this failed
@@ -157,7 +157,7 @@ def _repeats_in(group: Sequence[Entry]) -> Iterator[Repeat]:
             failed = heapq.heappop(waiting)[2]
         tries[entry.number] = 1
         if failed:
-            surely = is_sure or entry.number in told
+            surely = entry.number in told or (is_in_turn and not (may_be_two and failed.evidence.wait is not None))
             is_late = entry.at - failed.evidence.ended > (failed.evidence.wait or 0.0) + LATE
             attempt = 0 if is_late or not (surely or found.line in failing) else tries[failed.number]
             tries[entry.number] = attempt + 1
@@ -187,25 +187,27 @@ def _is_in_turn(group: Sequence[Entry]) -> bool:
 
 
 def _is_after(before: Entry, entry: Entry) -> bool:
-    """Whether the connection of a request is that of the one before it, or was opened when nobody waited on that any more.
+    """Whether a request came on the connection of the one before it, or on one that was opened when that was over.
 
-    One that is opened right after an answer, beside a connection that could carry the request, was asked for while that was busy.
+    One that is opened right then, while the other connection stays open, was asked for before: an idle one would have carried the request.
     """
-    line, last = entry.evidence.line, before.evidence.line
-    if line is None or last is None or line is last:
+    line, last, over = entry.evidence.line, before.evidence.line, before.evidence.over
+    if line is last or line is None or last is None:
         return line is last
-    return line.opened >= before.evidence.over + BESIDE or (last.closed is not None and last.closed <= line.opened)
+    return (last.closed is not None and last.closed <= line.opened) or 0 < over <= line.opened - BESIDE
 
 
-def _may_be_several(group: Sequence[Entry]) -> bool:
-    """Whether one came sooner than the one before it was told to wait, and yet each that was told so has one that came in time.
+def _may_be_two(group: Sequence[Entry]) -> bool:
+    """Whether single ones came sooner than the one before them was told to wait, and yet each that was told so has one that came in time.
 
-    So it looks where several ask the same on one connection, each as it should.
+    So it looks where two ask the same on one connection, each as it should. Of two, no two come too soon in a row.
     """
+    early = [before.evidence.wait is not None and not Repeat(before, entry, 1).has_waited for before, entry in pairwise(group)]
+    if not any(early) or any(map(all, pairwise(early))):
+        return False
     told = sorted((entry.evidence.ended + entry.evidence.wait, entry.evidence.wait) for entry in group if entry.evidence.wait is not None)
-    is_early = any(not Repeat(before, entry, 1).has_waited for before, entry in pairwise(group) if before.evidence.wait is not None)
     later = iter(group)  # each can be the repeat of one only
-    return is_early and all(any(due - SLACK <= entry.at <= due + max(wait, SOON) for entry in later) for due, wait in told)
+    return all(any(due - SLACK <= entry.at <= due + max(wait, SOON) for entry in later) for due, wait in told)
 
 
 def _failed(entry: Entry) -> bool:
@@ -219,13 +221,16 @@ def _failed(entry: Entry) -> bool:
 
 def _retry_after(_: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """Where a refusal says how long to wait, the same request does not come again sooner."""
-    told = [repeat for repeat in repeats if repeat.is_sure and repeat.failed.evidence.wait is not None]
+    all_told = [repeat for repeat in repeats if repeat.failed.evidence.wait is not None]
+    told = [repeat for repeat in all_told if repeat.is_sure]
     early = [repeat for repeat in told if not repeat.has_waited]
     if early:
         first = early[0]
         return BAD, f"{_of(early, told)} came sooner than they were told: {first.gap:.1f} s after {first.failed.number}, which said {first.failed.evidence.wait:g} s", _all(early)
     if told:
         return GOOD, f"all {len(told)} repeats waited as long as they were told", _all(told)
+    if all_told:
+        return UNKNOWN, f"{_many(all_told)} may be repeats of what was told to wait, or somebody else's: that is not seen", ()
     return UNKNOWN, "nothing that was told to wait came again, as far as is seen", ()
 
 
@@ -329,7 +334,7 @@ def _time_out(asked: Sequence[Entry], _: Sequence[Repeat]) -> Found:
 def _limit_headers(asked: Sequence[Entry], repeats: Sequence[Repeat]) -> Found:
     """After an answer which said that no request is left, none is sent on its connection that is refused for its rate, before the time in which one comes back; unless it waited as long as a refusal had told it."""
     before: dict[tuple[str, str, Line | None], Entry] = {}  # limits are kept for each model; who sends on a connection has read what came on it
-    told_when = {repeat.again.number for repeat in repeats if repeat.has_waited and repeat.is_sure}
+    told_when = {repeat.again.number for repeat in repeats if repeat.has_waited}  # whoever it is that waited
     warned, ignored = [], []
     for entry in asked:
         place = entry.provider, entry.model, entry.evidence.line

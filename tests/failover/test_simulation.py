@@ -36,7 +36,7 @@ policies = st.builds(Policy, st.floats(0.1, 60), st.integers(1, 3), st.floats(0,
 
 
 # ---- what holds whatever happens -----------------------------------------------------------------------------
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(moments, providers, policies, st.integers(0, 5))
 def test_every_request_is_either_served_or_lost_and_the_same_seed_gives_the_same(moments, providers, policy, seed):
     came = [(at, "draft" if number % 3 == 0 else "simple") for number, at in enumerate(moments)]

@@ -263,7 +263,7 @@ def check_answer(path, status, headers, body):
         assert not inner or inner <= error["error"].keys(), error
 
 
-BOUNDED = settings(max_examples=50, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+BOUNDED = settings(max_examples=50, database=None, suppress_health_check=list(HealthCheck))
 
 
 @pytest.mark.parametrize("path", ROUTES)

@@ -312,17 +312,18 @@ def test_what_gemini_says_in_a_stream_that_is_no_sse_is_read_too(stopped):
     assert gateway.verdict()["retry-after"].requests == (3,)
 
 
+@pytest.mark.parametrize("retry", [1, 0], ids=["the SDK's", "its own"])
 @pytest.mark.parametrize("waited, verdict", [(1.4, "good"), (0.4, "bad")])
-def test_a_retry_as_late_as_it_was_told_ignores_no_header(waited, verdict):
+def test_a_retry_as_late_as_it_was_told_ignores_no_header(waited, verdict, retry):
     """It came on the connection of another call, where an answer had said that none is left; meanwhile another program took what came back."""
 
     def entry(number, at, **seen):
         return Entry(number, "openai", "chat", "gpt-6-luna", at=at, evidence=Evidence(ended=at, **seen))
 
-    one, other = Line(opened=0.0), Line(opened=0.0)
+    one, other = Line(1, opened=0.0), Line(2, opened=0.0)
     last = entry(1, 0.0, asked=1, line=one, left=0, one_more=2.0)
     failed = entry(2, 0.1, asked=2, line=other, refusal="rate_limited", wait=1.3)
-    again = entry(3, 0.1 + waited, asked=2, line=one, retry=1, refusal="rate_limited", wait=1.3)
+    again = entry(3, 0.1 + waited, asked=2, line=one, retry=retry, refusal="rate_limited", wait=1.3)
     assert judge([last, failed, again])["limit headers"].verdict == verdict
 
 
@@ -519,7 +520,7 @@ def test_two_that_share_a_connection_and_both_wait_are_not_blamed(stopped):
 
 @pytest.mark.parametrize("later", [5.0, 0.4])
 def test_what_is_asked_later_excuses_nobody_who_did_not_wait(stopped, later):
-    """Two came too soon; for only one of them there is another that came in time, or that came much later."""
+    """Two came too soon, one after the other."""
     gateway, clock = stopped
     client = openai.OpenAI(max_retries=0, timeout=60)
     gateway.fault("rate_limited", times=2, seconds=0.3)
@@ -530,6 +531,46 @@ def test_what_is_asked_later_excuses_nobody_who_did_not_wait(stopped, later):
     chat(client)
     found = gateway.verdict()["retry-after"]
     assert found.verdict == "bad" and found.requests == (2, 3)
+
+
+def test_who_always_waits_too_little_is_found_though_much_comes_later(stopped):
+    gateway, clock = stopped
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    for _ in range(6):
+        gateway.fault("rate_limited", times=4, seconds=0.5)
+        for _ in range(4):
+            refused(lambda: chat(client))
+            clock.sleep(0.1)
+        chat(client)
+    assert verdicts(gateway)["retry-after"] == "bad"
+
+
+def test_that_two_may_have_waited_excuses_no_retry_that_no_wait_can_help(stopped):
+    gateway, clock = stopped
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    gateway.fault("rate_limited", times=1, seconds=0.3)
+    refused(lambda: chat(client))
+    for _ in range(2):
+        chat(client)
+        clock.sleep(0.5)
+    gateway.fault("wrong_key", times=None)
+    for _ in range(7):
+        refused(lambda: chat(client))
+    assert verdicts(gateway)["retry-after"] == "unknown" and {"hopeless retries", "retry storm"} <= set(gateway.verdict().bad)
+
+
+def test_who_asks_the_same_while_a_stream_runs_does_not_repeat_it(gateway):
+    """Nor does the one that streamed, when it asks anew, repeat what another was refused."""
+    one, other = (openai.OpenAI(max_retries=0, timeout=60) for _ in range(2))
+    gateway.fault("stalled", chunk=1)
+    running = chat(one, stream=True)
+    next(iter(running))
+    gateway.fault("rate_limited", seconds=5)
+    refused(lambda: chat(other))
+    running.close()
+    chat(one)
+    found = gateway.verdict()
+    assert found.bad == [] and found["retry-after"].verdict == "unknown" and "somebody else's" in found["retry-after"].says
 
 
 @pytest.mark.parametrize(
@@ -543,7 +584,7 @@ def test_a_connection_opened_beside_an_open_one_is_not_that_of_one_who_waits(ope
     def entry(number, at, line, **seen):
         return Entry(number, "openai", "chat", "gpt-6-luna", at=at, evidence=Evidence(asked=1, line=line, over=1.0 + at, ended=at, **seen))
 
-    first, second = Line(opened=0.5, closed=closed), Line(opened=opened)
+    first, second = Line(1, opened=0.5, closed=closed), Line(2, opened=opened)
     entries = [entry(1, 0.0, first, refusal="rate_limited", wait=0.3), entry(2, 0.002, second, refusal="rate_limited", wait=0.3), entry(3, 0.4, second)]
     assert judge(entries)["retry-after"].verdict == verdict
 
@@ -631,7 +672,7 @@ def test_who_says_that_an_answer_broke_off_does_not_take_it_for_whole(gateway, a
 
 
 def test_whether_one_came_too_early_is_not_known_where_no_reset_was_said():
-    line = Line(opened=0.0)
+    line = Line(1, opened=0.0)
     last = Entry(1, "openai", "chat", "gpt-6-luna", at=0.0, evidence=Evidence(asked=1, line=line, left=0, ended=0.0))
     refusal = Entry(2, "openai", "chat", "gpt-6-luna", at=0.01, evidence=Evidence(asked=2, line=line, refusal="rate_limited", ended=0.01))
     assert judge([last, refusal])["limit headers"].verdict == "unknown"
@@ -666,7 +707,7 @@ def test_no_time_out_at_all_is_seen_as_that(gateway, provider):
 
 
 def test_a_long_log_is_judged_quickly():
-    entries, lines = [], [Line(opened=0.0) for _ in range(97)]
+    entries, lines = [], [Line(number, opened=0.0) for number in range(97)]
     for number in range(1, 100_001):
         told = Evidence(asked=number % 500, line=lines[number % 97], refusal="overloaded" if number % 3 else "", wait=1.0, ended=number / 50 + 0.01)
         entries.append(Entry(number, "openai", "chat", "gpt-6-luna", at=number / 50, evidence=told))

@@ -36,7 +36,7 @@ def test_a_text_gets_the_same_vector_alone_and_among_others(model):
 
 
 def test_any_text_gets_a_vector_of_length_one(model):
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(st.lists(st.text(max_size=300), min_size=1, max_size=5))
     def check(texts):
         assert np.allclose(np.linalg.norm(model.vectors(texts), axis=1), 1, atol=1e-4)

@@ -174,7 +174,7 @@ def test_a_count_holds_every_number_once():
 
 # ---- tokenizer ---------------------------------------------------------------------------------------------
 @given(st.text(max_size=60))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_text_is_encoded_as_the_reference_does_and_comes_back(engine, reference, text):
     ids = engine.tokenizer.encode(text)
     assert ids == reference.encode(text, add_special_tokens=False).ids
@@ -285,7 +285,7 @@ def test_a_seed_repeats_an_answer(engine):
 
 
 @given(st.lists(st.text("abcdefghijklmnopqrstuvwxyz ", min_size=1, max_size=4), min_size=1, max_size=3))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_a_stop_text_ends_the_answer_and_never_shows(engine, stops):
     whole = text_of(ask(engine, QUESTION))
     tokens = ask(engine, QUESTION, stop=tuple(stops))

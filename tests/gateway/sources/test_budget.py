@@ -424,7 +424,7 @@ LETTERS = st.one_of(st.characters(exclude_categories=["Cs"]), st.sampled_from("ï
 
 
 @given(text=st.text(LETTERS, max_size=300))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_text_has_more_tokens_than_its_bound(claude_2, text):
     """By OpenAI's tokenizer, and by one that takes a text by NFKC, however the text is set into JSON."""
     question = Question("anthropic", models.get("claude-haiku-4-5"), (Message("user", (Part(text),)),), limit=1)
@@ -483,7 +483,7 @@ def calls(draw) -> tuple[str, str, dict, int]:
 
 
 @given(asked=st.lists(st.tuples(calls(), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=6), usd=st.decimals("0.0001", "0.05", places=5))
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 def test_whatever_a_provider_charges_the_budget_holds(provider, standing, asked, usd):
     """Every byte of what was sent may be a token of the input, written to the dearest cache, at the dearest tier."""
     standing.upstream._budget, charged = Budget(usd), Decimal(0)
