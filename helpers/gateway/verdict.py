@@ -46,13 +46,14 @@ Found = tuple[str, str, Sequence[Entry]]  # of a rule: a verdict, a sentence, an
 
 @dataclass(frozen=True)
 class Finding:
-    """One rule: good, bad or unknown, why, and the numbers of the requests in the log that show it."""
+    """One rule: good, bad or unknown, why, the numbers of the requests in the log that show it, and the chapter and section to read."""
 
     name: str
     verdict: str
     says: str
-    requests: tuple[int, ...] = ()
-    rule: str = ""
+    requests: tuple[int, ...]
+    rule: str
+    read: str
 
 
 class Verdict(list[Finding]):
@@ -75,7 +76,7 @@ class Verdict(list[Finding]):
         return found
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        return [(finding.name, finding.verdict, finding.says) for finding in self]
+        return [(finding.name, finding.verdict, finding.says + (f"; read {finding.read}" if finding.verdict == BAD else "")) for finding in self]
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<22}  {verdict:<7}  {says}" for name, verdict, says in [self.COLUMNS, *self._rows()])
@@ -132,7 +133,7 @@ def judge(entries: Sequence[Entry], budget_usd: Decimal | None = None) -> Verdic
 def _finding(name: str, rule: Callable[..., Found], found: Found) -> Finding:
     """What a rule found, with the rule in words: its docstring."""
     verdict, says, shown = found
-    return Finding(name, verdict, says, tuple(entry.number for entry in shown), rule.__doc__ or "")
+    return Finding(name, verdict, says, tuple(entry.number for entry in shown), rule.__doc__ or "", READ[name])
 
 
 def _repeats(asked: Sequence[Entry]) -> Iterator[Repeat]:
@@ -379,6 +380,17 @@ RULES: dict[str, Callable[[Sequence[Entry], Sequence[Repeat]], Found]] = {
     "broken answers": _whole,
     "time-out": _time_out,
     "limit headers": _limit_headers,
+}
+READ = {
+    "retry-after": "12b_retries: What the provider asks for",
+    "hopeless retries": "12a_rate_limits: Refusals that no wait can help",
+    "retry storm": "12b_retries: The storm",
+    "jitter": "12b_retries: How long to wait",
+    "paid twice": "12c_timeouts: Thirty seconds",
+    "broken answers": "03c_broken_streams: Go on from where it broke",
+    "time-out": "12c_timeouts: What to set",
+    "limit headers": "12a_rate_limits: Pace yourself",
+    "budget": "14c_the_dashboard: A guard before each call",
 }
 
 

@@ -9,9 +9,11 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from functools import partial
+from pathlib import Path
 
 import anthropic
 import boto3
+import nbformat
 import openai
 import pytest
 from botocore.config import Config
@@ -26,6 +28,7 @@ from helpers.gateway.verdict import judge
 from helpers.gateway.wire import Response
 from tests.limits.asking import ASKING, HELLO, refused
 
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 RULES = ["retry-after", "hopeless retries", "retry storm", "jitter", "paid twice", "broken answers", "time-out", "limit headers", "budget"]
 TELLS_A_WAIT = ("openai", "azure", "anthropic", "gemini")
 TELLS_WHAT_IS_LEFT = ("openai", "azure", "anthropic")
@@ -45,6 +48,20 @@ def verdicts(gateway, **given):
 def test_of_no_traffic_nothing_is_known_and_every_rule_is_in_words(gateway):
     assert verdicts(gateway) == dict.fromkeys(RULES, "unknown")
     assert all(len(finding.rule) > 40 and finding.rule.endswith(".") for finding in gateway.verdict())
+
+
+def test_every_rule_names_a_section_to_read_and_the_table_shows_it_beside_what_is_bad(gateway):
+    gateway.fault("wrong_key", times=None)
+    client = openai.OpenAI(max_retries=0, timeout=60)
+    for _ in range(2):
+        refused(lambda: chat(client))
+    found = gateway.verdict()
+    for finding in found:
+        chapter, section = finding.read.split(": ")
+        cells = nbformat.read(NOTEBOOKS / f"{chapter}.ipynb", as_version=4).cells
+        assert any(f"## {section}\n" in cell.source for cell in cells if cell.cell_type == "markdown"), finding.read
+        assert (finding.read in str(found)) == (finding.read in found._repr_html_().replace("<wbr>", "")) == (finding.verdict == "bad")
+    assert found.bad == ["hopeless retries"]
 
 
 @pytest.mark.parametrize("provider", ASKING)
