@@ -4,10 +4,10 @@ All that came in counts as one client's, as all that use one key share its limit
 Times are by the course's clock, so that a client which waits by it is judged by it.
 
 Who asks the same as a request that failed is taken to repeat it where the SDK says so, and where only one connection at a time is in use, as
-it is with one that waits for each answer: tasks that take turns on one connection count as one client. Where connections take turns, stay open
-beside one another, or carry many requests at once (HTTP/2), several may ask the same, each for itself: then it is not sure whose repeat it is,
-and how long that one waited is not judged. So it is on one connection too, where it looks as if two waited, each as it was told. Who comes later
-than a minute after it might asks anew, and is no storm: so do circuit breakers look whether a provider is back.
+it is with one that waits for each answer, on the same connection or with a new one each time: what takes turns like that counts as one client.
+Where several connections are in use, or one carries many requests at once (HTTP/2), several may ask the same, each for itself: then it is not
+sure whose repeat it is, and how long that one waited is not judged. So it is on one connection too, where it looks as if two or three waited, each
+as told. Who comes later than a minute after it might asks anew, and is no storm: so do circuit breakers look whether a provider is back.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ SLACK = 0.05  # seconds that clocks and the network may differ by
 MOST_TRIES = 5  # of one request; the SDKs make three
 STORM = 10  # repeats in a minute, from which on they may not outnumber the first tries
 CROWD, ALIKE = 4, 0.05  # waits that are compared, and how alike they may be: a share of the mean, and 0.1 s at most
+SOME = 3  # tasks that may share a connection, since refusals come so fast that it is free again for the next
 SOON = 2.0  # seconds after it might in which one comes that waits for nothing else, or as long again as it was told to wait
-BESIDE = 0.02  # seconds after an answer in which a connection may be opened that another had asked for before
+BESIDE = 0.02  # seconds after an answer in which a connection may be opened that was asked for before it
 LATE = 60.0  # seconds after it might come again; what comes later still is asked anew
 DEFAULT_PATIENCE = 600.0  # seconds: what openai and anthropic wait where nobody says otherwise
 
@@ -148,7 +149,7 @@ def _repeats(asked: Sequence[Entry]) -> Iterator[Repeat]:
 
 def _repeats_in(group: Sequence[Entry]) -> Iterator[Repeat]:
     """The repeats among requests that all ask the same."""
-    told, is_in_turn, may_be_two = _told_by_the_sdk(group), _is_in_turn(group), _may_be_two(group)
+    told, is_in_turn, may_be_some = _told_by_the_sdk(group), _is_in_turn(group), _may_be_some(group)
     taken, tries = {failed.number for failed in told.values()}, {}
     waiting: list[tuple[float, int, Entry]] = []  # those that failed, and that no SDK repeats; the one that ended first on top
     failing = set()  # connections on which this failed
@@ -158,7 +159,7 @@ def _repeats_in(group: Sequence[Entry]) -> Iterator[Repeat]:
             failed = heapq.heappop(waiting)[2]
         tries[entry.number] = 1
         if failed:
-            surely = entry.number in told or (is_in_turn and not (may_be_two and failed.evidence.wait is not None))
+            surely = entry.number in told or (is_in_turn and not (may_be_some and failed.evidence.wait is not None))
             is_late = entry.at - failed.evidence.ended > (failed.evidence.wait or 0.0) + LATE
             attempt = 0 if is_late or not (surely or found.line in failing) else tries[failed.number]
             tries[entry.number] = attempt + 1
@@ -184,27 +185,30 @@ def _told_by_the_sdk(group: Sequence[Entry]) -> dict[int, Entry]:
 def _is_in_turn(group: Sequence[Entry]) -> bool:
     """Whether these came on one connection after the other, as those of a single one do who waits for each answer."""
     lines = [line for line, _ in groupby(entry.evidence.line for entry in group)]
-    return None not in lines and len(set(lines)) == len(lines) and all(_is_after(before, entry) for before, entry in pairwise(group))
+    beside = BESIDE if len(lines) < len(group) else 0.0
+    return None not in lines and len(set(lines)) == len(lines) and all(_is_after(before, entry, beside) for before, entry in pairwise(group))
 
 
-def _is_after(before: Entry, entry: Entry) -> bool:
+def _is_after(before: Entry, entry: Entry, beside: float) -> bool:
     """Whether a request came on the connection of the one before it, or on one that was opened when that was over.
 
-    One that is opened right then, while the other connection stays open, was asked for before: an idle one would have carried the request.
+    Of who uses connections again, one that is opened right then, while the other stays open, was asked for before: an idle one would have
+    carried the request.
     """
     line, last, over = entry.evidence.line, before.evidence.line, before.evidence.over
     if line is last or line is None or last is None:
         return line is last
-    return (last.closed is not None and last.closed <= line.opened) or 0 < over <= line.opened - BESIDE
+    return (last.closed is not None and last.closed <= line.opened) or 0 < over <= line.opened - beside
 
 
-def _may_be_two(group: Sequence[Entry]) -> bool:
-    """Whether single ones came sooner than the one before them was told to wait, and yet each that was told so has one that came in time.
+def _may_be_some(group: Sequence[Entry]) -> bool:
+    """Whether one or two in a row came sooner than the one before was told to wait, and yet each that was told so has one that came in time.
 
-    So it looks where two ask the same on one connection, each as it should. Of two, no two come too soon in a row.
+    So it looks where two or three ask the same on one connection, each as it should.
     """
-    early = [before.evidence.wait is not None and not Repeat(before, entry, 1).has_waited for before, entry in pairwise(group)]
-    if not any(early) or any(map(all, pairwise(early))):
+    early = (before.evidence.wait is not None and not Repeat(before, entry, 1).has_waited for before, entry in pairwise(group))
+    longest = max((len(list(row)) for is_early, row in groupby(early) if is_early), default=0)
+    if not 0 < longest < SOME:
         return False
     told = sorted((entry.evidence.ended + entry.evidence.wait, entry.evidence.wait) for entry in group if entry.evidence.wait is not None)
     later = iter(group)  # each can be the repeat of one only

@@ -16,6 +16,7 @@ import boto3
 import nbformat
 import openai
 import pytest
+import requests
 from botocore.config import Config
 from google import genai
 
@@ -520,16 +521,18 @@ def test_two_threads_that_both_wait_longer_than_they_are_told_are_not_blamed(gat
     assert gateway.verdict().bad == []
 
 
-def test_two_that_share_a_connection_and_both_wait_are_not_blamed(stopped):
-    """The answers come so fast that one connection is enough for both."""
+@pytest.mark.parametrize("tasks", [2, 3])
+def test_some_that_share_a_connection_and_all_wait_are_not_blamed(stopped, tasks):
+    """The answers come so fast that one connection is enough for them."""
     gateway, clock = stopped
     client = openai.OpenAI(max_retries=0, timeout=60)
-    gateway.fault("rate_limited", times=4, seconds=0.3)
-    for waited in (0.0, 0.0, 0.35, 0.05):
-        clock.sleep(waited)
-        refused(lambda: chat(client))
-    for waited in (0.6, 0.1):
-        clock.sleep(waited)
+    gateway.fault("rate_limited", times=2 * tasks, seconds=0.3)
+    for _ in range(2):
+        for _ in range(tasks):
+            refused(lambda: chat(client))
+            clock.sleep(0.01)
+        clock.sleep(0.4)
+    for _ in range(tasks):
         chat(client)
     found = gateway.verdict()
     assert found.bad == [] and found["retry-after"].verdict == "unknown"
@@ -583,9 +586,9 @@ def test_who_asks_the_same_while_a_stream_runs_does_not_repeat_it(gateway):
     running = chat(one, stream=True)
     next(iter(running))
     gateway.fault("rate_limited", seconds=5)
-    refused(lambda: chat(other))
+    refused(lambda: chat(other, stream=True))
     running.close()
-    chat(one)
+    list(chat(one, stream=True))
     found = gateway.verdict()
     assert found.bad == [] and found["retry-after"].verdict == "unknown" and "somebody else's" in found["retry-after"].says
 
@@ -604,6 +607,15 @@ def test_a_connection_opened_beside_an_open_one_is_not_that_of_one_who_waits(ope
     first, second = Line(1, opened=0.5, closed=closed), Line(2, opened=opened)
     entries = [entry(1, 0.0, first, refusal="rate_limited", wait=0.3), entry(2, 0.002, second, refusal="rate_limited", wait=0.3), entry(3, 0.4, second)]
     assert judge(entries)["retry-after"].verdict == verdict
+
+
+def test_who_opens_a_connection_each_time_and_leaves_it_open_is_found(gateway):
+    """As one does who keeps all answers, or makes a client in each call."""
+    gateway.fault("rate_limited", times=4, seconds=5)
+    body = {"model": "gpt-6-luna", "messages": HELLO}
+    answers = [requests.post(f"{gateway.base_url}/openai/v1/chat/completions", json=body, headers={"Authorization": "Bearer any"}, stream=True) for _ in range(5)]
+    assert [answer.status_code for answer in answers] == [429] * 4 + [200]
+    assert gateway.verdict()["retry-after"].verdict == "bad"
 
 
 def test_who_asks_again_at_once_has_no_jitter(gateway):
