@@ -18,7 +18,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1", "[::1]"}
 class Line:
     """A connection that carries one request after the other. Times are by time.monotonic()."""
 
-    number: int
+    number: int  # tells it from others for who reads the log over HTTP
     opened: float
     closed: float | None = None  # None while it is open
 

@@ -77,7 +77,7 @@ class Verdict(list[Finding]):
         return found
 
     def _rows(self) -> list[tuple[str, str, str]]:
-        return [(finding.name, finding.verdict, finding.says + (f"; read {finding.read}" if finding.verdict == BAD else "")) for finding in self]
+        return [(finding.name, finding.verdict, f"{finding.says}; read {finding.read}" if finding.verdict == BAD else finding.says) for finding in self]
 
     def __str__(self) -> str:
         return "\n".join(f"{name:<22}  {verdict:<7}  {says}" for name, verdict, says in [self.COLUMNS, *self._rows()])

@@ -320,7 +320,7 @@ def test_slow_is_late_and_otherwise_well(gateway, ask):
 def test_an_answer_that_was_not_waited_for_is_on_the_bill_with_every_retry(gateway):
     gateway.fault("slow", times=3)
     with pytest.raises(openai.APITimeoutError):
-        openai.OpenAI(timeout=0.2, max_retries=2).chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Say hello in five words."}])
+        openai.OpenAI(timeout=1, max_retries=2).chat.completions.create(model="gpt-6-luna", messages=[{"role": "user", "content": "Say hello in five words."}])
     assert [entry.usage.output_tokens > 0 for entry in gateway.meter.log()] == [True] * 3
     assert Bill(gateway.meter.log()).live == 3 * Bill(gateway.meter.log()[:1]).live > 0
 

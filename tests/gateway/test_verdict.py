@@ -205,16 +205,16 @@ def test_first_repeats_that_are_spread_do_not_hide_second_ones_that_come_togethe
 
 
 def test_a_client_that_does_not_wait_for_the_answer_and_asks_again_pays_twice(gateway):
-    gateway.fault("slow", times=1, seconds=1)
-    client = openai.OpenAI(max_retries=1, timeout=0.3)
+    gateway.fault("slow", times=1, seconds=6)
+    client = openai.OpenAI(max_retries=1, timeout=2)
     assert client.chat.completions.create(model="gpt-6-luna", messages=HELLO).choices
     found = gateway.verdict()
     assert found["paid twice"].verdict == "bad" and found["time-out"].verdict == "good"
 
 
 def test_bedrock_s_client_pays_twice_too_and_says_nothing_of_its_time_out(gateway):
-    gateway.fault("slow", "bedrock", times=1, seconds=1.5)
-    client = boto3.client("bedrock-runtime", config=Config(read_timeout=0.5, retries={"total_max_attempts": 2}))
+    gateway.fault("slow", "bedrock", times=1, seconds=6)
+    client = boto3.client("bedrock-runtime", config=Config(read_timeout=2, retries={"total_max_attempts": 2}))
     client.converse(modelId="us.anthropic.claude-haiku-5-5", messages=[{"role": "user", "content": [{"text": "Say hello in five words."}]}])
     assert verdicts(gateway)["paid twice"] == "bad" and verdicts(gateway)["time-out"] == "unknown"
 
@@ -444,7 +444,7 @@ def test_who_leaves_running_streams_on_purpose_and_asks_again_is_not_blamed(gate
 
 @pytest.mark.parametrize("fault", ["stream_cut", "overloaded_in_stream", "stalled"])
 def test_to_ask_again_for_what_broke_on_its_way_is_not_to_pay_twice_by_one_s_own_fault(gateway, fault):
-    client = openai.OpenAI(max_retries=0, timeout=0.5)
+    client = openai.OpenAI(max_retries=0, timeout=2)
     gateway.fault(fault, chunk=6)
     limits.retrying(base=0.01, attempts=2)(lambda: [chunk for chunk in chat(client, "What is an API?", stream=True)])
     assert gateway.verdict().bad == []
@@ -619,6 +619,8 @@ def test_who_opens_a_connection_each_time_and_leaves_it_open_is_found(gateway):
     answers = [requests.post(f"{gateway.base_url}/openai/v1/chat/completions", json=body, headers={"Authorization": "Bearer any"}, stream=True) for _ in range(5)]
     assert [answer.status_code for answer in answers] == [429] * 4 + [200]
     assert gateway.verdict()["retry-after"].verdict == "bad"
+    for answer in answers:
+        answer.close()
 
 
 def test_who_asks_again_at_once_has_no_jitter(gateway):
@@ -711,7 +713,7 @@ def test_whether_one_came_too_early_is_not_known_where_no_reset_was_said():
 
 
 def test_what_broke_and_was_asked_again_is_not_said_to_be_left_alone(gateway):
-    client = openai.OpenAI(max_retries=0, timeout=0.3)
+    client = openai.OpenAI(max_retries=0, timeout=1)
     for _ in range(2):
         gateway.fault("stalled", chunk=1)
         refused(lambda: list(chat(client, "What is an API?", stream=True)))
